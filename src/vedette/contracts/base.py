@@ -1,0 +1,31 @@
+"""What every contract shares: a strict, frozen model and the identifiers that appear in topics and file names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+#: Name of a camera, rule, pipeline, model, action or application. It becomes part of MQTT topics and of
+#: file names, so it holds nothing that either could misread.
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN)]
+
+#: A coordinate as a share of the picture's width or height, 0..1, origin top left.
+Normalised = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+#: A point ``(x, y)``, normalised.
+Point = tuple[Normalised, Normalised]
+
+#: A duration in seconds.
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+#: A detector's confidence.
+Confidence = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class Contract(BaseModel):
+    """Base of everything that crosses a process or the network: unknown fields are mistakes, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,84 @@
+"""Configuration of the components, as read over IPC.
+
+Nucleus lite turns every YAML scalar into a string, so every field accepts its value as text too: pydantic's lax
+mode does the parsing, and ``cameras`` may come as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from vedette.contracts.base import Contract, Seconds
+from vedette.contracts.camera import CameraConfig
+from vedette.contracts.plan import AttachedApplication
+
+
+class ComponentConfig(Contract):
+    """What all components are told."""
+
+    stateDirectory: Annotated[  # noqa: N815 - recipes spell keys as Greengrass does
+        str, Field(min_length=1, description="Journal, outbox, sockets; shared by the components.")
+    ] = "/var/lib/vedette"
+    logLevel: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"  # noqa: N815
+
+
+class CameraIngestConfig(ComponentConfig):
+    """Configuration of ``vedette.CameraIngest``."""
+
+    cameras: Annotated[tuple[CameraConfig, ...], Field(description="The device's cameras.")] = ()
+    cameraNetworks: Annotated[  # noqa: N815
+        tuple[str, ...], Field(description="CIDR ranges cameras may be in; any but link-local where empty.")
+    ] = ()
+
+    @field_validator("cameras", "cameraNetworks", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return json.loads(value) if value.strip() else ()
+        if isinstance(value, dict):  # a Greengrass merge cannot add to a list, so a map by name is allowed as well
+            return [{"name": name, **entry} for name, entry in value.items() if entry is not None]
+        return value
+
+
+class InferenceConfig(ComponentConfig):
+    """Configuration of ``vedette.Inference``."""
+
+    modelDirectory: Annotated[  # noqa: N815
+        str, Field(description="Model store of this device, where `vedette model add` puts files.")
+    ] = ""
+    threads: Annotated[int, Field(ge=0, description="Runs at the same time; 0 is the number of cores.")] = 0
+    publishTracks: bool = False  # noqa: N815
+
+
+class AlertingConfig(ComponentConfig):
+    """Configuration of ``vedette.Alerting``."""
+
+    journalMaxAgeS: Seconds = 86400.0  # noqa: N815
+    journalMaxBytes: Annotated[int, Field(ge=1 << 20)] = 512 << 20  # noqa: N815
+    outboxMaxBytes: Annotated[int, Field(ge=1 << 20)] = 2 << 30  # noqa: N815
+    publishAlerts: bool = False  # noqa: N815
+
+
+class ApplicationConfig(ComponentConfig):
+    """Configuration of an application's component ``vedette.app.<name>``."""
+
+    bindings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @field_validator("bindings", mode="before")
+    @classmethod
+    def _lists(cls, value: Any) -> Any:
+        """Accept ``gate: cam-12`` for ``gate: [cam-12]``, and JSON text."""
+        if isinstance(value, str):
+            value = json.loads(value) if value.strip() else {}
+        if isinstance(value, dict):
+            return {k: (v.split(",") if isinstance(v, str) else v) for k, v in value.items()}
+        return value
+
+
+class Attachments(Contract):
+    """All applications of a device, as kept in ``<state>/attachments.json``."""
+
+    applications: tuple[AttachedApplication, ...] = ()

@@ -1,0 +1,84 @@
+"""What a device has to do: the result of all attached applications and all of its cameras.
+
+Written to ``<state>/plan.json`` by the owner of the state directory, read by Inference and Alerting. Holds no
+camera address and no credential.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from vedette.contracts.base import Contract, Identifier
+from vedette.contracts.manifest import Action, Manifest, Model, Rule, Tracker
+
+
+class AttachedApplication(Contract):
+    """An application that is deployed here, and what it is bound to."""
+
+    manifest: Manifest
+    directory: Annotated[str, Field(description="Where the manifest lies; relative model files start here.")]
+    bindings: Annotated[
+        dict[Identifier, tuple[Identifier, ...]],
+        Field(description="The application's camera → the device's cameras (same name where absent)."),
+    ] = Field(default_factory=dict)
+
+
+class StreamPlan(Contract):
+    """What a camera has to deliver: decoded once, whoever needs it."""
+
+    camera: Identifier
+    fps: Annotated[float, Field(gt=0)]
+    stream: str = "sub"
+
+
+class PipelinePlan(Contract):
+    """One application's pipeline on one device camera."""
+
+    application: Identifier
+    pipeline: Identifier
+    camera: Annotated[Identifier, Field(description="The device's camera.")]
+    app_camera: Annotated[Identifier, Field(description="The application's own name of it.")]
+    fps: float
+    labels: tuple[str, ...] | None = None
+    tracker: Tracker = Tracker()
+
+    @property
+    def key(self) -> str:
+        """``<application>/<pipeline>``, the name in the journal."""
+        return f"{self.application}/{self.pipeline}"
+
+
+class ModelPlan(Contract):
+    """One session, and every pipeline it serves."""
+
+    key: Annotated[str, Field(description="Names the session: model files and settings that agree share one.")]
+    file: Annotated[str, Field(description="Absolute path, or a name in the model store.")]
+    model: Model
+    pipelines: tuple[PipelinePlan, ...]
+
+
+class RulePlan(Contract):
+    """One rule on one camera."""
+
+    application: Identifier
+    name: Identifier
+    pipeline: Annotated[str, Field(description="``<application>/<pipeline>``.")]
+    camera: Annotated[Identifier, Field(description="The device's camera.")]
+    app_camera: Identifier
+    rule: Rule
+    actions: Annotated[tuple[str, ...], Field(description="Keys of ``Plan.actions``.")]
+
+
+class Plan(Contract):
+    """Everything a device has to do."""
+
+    revision: Annotated[int, Field(ge=0)] = 0
+    streams: tuple[StreamPlan, ...] = ()
+    models: tuple[ModelPlan, ...] = ()
+    rules: tuple[RulePlan, ...] = ()
+    actions: Annotated[dict[str, Action], Field(description="``<application>/<action>`` → what to do.")] = Field(
+        default_factory=dict
+    )
+    problems: Annotated[tuple[str, ...], Field(description="For people: bindings without a camera and the like.")] = ()

@@ -1,0 +1,42 @@
+"""Every topic name, one function each. Recipes, policies and documents are tested against this file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ALERTS: Final = "vedette/alerts"
+
+
+def local_tracks(camera: str) -> str:
+    """Local topic of a camera's track batches (off until asked for)."""
+    return f"vedette/{camera}/tracks"
+
+
+def local_status(camera: str) -> str:
+    """Local topic of a camera's state, once a second and at each change."""
+    return f"vedette/{camera}/status"
+
+
+def local_alerts() -> str:
+    """Local topic of all alerts of the device."""
+    return ALERTS
+
+
+def cloud_alerts(thing: str) -> str:
+    """IoT Core topic on which a device sends its alerts."""
+    return f"vedette/{thing}/alerts"
+
+
+def cloud_ack(thing: str) -> str:
+    """IoT Core topic on which the ledger answers ``{epoch, through_seq}``."""
+    return f"vedette/{thing}/ack"
+
+
+def cloud_insights(thing: str) -> str:
+    """IoT Core topic of anonymised figures."""
+    return f"vedette/{thing}/insights"
+
+
+def cloud_health(thing: str) -> str:
+    """IoT Core topic of a device's own state."""
+    return f"vedette/{thing}/health"

@@ -1,0 +1,36 @@
+"""The journal: every analysed picture's track batch, on disk, before anything is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vedette.contracts.tracks import TrackBatch
+
+
+class JournalWriter(Protocol):
+    """Appends batches. ``append`` returns at once; a group is committed within 20 ms."""
+
+    def append(self, batch: TrackBatch) -> None:
+        """Hand one batch over; bounded: where the disk cannot follow, the oldest waiting batches are dropped, counted."""
+        ...
+
+    def close(self) -> None:
+        """Commit what is waiting."""
+        ...
+
+
+class JournalReader(Protocol):
+    """Reads batches in the order of their sequence number."""
+
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, TrackBatch]]:
+        """Up to ``limit`` batches with a sequence number above ``after``, as (sequence number, batch)."""
+        ...
+
+    def last(self, pipeline: str, camera: str, since_wall_s: float) -> TrackBatch | None:
+        """The newest batch of a pipeline and camera analysed at or after ``since_wall_s``."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until something may have been appended; False on time-out."""
+        ...
