@@ -1,0 +1,58 @@
+# Vedette. Two commands matter: `make demo` and `make test`. Both set up what they need.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup system demo test lint format bench faults schema lock clean help
+.DEFAULT_GOAL := help
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) system ## virtual environment from the hashed lock files, and what pip cannot give
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Vedette needs Python 3.11 or newer; $$($(PYTHON) --version) found. Say which with: make PYTHON=python3.11 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+system:
+	@sh scripts/system-packages.sh
+
+demo: setup ## one command: four simulated cameras, real detection, alerts as they happen
+	$(BIN)/python -m vedette demo
+
+test: setup ## everything CI checks: format, lint, types, import arrows, tests
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -q --durations=15
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff format --check src components tests bench
+	$(BIN)/ruff check src components tests bench
+	$(BIN)/mypy
+	PYTHONPATH=components $(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## rewrite the code in the project's style
+	$(BIN)/ruff format src components tests bench
+	$(BIN)/ruff check --fix src components tests bench
+
+bench: setup ## CPU per analysed picture against the bare floor, in one run
+	$(BIN)/python -m bench
+
+faults: setup ## the slow suite: long outages, many kills, recovery statistics
+	$(BIN)/python -m pytest -q -m faults --override-ini=addopts="-ra --strict-markers --strict-config" --timeout=1800 tests
+
+schema: $(STAMP) ## write the published JSON Schemas anew
+	$(BIN)/python -m vedette schema export src/vedette/contracts/schema
+
+lock: ## resolve the dependencies anew, with hashes and without naming a registry
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra edge --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade -o requirements/edge.txt
+	$(BIN)/uv pip compile pyproject.toml --extra edge --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade -o requirements/dev.txt
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
