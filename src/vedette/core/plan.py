@@ -1,0 +1,236 @@
+"""One pure function: attached applications and the device's cameras in, everything the device has to do out.
+
+Decoders once per camera, sessions once per model. The result does not depend on the order of the arguments, so that
+two computations of the same situation can be compared.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+from vedette.contracts.camera import CameraConfig
+from vedette.contracts.manifest import Action, Manifest, Model
+from vedette.contracts.plan import AttachedApplication, ModelPlan, PipelinePlan, Plan, RulePlan, StreamPlan
+
+_KEY_DIGITS: Final = 12
+_NAME_IN_KEY: Final = 32
+
+_Named = TypeVar("_Named", AttachedApplication, CameraConfig)
+
+#: The application's camera → the device's cameras that are there and switched on.
+_Bound = dict[str, tuple[str, ...]]
+
+
+def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[CameraConfig], revision: int = 0) -> Plan:
+    """Work out what a device has to do.
+
+    Nothing here fails: what cannot be done (a camera that is not bound, not there, switched off) is said in
+    ``Plan.problems`` in words for people, and the rest is planned.
+
+    Args:
+        applications: what is deployed; one entry per application name.
+        cameras: the device's cameras, with or without credentials; no address reaches the plan.
+        revision: number of the plan, given by the owner of the state directory.
+    """
+    problems: list[str] = []
+    apps = _one_each(applications, lambda app: app.manifest.name, "application", "attached", problems)
+    known = _one_each(cameras, lambda camera: camera.name, "camera", "configured", problems)
+    streams: dict[str, StreamPlan] = {}
+    pipelines: list[tuple[str, Model, PipelinePlan]] = []
+    rules: list[RulePlan] = []
+    actions: dict[str, Action] = {}
+    for app in apps.values():
+        bound = _bind(app, known, problems)
+        served = _pipelines(app, bound, known, problems)
+        for file, model, plan in served:
+            pipelines.append((file, model, plan))
+            wanted = app.manifest.pipelines[plan.pipeline].stream
+            streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted)
+        rules += _rules(app.manifest, bound, {(plan.pipeline, plan.camera) for _, _, plan in served}, problems)
+        actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
+    return Plan(
+        revision=revision,
+        streams=tuple(streams[name] for name in sorted(streams)),
+        models=_sessions(pipelines),
+        rules=tuple(sorted(rules, key=lambda rule: (rule.application, rule.name, rule.camera))),
+        actions=actions,
+        problems=tuple(sorted(set(problems))),
+    )
+
+
+def model_key(file: str, model: Model) -> str:
+    """Name of the session for a model file with these settings: same file and settings, same name, for ever.
+
+    Args:
+        file: absolute path or name in the model store.
+        model: settings; ``file`` in them is replaced by ``file``.
+    """
+    text = json.dumps([file, model.model_dump(mode="json", exclude={"file"})], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+    stem = posixpath.basename(file).removesuffix(".onnx")
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:_NAME_IN_KEY] or "model"
+    return f"{readable}-{digest}"
+
+
+def model_file(file: str, directory: str) -> str:
+    """Where a manifest's model is: absolute, or a name in the model store.
+
+    A bare name stays as it is, because only who may look at the disk can tell a file beside the manifest from a name
+    in the store; the owner of the state directory has done so before an application is attached.
+
+    Args:
+        file: ``Model.file``.
+        directory: where the manifest lies.
+    """
+    if posixpath.isabs(file) or "/" not in file:
+        return file
+    return posixpath.normpath(posixpath.join(directory, file))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` where a known name is close, else an empty text."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _one_each(
+    items: Sequence[_Named], name_of: Callable[[_Named], str], kind: str, verb: str, problems: list[str]
+) -> dict[str, _Named]:
+    """Items by name, in the order of the names; of several with one name the least by content stays."""
+    found: dict[str, list[_Named]] = {}
+    for item in items:
+        found.setdefault(name_of(item), []).append(item)
+    chosen: dict[str, _Named] = {}
+    for name in sorted(found):
+        distinct = {item.model_dump_json(): item for item in found[name]}
+        chosen[name] = distinct[min(distinct)]
+        if len(distinct) > 1:
+            problems.append(f"{kind} {name!r} is {verb} {len(distinct)} times with different contents; one is used")
+    return chosen
+
+
+def _bind(app: AttachedApplication, known: dict[str, CameraConfig], problems: list[str]) -> _Bound:
+    """The application's cameras → the device's cameras that can be used."""
+    manifest = app.manifest
+    where = f"application {manifest.name!r}"
+    devices = f"this device has {', '.join(sorted(known)) or 'no camera'}"
+    for name in sorted(set(app.bindings) - set(manifest.cameras)):
+        near = nearest(name, manifest.cameras)
+        problems.append(
+            f"{where} binds camera {name!r}, which its manifest does not name; "
+            f"it names {', '.join(sorted(manifest.cameras))}{near}"
+        )
+    bound: _Bound = {}
+    for name in sorted(manifest.cameras):
+        usable: list[str] = []
+        explicit = name in app.bindings
+        for device in dict.fromkeys(app.bindings.get(name, (name,))):
+            if device not in known:
+                near = nearest(device, known)
+                said = f"is bound to {device!r}, which is not there" if explicit else "is not bound to a camera"
+                problems.append(f"{where}: camera {name!r} {said}; {devices}{near}")
+            elif not known[device].enabled:
+                problems.append(f"{where}: camera {name!r} is bound to {device!r}, which is switched off")
+            else:
+                usable.append(device)
+        if explicit and not app.bindings[name]:
+            problems.append(f"{where}: camera {name!r} is bound to no camera; {devices}")
+        bound[name] = tuple(sorted(usable))
+    return bound
+
+
+def _pipelines(
+    app: AttachedApplication, bound: _Bound, known: dict[str, CameraConfig], problems: list[str]
+) -> list[tuple[str, Model, PipelinePlan]]:
+    """Every pipeline of an application on every camera it gets, with the model file and settings."""
+    manifest = app.manifest
+    plans: list[tuple[str, Model, PipelinePlan]] = []
+    for name, pipeline in sorted(manifest.pipelines.items()):
+        model = manifest.models[pipeline.model]
+        taken: dict[str, str] = {}
+        for app_camera in sorted(set(pipeline.cameras)):
+            for device in bound[app_camera]:
+                if device in taken:
+                    problems.append(
+                        f"application {manifest.name!r}: cameras {taken[device]!r} and {app_camera!r} are bound to the "
+                        f"same camera {device!r}; pipeline {name!r} analyses it once, as {taken[device]!r}"
+                    )
+                    continue
+                taken[device] = app_camera
+                limit = known[device].max_fps
+                plan = PipelinePlan(
+                    application=manifest.name,
+                    pipeline=name,
+                    camera=device,
+                    app_camera=app_camera,
+                    fps=pipeline.fps if limit is None else min(pipeline.fps, limit),
+                    labels=pipeline.labels,
+                    tracker=pipeline.tracker,
+                )
+                plans.append((model_file(model.file, app.directory), model, plan))
+        if not taken:
+            problems.append(f"application {manifest.name!r}: pipeline {name!r} has no camera to analyse")
+    return plans
+
+
+def _rules(manifest: Manifest, bound: _Bound, served: set[tuple[str, str]], problems: list[str]) -> list[RulePlan]:
+    """Every rule on every camera of its pipeline."""
+    plans: list[RulePlan] = []
+    for name, rule in sorted(manifest.rules.items()):
+        pipeline = manifest.rule_pipeline(rule)
+        outside = sorted(set(manifest.rule_cameras(rule)) - set(manifest.pipelines[pipeline].cameras))
+        problems.extend(
+            f"application {manifest.name!r}: rule {name!r} watches camera {camera!r}, "
+            f"which pipeline {pipeline!r} does not analyse"
+            for camera in outside
+        )
+        chosen = rule.actions if rule.actions is not None else tuple(manifest.actions)
+        taken: set[str] = set()
+        for app_camera in sorted(set(manifest.rule_cameras(rule)) - set(outside)):
+            for device in bound[app_camera]:
+                if device in taken or (pipeline, device) not in served:
+                    continue
+                taken.add(device)
+                plans.append(
+                    RulePlan(
+                        application=manifest.name,
+                        name=name,
+                        pipeline=f"{manifest.name}/{pipeline}",
+                        camera=device,
+                        app_camera=app_camera,
+                        rule=rule,
+                        actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
+                    )
+                )
+    return plans
+
+
+def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> StreamPlan:
+    """One decoder serves the fastest consumer; the main stream where anyone needs it."""
+    if stream is None:
+        return StreamPlan(camera=camera, fps=fps, stream=wanted)
+    main = "main" in (stream.stream, wanted)
+    return StreamPlan(camera=camera, fps=max(stream.fps, fps), stream="main" if main else wanted)
+
+
+def _sessions(pipelines: list[tuple[str, Model, PipelinePlan]]) -> tuple[ModelPlan, ...]:
+    """Group the pipelines by model file and settings."""
+    groups: dict[str, tuple[str, Model, list[PipelinePlan]]] = {}
+    for file, model, plan in pipelines:
+        key = model_key(file, model)
+        groups.setdefault(key, (file, model.model_copy(update={"file": file}), []))[2].append(plan)
+    return tuple(
+        ModelPlan(
+            key=key,
+            file=file,
+            model=model,
+            pipelines=tuple(sorted(plans, key=lambda plan: (plan.key, plan.camera))),
+        )
+        for key, (file, model, plans) in sorted(groups.items())
+    )
