@@ -1,0 +1,268 @@
+"""Starts child processes, watches their progress, and replaces those that end, hang or fall silent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import selectors
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vedette.adapters.supervision.child import Child
+
+logger = logging.getLogger(__name__)
+
+#: A child that ended is replaced after a random time up to this, so that eight cameras do not knock at once.
+RESTART_JITTER_S: Final = 0.5
+#: A child that ends within this time of its start "failed at start".
+QUICK_FAILURE_S: Final = 1.0
+#: Wait after the n-th failure at start in a row, seconds: n = 1, 2, 3, 4 and more.
+QUICK_FAILURE_WAIT_S: Final = (0.5, 1.0, 2.0, 5.0)
+#: Longest sleep of the loop; time limits are noticed at most this much late.
+TICK_S: Final = 0.05
+#: Environment variables by which a process may speak to Greengrass as this component.
+GREENGRASS_VARIABLES: Final = ("SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "AWS_CONTAINER_")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One child process.
+
+    Attributes:
+        name: unique among the supervisor's children; appears in logs.
+        argv: command line. It is readable by every user of the machine: no secrets.
+        spec: first JSON line on the child's standard input. A change restarts the child.
+        silence_limit_s: a child that sends nothing for so long is killed and replaced.
+        start_limit_s: time a new child has until its first message.
+        stop_limit_s: time a child has to end after its standard input was closed.
+        greengrass: whether the child gets the variables with which it can speak to Greengrass itself.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    spec: dict[str, Any] = field(repr=False)
+    silence_limit_s: float = 2.0
+    start_limit_s: float = 15.0
+    stop_limit_s: float = 2.0
+    greengrass: bool = False
+
+
+class Supervisor:
+    """Keeps one process per ``ChildSpec`` alive until stopped.
+
+    Everything happens in the thread that calls ``run`` (or in the one made by ``start``); the callbacks are called
+    there and must be quick. The other methods may be called from any thread. That thread must live as long as the
+    children: the kernel kills them when it ends.
+
+    Args:
+        on_message: called with a child's name and each JSON object it sends.
+        on_exit: called with a child's name and why it ended, for people, before it is replaced.
+        clock: monotonic seconds.
+        jitter: uniform random number 0..1.
+    """
+
+    def __init__(
+        self,
+        on_message: Callable[[str, dict[str, Any]], None],
+        on_exit: Callable[[str, str], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._on_message = on_message
+        self._on_exit = on_exit
+        self._clock = clock
+        self._jitter = jitter
+        self._lock = threading.Lock()
+        self._requests: list[Callable[[], None]] = []
+        self._slots: dict[str, _Slot] = {}
+        self._leaving: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._stopping = threading.Event()
+        self._finished = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def set_children(self, specs: Iterable[ChildSpec]) -> None:
+        """Start what is new, stop what is gone, restart what has changed."""
+        wanted = {spec.name: spec for spec in specs}
+        self._ask(lambda: self._apply(wanted))
+
+    def restart(self, name: str, reason: str) -> None:
+        """Kill one child and start it anew; the reason is handed to the new one."""
+        self._ask(lambda: self._kill(name, reason))
+
+    def send(self, name: str, message: dict[str, Any]) -> None:
+        """Send a message to a child; dropped where it is not running at the moment."""
+
+        def deliver() -> None:
+            slot = self._slots.get(name)
+            if slot is not None and slot.child is not None and not slot.child.send(message):
+                slot.child.kill("it does not read the messages sent to it")
+
+        self._ask(deliver)
+
+    def pids(self) -> dict[str, int]:
+        """Process numbers of the running children (for status and tests)."""
+        return {name: slot.child.pid for name, slot in list(self._slots.items()) if slot.child is not None}
+
+    def start(self) -> None:
+        """Run in a thread of the supervisor's own."""
+        self._thread = threading.Thread(target=self.run, name="supervisor")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all children (asked first, then killed) and return when they are gone; idempotent."""
+        self._stopping.set()
+        self._wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def run(self) -> None:
+        """Watch the children until ``stop`` is called."""
+        try:
+            while not self._stopping.is_set():
+                self._step()
+            self._apply({})
+            while self._leaving:
+                self._step()
+        finally:
+            for child in [*self._leaving, *(slot.child for slot in self._slots.values() if slot.child is not None)]:
+                child.kill("the supervisor ended")
+                child.reap()
+            self._selector.close()
+            with self._lock:
+                self._finished.set()
+                os.close(self._wake_read)
+                os.close(self._wake_write)
+
+    def _ask(self, request: Callable[[], None]) -> None:
+        with self._lock:
+            self._requests.append(request)
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
+            if not self._finished.is_set():
+                with contextlib.suppress(BlockingIOError):  # full: it is going to wake up anyhow
+                    os.write(self._wake_write, b"!")
+
+    def _step(self) -> None:
+        for key, _ in self._selector.select(TICK_S):
+            if key.data is None:
+                os.read(self._wake_read, 4096)
+                continue
+            child: Child = key.data
+            for message in child.handle(key.fd):
+                self._heard(child, message)
+        with self._lock:
+            requests, self._requests = self._requests, []
+        for request in requests:
+            request()
+        now_s = self._clock()
+        for slot in list(self._slots.values()):
+            self._watch(slot, now_s)
+        for child in list(self._leaving):
+            if child.ended():
+                child.reap()
+                self._leaving.remove(child)
+            elif now_s >= child.leave_by_s:
+                child.kill("it did not end when asked")
+
+    def _heard(self, child: Child, message: dict[str, Any]) -> None:
+        child.last_heard_s = self._clock()
+        child.heard = True
+        slot = self._slots.get(child.name)
+        if slot is None or slot.child is not child:
+            return
+        if "stalled" in message:
+            child.kill(str(message["stalled"]))
+        self._on_message(child.name, message)
+
+    def _apply(self, wanted: dict[str, ChildSpec]) -> None:
+        now_s = self._clock()
+        for name, slot in list(self._slots.items()):
+            if wanted.get(name) == slot.spec:
+                continue
+            if slot.child is not None:
+                slot.child.ask_to_end(now_s + slot.spec.stop_limit_s)
+                self._leaving.append(slot.child)
+                slot.child = None
+            if name in wanted:
+                slot.spec, slot.start_at_s, slot.reason = wanted[name], now_s, "its configuration changed"
+            else:
+                del self._slots[name]
+        for name, spec in wanted.items():
+            if name not in self._slots:
+                self._slots[name] = _Slot(spec, start_at_s=now_s)
+
+    def _kill(self, name: str, reason: str) -> None:
+        slot = self._slots.get(name)
+        if slot is not None and slot.child is not None:
+            slot.child.kill(reason)
+
+    def _watch(self, slot: _Slot, now_s: float) -> None:
+        child = slot.child
+        if child is None:
+            if now_s >= slot.start_at_s and not any(old.name == slot.spec.name for old in self._leaving):
+                self._start(slot, now_s)
+            return
+        if child.ended():
+            self._ended(slot, child, now_s)
+            return
+        limit_s = slot.spec.silence_limit_s if child.heard else slot.spec.start_limit_s
+        if now_s - child.last_heard_s > limit_s:
+            child.kill(f"no sign of life for {limit_s:g} s" if child.heard else f"not ready {limit_s:g} s after start")
+
+    def _start(self, slot: _Slot, now_s: float) -> None:
+        first = {"spec": slot.spec.spec, "restarts": slot.starts, "reason": slot.reason, "parent": os.getpid()}
+        slot.starts += 1
+        try:
+            slot.child = Child(
+                slot.spec.name, slot.spec.argv, first, now_s, self._selector, _environment(slot.spec.greengrass)
+            )
+        except OSError as error:  # no memory, no process slot, no program: try again, slowly
+            logger.error("child %s cannot be started: %s", slot.spec.name, error)
+            slot.quick_failures += 1
+            slot.start_at_s = now_s + QUICK_FAILURE_WAIT_S[-1]
+
+    def _ended(self, slot: _Slot, child: Child, now_s: float) -> None:
+        reason = child.reap()
+        slot.child = None
+        slot.reason = reason
+        quick = now_s - child.started_s < QUICK_FAILURE_S
+        slot.quick_failures = slot.quick_failures + 1 if quick else 0
+        wait_s = RESTART_JITTER_S * self._jitter()
+        if slot.quick_failures > 1:
+            wait_s = QUICK_FAILURE_WAIT_S[min(slot.quick_failures - 1, len(QUICK_FAILURE_WAIT_S)) - 1]
+        slot.start_at_s = now_s + wait_s
+        logger.warning("child %s ended: %s; a new one starts in %.1f s", child.name, reason, wait_s)
+        if self._on_exit is not None:
+            self._on_exit(child.name, reason)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What the supervisor remembers of a child across its processes."""
+
+    spec: ChildSpec
+    start_at_s: float
+    child: Child | None = None
+    starts: int = 0
+    quick_failures: int = 0
+    reason: str = ""
+
+
+def _environment(greengrass: bool) -> dict[str, str]:
+    """This process' environment; without the component's token unless the child may use it."""
+    if greengrass:
+        return dict(os.environ)
+    return {key: value for key, value in os.environ.items() if not key.startswith(GREENGRASS_VARIABLES)}
