@@ -1,0 +1,20 @@
+"""The state directory: who owns it, what is attached, what the plan is. Standard library and pydantic only."""
+
+from __future__ import annotations
+
+from vedette.adapters.state.client import StateClient, attach, detach, status
+from vedette.adapters.state.files import PlanFile, read_component_status, write_component_status
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.owner import StateOwner
+
+__all__ = [
+    "PlanFile",
+    "StateClient",
+    "StateLayout",
+    "StateOwner",
+    "attach",
+    "detach",
+    "read_component_status",
+    "status",
+    "write_component_status",
+]

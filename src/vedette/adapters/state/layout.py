@@ -1,0 +1,143 @@
+"""Paths inside the state directory, its modes, and who may speak to a socket in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vedette.contracts.errors import StorageError
+
+#: Longest path of a Unix socket: ``sun_path`` has 108 bytes, the last of them zero (unix(7)).
+SOCKET_PATH_LIMIT: Final = 107
+DIRECTORY_MODE: Final = 0o2770
+FILE_MODE: Final = 0o660
+#: Linux 4.13 and later (socket(7)); the Python module has no name for it.
+_SO_PEERGROUPS: Final = 59
+_MAX_GROUPS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StateLayout:
+    """Where things lie in the state directory.
+
+    Attributes:
+        root: the directory itself.
+    """
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan, replaced atomically."""
+        return self.root / "plan.json"
+
+    @property
+    def attachments(self) -> Path:
+        """The applications that are attached."""
+        return self.root / "attachments.json"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and what else means nothing after a restart."""
+        return self.root / "run"
+
+    @property
+    def frames(self) -> Path:
+        """One socket per camera."""
+        return self.run / "frames"
+
+    @property
+    def component_status(self) -> Path:
+        """One small JSON file per component: how it is."""
+        return self.run / "status"
+
+    @property
+    def socket(self) -> Path:
+        """Where the owner of the directory listens."""
+        return self.run / "state.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the owner for as long as it lives."""
+        return self.run / "owner.lock"
+
+    @property
+    def secrets(self) -> Path:
+        """Cached credentials of cameras; for the owner only."""
+        return self.root / "secrets"
+
+    @property
+    def models(self) -> Path:
+        """Model store of the device where no other is configured."""
+        return self.root / "models"
+
+    def create(self) -> None:
+        """Make the directories with their modes. A mode that someone else set is left as it is.
+
+        Raises:
+            StorageError: V401, cannot be made or written to.
+        """
+        check_socket_path(self.socket)
+        for folder in (self.root, self.run, self.frames, self.component_status, self.models):
+            _make(folder, DIRECTORY_MODE)
+        _make(self.secrets, 0o700)
+
+
+def _make(folder: Path, mode: int) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=mode & 0o777)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "is a file, not a directory", str(folder)) from None
+        else:
+            folder.chmod(mode)  # mkdir's own mode is cut by the umask and cannot set the group bit
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable", str(folder))
+    except OSError as error:
+        raise StorageError(
+            f"state directory {folder}: {error.strerror or error}.",
+            hint="Give the user that runs the components write access, or set `stateDirectory` to another place.",
+        ) from error
+
+
+def check_socket_path(path: Path) -> None:
+    """Refuse a path that the kernel would cut.
+
+    Raises:
+        StorageError: V401, longer than 107 bytes.
+    """
+    length = len(os.fsencode(path))
+    if length > SOCKET_PATH_LIMIT:
+        raise StorageError(
+            f"socket path {path} has {length} bytes; Unix sockets allow {SOCKET_PATH_LIMIT}.",
+            hint="Set `stateDirectory` to a shorter path.",
+        )
+
+
+def peer_allowed(connection: socket.socket, directory: Path) -> bool:
+    """Whether the process at the other end may use the state directory.
+
+    Allowed are root, the user of this process, and members of the directory's group: those who could change its
+    files anyway. The kernel says who it is; nothing the peer sends is believed.
+    """
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, gid = struct.unpack("3i", credentials)
+    if uid in (0, os.geteuid()):
+        return True
+    info = directory.stat()
+    if not info.st_mode & stat.S_IWGRP:
+        return False
+    try:
+        raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MAX_GROUPS)
+    except OSError:
+        raw = b""
+    groups = set(struct.unpack(f"{len(raw) // 4}I", raw)) | {gid}
+    return info.st_gid in groups

@@ -1,0 +1,281 @@
+"""The owner of the state directory: keeps the attachments, makes the plan, answers on the state socket."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from vedette.adapters.state.files import PlanFile, quarantine, read_bounded, write_durably
+from vedette.adapters.state.layout import FILE_MODE, StateLayout
+from vedette.adapters.state.server import LineServer
+from vedette.contracts.camera import CameraConfig
+from vedette.contracts.config import Attachments
+from vedette.contracts.errors import StorageError, VedetteError
+from vedette.contracts.plan import AttachedApplication, Plan
+from vedette.contracts.state import (
+    ApplicationSummary,
+    AttachRequest,
+    DetachRequest,
+    PlanRequest,
+    StateAnswer,
+    StateRequest,
+)
+from vedette.core.plan import make_plan
+
+logger = logging.getLogger(__name__)
+
+_REQUEST: TypeAdapter[StateRequest] = TypeAdapter(StateRequest)
+
+
+class StateOwner:
+    """Owns a state directory; one process at a time.
+
+    Until ``set_cameras`` is called for the first time the plan on disk stays as it is, so that a restart does not
+    tear down what the other components are doing.
+
+    Args:
+        directory: the state directory; made where it does not exist.
+        status_source: gives what ``vedette status`` shall show besides, such as camera states; called from the
+            server's thread, must be quick and hold no credentials.
+    """
+
+    def __init__(self, directory: Path, *, status_source: Callable[[], dict[str, Any]] | None = None) -> None:
+        self.layout = StateLayout(directory)
+        self._status_source = status_source
+        self._guard = threading.RLock()
+        self._callbacks: list[Callable[[Plan], None]] = []
+        self._cameras: tuple[CameraConfig, ...] | None = None
+        self._applications: dict[str, AttachedApplication] = {}
+        self._notes: list[str] = []
+        self._plan = Plan()
+        self._lock_descriptor = -1
+        self._server: LineServer | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it stands on disk."""
+        with self._guard:
+            return self._plan
+
+    @property
+    def applications(self) -> tuple[AttachedApplication, ...]:
+        """What is attached, by name."""
+        with self._guard:
+            return tuple(self._applications[name] for name in sorted(self._applications))
+
+    def on_plan(self, callback: Callable[[Plan], None]) -> None:
+        """Call back with every new plan after it is on disk, in order, from the thread that caused it.
+
+        The callback must be quick and must not wait for a thread that uses this object.
+        """
+        with self._guard:
+            self._callbacks.append(callback)
+
+    def start(self) -> None:
+        """Take the directory, read what is in it, listen.
+
+        Raises:
+            StorageError: V401, not usable, or another process owns it.
+        """
+        self.layout.create()
+        self._take_lock()
+        try:
+            with self._guard:
+                self._load()
+            self._server = LineServer(self.layout.socket, self.layout.root, self._answer)
+            self._server.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop listening and give the directory up; idempotent. Attachments and plan stay."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._lock_descriptor >= 0:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = -1
+
+    def set_cameras(self, cameras: Sequence[CameraConfig]) -> Plan:
+        """Say which cameras the device has; returns the plan that follows.
+
+        Raises:
+            StorageError: V401 or V404, the plan cannot be written; the old one stays in force.
+        """
+        with self._guard:
+            self._cameras = tuple(cameras)
+            self._replan()
+            return self._plan
+
+    def attach(self, application: AttachedApplication) -> bool:
+        """Add or replace an application, durably; False where it was attached exactly so.
+
+        Raises:
+            StorageError: V401 or V404, cannot be written; attach it again.
+        """
+        with self._guard:
+            name = application.manifest.name
+            changed = self._applications.get(name) != application
+            if changed:
+                self._store({**self._applications, name: application})
+                logger.info("application %s %s attached", name, application.manifest.version)
+            self._replan()  # also where nothing changed: an earlier plan may not have reached the disk
+            return changed
+
+    def detach(self, name: str) -> bool:
+        """Take an application away, durably; False where there is none of the name.
+
+        Raises:
+            StorageError: V401 or V404, cannot be written; nothing is changed.
+        """
+        with self._guard:
+            if name not in self._applications:
+                return False
+            self._store({key: app for key, app in self._applications.items() if key != name})
+            logger.info("application %s detached", name)
+            self._replan()
+            return True
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        path = self.layout.lock
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise StorageError(f"lock file {path} cannot be opened: {error.strerror}.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StorageError(
+                f"state directory {self.layout.root} is owned by another running process (pid {owner}).",
+                hint="Stop it, or give this one a `stateDirectory` of its own.",
+            ) from error
+        self._lock_descriptor = descriptor
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def _load(self) -> None:
+        self._notes = []
+        self._applications = self._load_attachments()
+        try:
+            self._plan = PlanFile(self.layout.plan).read() or Plan()
+        except StorageError as error:
+            aside = quarantine(self.layout.plan)
+            logger.warning("%s It is kept as %s and made anew.", error.message, aside.name)
+            # The number the damaged file held is lost. Seconds since 1970 are above any number counted up from 0,
+            # so revisions still never go back.
+            self._plan = Plan(revision=int(time.time()))
+
+    def _load_attachments(self) -> dict[str, AttachedApplication]:
+        """Applications on disk. One that this release cannot read costs only itself."""
+        path = self.layout.attachments
+        content = read_bounded(path)
+        if content is None:
+            return {}
+        try:
+            entries = json.loads(content)["applications"]
+            if not isinstance(entries, list):
+                raise TypeError("`applications` is not a list")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            aside = quarantine(path)
+            self._notes.append(
+                f"{path.name} was damaged and is kept as {aside.name}; "
+                "applications come back as their components attach again"
+            )
+            logger.warning("%s (%s)", self._notes[-1], error)
+            return {}
+        found: dict[str, AttachedApplication] = {}
+        for entry in entries:
+            try:
+                application = AttachedApplication.model_validate(entry)
+            except ValidationError as error:
+                name = entry.get("manifest", {}).get("name", "?") if isinstance(entry, dict) else "?"
+                self._notes.append(
+                    f"application {name!r} in {path.name} cannot be read and is left out; attach it again"
+                )
+                logger.warning("%s (%s)", self._notes[-1], error.errors()[0]["msg"])
+                continue
+            found[application.manifest.name] = application
+        return found
+
+    def _store(self, applications: dict[str, AttachedApplication]) -> None:
+        document = Attachments(applications=tuple(applications[name] for name in sorted(applications)))
+        write_durably(self.layout.attachments, document.model_dump_json(indent=1).encode())
+        self._applications = applications
+
+    def _replan(self) -> None:
+        if self._cameras is None:
+            return
+        made = make_plan(tuple(self._applications.values()), self._cameras, self._plan.revision)
+        made = made.model_copy(update={"problems": (*made.problems, *self._notes)})
+        if made == self._plan and self.layout.plan.exists():
+            return
+        plan = made.model_copy(update={"revision": self._plan.revision + 1})
+        write_durably(self.layout.plan, plan.model_dump_json(indent=1).encode())
+        self._plan = plan
+        logger.info("plan %d: %d streams, %d models, %d rules", plan.revision, *map(len, _parts(plan)))
+        for callback in tuple(self._callbacks):
+            callback(plan)
+
+    # --- socket --------------------------------------------------------------------------------------------------
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            answer = self._handle(_REQUEST.validate_json(line))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            answer = StateAnswer(ok=False, code="V605", message=f"request not understood: {place}: {first['msg']}")
+        except VedetteError as error:
+            answer = StateAnswer(ok=False, code=error.code, message=error.message, hint=error.hint)
+        except Exception as error:
+            logger.exception("state socket: request failed")
+            answer = StateAnswer(ok=False, code="V401", message=f"internal fault: {type(error).__name__}")
+        return answer.model_dump_json(exclude_defaults=True).encode()
+
+    def _handle(self, request: StateRequest) -> StateAnswer:
+        changed = False
+        if isinstance(request, AttachRequest):
+            changed = self.attach(request.application)
+        elif isinstance(request, DetachRequest):
+            changed = self.detach(request.name)
+        extra = dict(self._status_source()) if request.op == "status" and self._status_source else {}
+        with self._guard:
+            plan = self._plan
+            return StateAnswer(
+                ok=True,
+                revision=plan.revision,
+                changed=changed,
+                problems=plan.problems,
+                applications=tuple(_summary(app) for app in self.applications),
+                plan=plan if isinstance(request, PlanRequest) else None,
+                status=extra,
+            )
+
+
+def _parts(plan: Plan) -> tuple[tuple[object, ...], tuple[object, ...], tuple[object, ...]]:
+    return plan.streams, plan.models, plan.rules
+
+
+def _summary(application: AttachedApplication) -> ApplicationSummary:
+    manifest = application.manifest
+    return ApplicationSummary(
+        name=manifest.name,
+        title=manifest.title,
+        version=manifest.version,
+        directory=application.directory,
+        bindings=application.bindings,
+    )
