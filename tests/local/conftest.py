@@ -42,6 +42,7 @@ def recipe(
     artifacts: list[dict[str, Any]] | None = None,
 ) -> Recipe:
     """A recipe that runs one script."""
+    run: dict[str, Any] = {"run": {"Script": script}} if script else {}
     return parse_recipe(
         {
             "RecipeFormatVersion": "2020-01-25",
@@ -55,7 +56,7 @@ def recipe(
             "Manifests": [
                 {
                     "Platform": {"os": "linux", "runtime": "*"},
-                    "Lifecycle": {**({"run": {"Script": script}} if script else {}), **(lifecycle or {})},
+                    "Lifecycle": run | (lifecycle or {}),
                     "Artifacts": artifacts or [],
                 }
             ],
@@ -107,7 +108,7 @@ class Probe:
         """Has the probe do something; its answer, or its error as ``{"error": …}``."""
         self.core.publish_local(f"probe/{self.name}/do", {"do": what, "with": argument})
         answer = self.hear("done")
-        return answer["ok"] if "ok" in answer else answer
+        return answer.get("ok", answer)
 
 
 @pytest.fixture(params=[False, True], ids=["strict", "lite"])

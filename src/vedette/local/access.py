@@ -107,8 +107,8 @@ def resource_matches(pattern: str, requested: str, *, mqtt: bool) -> bool:
         requested: a topic, a topic filter or a secret's name.
         mqtt: whether ``+`` and ``#`` are wildcards in ``pattern``.
     """
-    if mqtt and pattern.endswith("/#") and requested == pattern[:-2]:
-        return True
+    if mqtt and pattern.endswith("/#") and resource_matches(pattern[:-2], requested, mqtt=True):
+        return True  # "a/#" includes "a" itself (MQTT 3.1.1, section 4.7.1.2)
     tokens = _tokens(pattern, mqtt)
     alive = {0}
     for char in [*requested, None]:

@@ -3,6 +3,8 @@
 Commands arrive as JSON on the local topic ``probe/<name>/do``; answers leave on ``probe/<name>/done``.
 """
 
+from __future__ import annotations
+
 import datetime
 import json
 import os
@@ -10,6 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
 from awsiot.greengrasscoreipc.model import BinaryMessage, JsonMessage, PublishMessage
@@ -19,14 +23,14 @@ client = GreengrassCoreIPCClientV2()
 ended = threading.Event()
 
 
-def say(topic, value):
+def say(topic: str, value: Any) -> None:
     client.publish_to_topic(
         topic=topic, publish_message=PublishMessage(json_message=JsonMessage(message={"value": value}))
     )
 
 
-def tell(kind):
-    def hear(event):
+def tell(kind: str) -> Callable[[Any], None]:
+    def hear(event: Any) -> None:
         if kind == "config":
             seen = event.configuration_update_event.key_path
         elif kind == "cloud":
@@ -40,16 +44,16 @@ def tell(kind):
     return hear
 
 
-def errors(error):
+def errors(error: Exception) -> bool:
     print("stream error", type(error).__name__, file=sys.stderr)
     return True
 
 
-def closed():
+def closed() -> None:
     pass
 
 
-def run(what, arguments):
+def run(what: str, arguments: Any) -> Any:
     if what == "environment":
         return dict(os.environ)
     if what == "cwd":
@@ -59,7 +63,7 @@ def run(what, arguments):
     if what == "config":
         return client.get_configuration(key_path=arguments).value
     if what == "update":
-        time = datetime.datetime.fromtimestamp(arguments["time"], datetime.timezone.utc)
+        time = datetime.datetime.fromtimestamp(arguments["time"], datetime.UTC)
         client.update_configuration(
             key_path=arguments.get("path", []), timestamp=time, value_to_merge=arguments["value"]
         )
@@ -107,11 +111,11 @@ def run(what, arguments):
     raise ValueError(what)
 
 
-def obey(event):
+def obey(event: Any) -> None:
     command = event.json_message.message
     try:
         answer = {"ok": run(command["do"], command.get("with"))}
-    except Exception as error:  # the test looks at it
+    except Exception as error:  # noqa: BLE001 - the test looks at it
         answer = {"error": type(error).__name__, "message": getattr(error, "message", None)}
     say(f"probe/{NAME}/done", answer)
 
