@@ -12,7 +12,7 @@ class JournalWriter(Protocol):
     """Appends batches. ``append`` returns at once; a group is committed within 20 ms."""
 
     def append(self, batch: TrackBatch) -> None:
-        """Hand one batch over; bounded: where the disk cannot follow, the oldest waiting batches are dropped, counted."""
+        """Hand one batch over. Where the disk cannot follow, the oldest waiting batches are dropped and counted."""
         ...
 
     def close(self) -> None:
@@ -22,6 +22,13 @@ class JournalWriter(Protocol):
 
 class JournalReader(Protocol):
     """Reads batches in the order of their sequence number."""
+
+    def identity(self) -> str:
+        """Name of the journal; another one (the old was damaged or removed) counts its numbers anew. Empty: none yet.
+
+        ``read`` stays with the journal that the last call of ``identity`` found.
+        """
+        ...
 
     def read(self, after: int, limit: int) -> Sequence[tuple[int, TrackBatch]]:
         """Up to ``limit`` batches with a sequence number above ``after``, as (sequence number, batch)."""

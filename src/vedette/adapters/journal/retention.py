@@ -1,0 +1,108 @@
+"""Keeps the journal within its age and size, a little at a time, so that writers hardly notice."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vedette.adapters.journal import files
+
+log = logging.getLogger(__name__)
+
+#: Rows taken out in one transaction: some milliseconds.
+STEP_ROWS: Final = 400
+#: Free pages given back to the file system in one transaction.
+STEP_PAGES: Final = 200
+#: Free pages are given back when they are more than this share of the file; fewer are used again soon.
+FREE_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one step took out.
+
+    Attributes:
+        rows: batches deleted.
+        unjudged: those of them that had not been judged: the journal was full of them.
+        more: whether there is more to do at once.
+    """
+
+    rows: int
+    unjudged: int
+    more: bool
+
+
+class JournalRetention:
+    """Deletes old batches. For one thread; a connection is opened for each step, so nothing is held in between.
+
+    Args:
+        path: ``<state>/journal.db``.
+        max_age_s: batches older than this are deleted once judged.
+        max_bytes: the oldest batches are deleted where the file's used pages are more than this, judged or not.
+    """
+
+    def __init__(self, path: Path, *, max_age_s: float, max_bytes: int) -> None:
+        self._path = path
+        self.max_age_s = max_age_s
+        self.max_bytes = max_bytes
+
+    def step(self, identity: str, judged_through: int, now_wall_s: float) -> Pruned:
+        """Delete up to 400 batches; call again at once where ``more``.
+
+        Args:
+            identity: the journal the next number belongs to; nothing judged is assumed of another one.
+            judged_through: sequence number of the newest batch that was judged.
+            now_wall_s: Unix time. A clock that jumped ahead costs no batch that was not judged.
+        """
+        name = files.identity(self._path)
+        if not name:
+            return Pruned(0, 0, False)
+        cursor = judged_through if name == identity else 0
+        try:
+            with contextlib.closing(files.connect(self._path, name, create=False)) as connection:
+                return self._step(connection, cursor, now_wall_s)
+        except sqlite3.Error as error:
+            log.warning("journal %s cannot be trimmed now (%s)", self._path, error)
+            return Pruned(0, 0, False)
+
+    def _step(self, connection: sqlite3.Connection, cursor: int, now_wall_s: float) -> Pruned:
+        newest = self._newest_to_delete(connection, cursor, now_wall_s)
+        if newest is None:
+            self._give_back(connection)
+            return Pruned(0, 0, False)
+        connection.execute("BEGIN IMMEDIATE")
+        unjudged = connection.execute(
+            "SELECT count(*) FROM batches WHERE seq > ? AND seq <= ?", (cursor, newest)
+        ).fetchone()[0]
+        rows = connection.execute("DELETE FROM batches WHERE seq <= ?", (newest,)).rowcount
+        connection.execute("COMMIT")
+        return Pruned(rows, unjudged, rows >= STEP_ROWS)
+
+    def _newest_to_delete(self, connection: sqlite3.Connection, cursor: int, now_wall_s: float) -> int | None:
+        """Sequence number of the last of the (at most 400) oldest batches that have to go."""
+        too_large = _used_bytes(connection) > self.max_bytes
+        oldest = connection.execute("SELECT seq, at FROM batches ORDER BY seq LIMIT ?", (STEP_ROWS,)).fetchall()
+        found = None
+        for seq, at in oldest:
+            if not too_large and (seq > cursor or at >= now_wall_s - self.max_age_s):
+                break
+            found = int(seq)
+        return found
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        if free > STEP_PAGES and free > FREE_SHARE * pages:
+            # A plain execute() takes one step of this statement, which frees one page; a script takes them all.
+            connection.executescript(f"PRAGMA incremental_vacuum({STEP_PAGES})")
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    return int((pages - free) * size)
