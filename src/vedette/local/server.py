@@ -23,6 +23,7 @@ MAX_HELD_EVENTS: Final = 1000
 MAX_UNSENT_BYTES: Final = 4 << 20
 LITE_MAX_FRAME_BYTES: Final = 10_000  # GGL_IPC_MAX_MSG_LEN of nucleus lite
 CONNECT_TIMEOUT_S: Final = 10.0
+REFUSAL_GRACE_S: Final = 0.5
 _PREFIX: Final = "aws.greengrass#"
 
 Json = dict[str, Any]
@@ -184,10 +185,13 @@ class Connection(asyncio.Protocol):
         token = _object(message.payload).get("authToken")
         name = self._server.operations.component_of(token) if isinstance(token, str) else None
         if name is None:
-            if not self._server.lite:  # lite just closes the socket
-                self._transport.write(encode(Message(MessageType.CONNECT_ACK)))
             logger.warning("a process offered a token that belongs to no component; refused")
-            self._transport.close()
+            if self._server.lite:  # lite just closes the socket
+                self._transport.close()
+                return
+            self._transport.write(encode(Message(MessageType.CONNECT_ACK)))
+            # A client that finds the socket closed at once reports that instead of the refusal.
+            asyncio.get_running_loop().call_later(REFUSAL_GRACE_S, self._transport.close)
             return
         self.component = name
         self._transport.write(encode(Message(MessageType.CONNECT_ACK, MessageFlag.CONNECTION_ACCEPTED)))
@@ -206,6 +210,10 @@ class Connection(asyncio.Protocol):
         except IpcError as error:
             self._refuse(message.stream_id, error)
             return
+        except Exception:  # a mistake of ours must cost one request, not every component
+            logger.exception("%s of %s failed", call.operation, call.component)
+            self._refuse(message.stream_id, IpcError("ServiceError", "internal error"))
+            return
         if isinstance(answer, Mapping):
             self._answer(call, message.stream_id, answer)
             return
@@ -222,6 +230,9 @@ class Connection(asyncio.Protocol):
             self._answer(call, stream_id, await answer)
         except IpcError as error:
             self._refuse(stream_id, error)
+        except Exception:  # as in _application_message
+            logger.exception("%s of %s failed", call.operation, call.component)
+            self._refuse(stream_id, IpcError("ServiceError", "internal error"))
 
     def _answer(self, call: Call, stream_id: int, payload: Json) -> None:
         done = stream_id not in self._streams and not self._server.lite  # lite leaves such streams open

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ _Leaves = dict[KeyPath, tuple[JsonValue, float]]
 
 DEFAULT_TIME_S: Final = 0.0
 MAX_LEAVES: Final = 20_000
+MAX_DEPTH: Final = 64
 MAX_FILE_BYTES: Final = 4 << 20
 
 
@@ -36,12 +38,28 @@ class StaleUpdateError(CoreError):
 
 
 def flatten(value: JsonValue, path: KeyPath = ()) -> Iterator[tuple[KeyPath, JsonValue]]:
-    """Every leaf below ``value`` with its path; an empty mapping is a leaf."""
+    """Every leaf below ``value`` with its path; an empty mapping is a leaf.
+
+    Raises:
+        CoreError: deeper than ``MAX_DEPTH``.
+    """
+    if len(path) > MAX_DEPTH:
+        raise CoreError(f"configuration deeper than {MAX_DEPTH} levels.")
     if isinstance(value, dict) and value:
         for key, child in value.items():
             yield from flatten(child, (*path, key))
     else:
         yield path, value
+
+
+def _check_count(value: JsonValue) -> None:
+    count = sum(1 for _ in flatten(value))
+    if count > MAX_LEAVES:
+        raise CoreError(f"configuration of {count} values; at most {MAX_LEAVES} are allowed.")
+
+
+def _mappings(path: KeyPath) -> list[KeyPath]:
+    return [path[:length] for length in range(len(path))]
 
 
 def pointer(text: str) -> KeyPath:
@@ -65,6 +83,7 @@ class Settings:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._leaves: _Leaves = {}
+        self._inner: Counter[KeyPath] = Counter()  # how many leaves lie below each mapping
         if path.exists():
             self._load()
 
@@ -96,7 +115,7 @@ class Settings:
         wanted = dict(flatten(dict(defaults)))
         for path, (_, time_s) in before.items():
             if time_s == DEFAULT_TIME_S and path not in wanted:
-                del self._leaves[path]
+                self._drop(path)
         for path, value in wanted.items():
             if path:
                 self._put(path, value, DEFAULT_TIME_S, default=True)
@@ -118,6 +137,7 @@ class Settings:
             CoreError: the result would be larger than allowed; nothing is changed then.
         """
         before = dict(self._leaves)
+        _check_count(values)
         written = [self._put(path, value, time_s) for path, value in flatten(values, tuple(at)) if path]
         if written and not any(written):
             raise StaleUpdateError(
@@ -130,11 +150,12 @@ class Settings:
     ) -> list[KeyPath]:
         """Applies a deployment: resets pointers to the defaults, then merges. A deployment always wins."""
         before = dict(self._leaves)
+        _check_count(dict(values))
         default_leaves = dict(flatten(dict(defaults)))
         for text in reset:
             base = pointer(text)
             for path in [path for path in self._leaves if path[: len(base)] == base]:
-                del self._leaves[path]
+                self._drop(path)
             for path, value in default_leaves.items():
                 if path and path[: len(base)] == base:
                     self._put(path, value, DEFAULT_TIME_S, default=True)
@@ -147,7 +168,8 @@ class Settings:
     def _put(self, path: KeyPath, value: JsonValue, time_s: float, *, default: bool = False) -> bool:
         """Writes one leaf, replacing whatever stands in its way; False where something newer stands there."""
         ancestors = [path[:length] for length in range(1, len(path)) if path[:length] in self._leaves]
-        below = [at for at in self._leaves if at[: len(path)] == path]
+        below = [at for at in self._leaves if at[: len(path)] == path] if self._inner[path] else []
+        below += [path] if path in self._leaves and path not in below else []
         if value == {} and below and below != [path]:
             return True  # merging nothing into a mapping
         in_the_way = [*ancestors, *below]
@@ -156,9 +178,18 @@ class Settings:
             if existing > time_s or (default and existing != DEFAULT_TIME_S):
                 return False
         for at in in_the_way:
-            del self._leaves[at]
+            self._drop(at)
         self._leaves[path] = (value, time_s)
+        self._inner.update(_mappings(path))
         return True
+
+    def _drop(self, path: KeyPath) -> None:
+        del self._leaves[path]
+        self._inner.subtract(_mappings(path))
+
+    def _replace(self, leaves: _Leaves) -> None:
+        self._leaves = leaves
+        self._inner = Counter(mapping for path in leaves for mapping in _mappings(path))
 
     def _finish(self, before: _Leaves) -> list[KeyPath]:
         if self._leaves == before:
@@ -166,7 +197,7 @@ class Settings:
         try:
             self._save()
         except BaseException:
-            self._leaves = before
+            self._replace(before)
             raise
         paths = [*self._leaves, *(path for path in before if path not in self._leaves)]
         missing = (None, -1.0)
@@ -202,7 +233,7 @@ class Settings:
         try:
             with self._path.open("rb") as file:
                 document = json.loads(file.read(MAX_FILE_BYTES + 1))
-            self._leaves = {tuple(path): (value, float(time_s)) for path, value, time_s in document["leaves"]}
+            self._replace({tuple(path): (value, float(time_s)) for path, value, time_s in document["leaves"]})
         except OSError as error:
             raise CoreError(f"{self._path}: the configuration cannot be read ({error.strerror}).") from None
         except (ValueError, KeyError, TypeError):
@@ -210,4 +241,4 @@ class Settings:
             with contextlib.suppress(OSError):
                 self._path.replace(damaged)
             logger.warning("%s is damaged; kept as %s, starting from the defaults", self._path, damaged.name)
-            self._leaves = {}
+            self._replace({})
