@@ -1,0 +1,217 @@
+"""From a file to a ``Manifest``, or to the list of its mistakes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from vedette.adapters.manifest.explain import check_clock_times, explain, has, shown
+from vedette.adapters.manifest.mistake import Mistake, Path_, path_text
+from vedette.adapters.manifest.yaml_reader import MAX_BYTES, Document, Place, read_yaml
+from vedette.contracts.errors import ConfigurationError
+from vedette.contracts.manifest import Manifest
+from vedette.contracts.plan import AttachedApplication
+from vedette.core.manifest_checks import Finding, check_document
+
+MANIFEST_NAME: Final = "vedette.yaml"
+_MAX_MISTAKES: Final = 100
+#: What stands between ``//`` and ``@`` of an address: not to be repeated on a screen or in a log.
+_CREDENTIALS: Final = re.compile(r"(?<=//)\S*(?=@)")
+
+
+def manifest_path(path: Path) -> Path:
+    """The manifest's file, of itself or of the directory it lies in."""
+    return path / MANIFEST_NAME if path.is_dir() else path
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Args:
+        path: the file, or the directory with ``vedette.yaml`` in it.
+
+    Raises:
+        ConfigurationError: V101, the file cannot be read; V102, it has mistakes: the message lists all of them.
+    """
+    manifest, mistakes = _read(path)
+    errors = [mistake for mistake in mistakes if mistake.level == "error"]
+    if manifest is not None and not errors:
+        return manifest
+    count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+    listed = "\n".join(mistake.render() for mistake in errors)
+    raise ConfigurationError(
+        f"{manifest_path(path)} has {count}:\n{listed}",
+        hint="Every field is described in docs/manifest.md.",
+        code="V102",
+    )
+
+
+def check_manifest(path: Path) -> list[Mistake]:
+    """All mistakes and warnings of a manifest, in the order of the file; empty where it is right.
+
+    Raises:
+        ConfigurationError: V101, the file cannot be read.
+    """
+    return _read(path)[1]
+
+
+def attached_application(
+    path: Path, bindings: Mapping[str, Sequence[str]] | None = None, manifest: Manifest | None = None
+) -> AttachedApplication:
+    """An application as it is attached: model files that lie beside the manifest are named by their absolute path.
+
+    Args:
+        path: the manifest, or the directory it lies in.
+        bindings: the application's camera → the device's cameras.
+        manifest: where it was read already.
+
+    Raises:
+        ConfigurationError: V101 or V102, see ``load_manifest``.
+    """
+    manifest = manifest or load_manifest(path)
+    directory = manifest_path(path).resolve().parent
+    models = {}
+    for name, model in manifest.models.items():
+        beside = directory / model.file
+        models[name] = model.model_copy(update={"file": str(beside.resolve())}) if beside.is_file() else model
+    return AttachedApplication(
+        manifest=manifest.model_copy(update={"models": models}),
+        directory=str(directory),
+        bindings={name: tuple(cameras) for name, cameras in (bindings or {}).items()},
+    )
+
+
+def _read(path: Path) -> tuple[Manifest | None, list[Mistake]]:
+    path = manifest_path(path)
+    text = _text(path)
+    if isinstance(text, Mistake):
+        return None, [text]
+    document = read_yaml(text)
+    show = _Shower(str(path), text, document)
+    mistakes = [show.at(note.place, note.path, Finding((), note.message, note.allowed)) for note in document.notes]
+    manifest: Manifest | None = None
+    if not isinstance(document.value, dict):
+        if not mistakes:
+            found = "the file is empty" if document.value is None else f"found {shown(document.value)} at the top"
+            mistakes.append(show.at(Place(1, 1), (), Finding((), found, "fields, first of all `api: vedette/v1`")))
+        return None, mistakes
+    manifest, findings = _validate(document.value)
+    reported = {path_text(note.path) for note in document.notes}
+    mistakes += [
+        show.finding(finding)
+        for finding in findings
+        if not (path_text(finding.path) in reported and finding.message == "found nothing")  # what an alias left
+    ]
+    mistakes.sort(key=lambda mistake: (mistake.line, mistake.column))
+    return manifest, mistakes[:_MAX_MISTAKES]
+
+
+def _text(path: Path) -> str | Mistake:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"manifest {path} cannot be read: {error.strerror or error}.",
+            hint=f"Name the file {MANIFEST_NAME}, or the directory it lies in.",
+            code="V101",
+        ) from error
+    if len(content) > MAX_BYTES:
+        return Mistake(str(path), 1, 1, "", f"the file is larger than {MAX_BYTES >> 10} KiB", "a manifest is text")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        return Mistake(str(path), before.count(b"\n") + 1, column, "", "not UTF-8 text", "UTF-8 text")
+
+
+def _validate(value: dict[str, Any]) -> tuple[Manifest | None, list[Finding]]:
+    findings = [*check_document(value), *check_clock_times(value)]
+    errors = [finding for finding in findings if finding.level == "error"]
+    try:
+        manifest = Manifest.model_validate(value)
+    except ValidationError as error:
+        details = [
+            detail
+            for detail in error.errors(include_url=False)
+            if detail["loc"] or detail["type"] != "value_error"  # the references, reported above with their places
+        ]
+        known = _prefixes(finding.path for finding in errors)
+        explained = [
+            finding
+            for finding in explain(details, value, _schema())
+            if not (finding.path in known and _is_summary(finding, details))
+        ]
+        places = {finding.path for finding in explained if not finding.message.startswith("name ")}
+        return None, explained + [finding for finding in findings if finding.path not in places]
+    return manifest, findings
+
+
+def _prefixes(paths: Iterable[Path_]) -> set[Path_]:
+    return {path[:length] for path in paths for length in range(1, len(path) + 1)}
+
+
+def _is_summary(finding: Finding, details: Sequence[Any]) -> bool:
+    """Whether a finding is a validator's word about a whole rule, which the checks have said with the exact place."""
+    return any(
+        detail["type"] == "value_error" and detail["msg"].removeprefix("Value error, ") == finding.message
+        for detail in details
+    )
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Manifest.model_json_schema()
+
+
+class _Shower:
+    """Gives findings their place in the file."""
+
+    def __init__(self, file: str, text: str, document: Document) -> None:
+        self._file = file
+        self._lines = text.splitlines()
+        self._document = document
+
+    def finding(self, finding: Finding) -> Mistake:
+        """At the value where there is one, at the key where the field itself is the mistake, else at the parent."""
+        document, path = self._document, finding.path
+        about_key = finding.message.startswith(("unknown field", "name ", "no pipeline uses"))
+        places = document.keys if about_key else document.values
+        place = places.get(path)
+        while place is None and path:
+            path = path[:-1]
+            place = document.keys.get(path)
+        if not about_key and isinstance(self._value(finding.path), dict):
+            place = document.keys.get(finding.path, place)
+        return self.at(place or Place(1, 1), finding.path, finding)
+
+    def _value(self, path: Path_) -> Any:
+        value = self._document.value
+        for part in path:
+            if not has(value, part):
+                return None
+            value = value[part]
+        return value
+
+    def at(self, place: Place, path: Path_, finding: Finding) -> Mistake:
+        """A mistake at a place."""
+        source = self._lines[place.line - 1] if place.line <= len(self._lines) else ""
+        source = _CREDENTIALS.sub(lambda found: "*" * len(found[0]), source)
+        return Mistake(
+            self._file,
+            place.line,
+            place.column,
+            path_text(path),
+            finding.message,
+            finding.allowed,
+            finding.suggestion,
+            finding.level,
+            source,
+            place.width,
+        )
