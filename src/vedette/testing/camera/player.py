@@ -153,7 +153,7 @@ class Player:
         self._scene = _Timeline(self.media, 0)
         self._renumber()
         if self.rtp_start is not None:
-            self._base = self.rtp_start
+            self._base = (self.rtp_start - self._scene.lead) & 0xFFFFFFFF
 
     @property
     def playing(self) -> Media:
