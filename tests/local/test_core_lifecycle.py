@@ -106,6 +106,39 @@ def test_a_killed_component_comes_back_and_its_daemon_does_not_survive(short_tmp
         assert "SIGKILL" in (short_tmp / "logs" / "test.Probe.log").read_text()
 
 
+def test_a_killed_keeper_takes_its_component_along(short_tmp: Path) -> None:
+    with make_core(short_tmp, probe_recipe()) as core:
+        probe = deploy_probe(core)
+        pid = core.states()["test.Probe"].pid
+        assert pid is not None
+        os.kill(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        probe.hear("ready")
+        assert not alive(pid)
+        assert core.wait_for("test.Probe", ComponentState.RUNNING, TIMEOUT_S).failures == 1
+
+
+def test_a_broken_component_gets_another_chance_by_a_deployment(short_tmp: Path) -> None:
+    with make_core(short_tmp, recipe("c", "test -e go")) as core:
+        core.deploy({"c": ComponentSpec()})
+        core.wait_for("c", ComponentState.BROKEN, TIMEOUT_S)
+        (short_tmp / "work" / "c" / "go").touch()
+        core.deploy({"c": ComponentSpec()})
+        assert core.wait_for("c", ComponentState.FINISHED, TIMEOUT_S).failures == 0
+
+
+def test_a_faulty_new_version_leaves_the_running_one_alone(short_tmp: Path) -> None:
+    missing = probe_recipe(version="1.1.0", artifacts=[{"Uri": "s3://B/x.zip", "Unarchive": "ZIP"}])
+    braces = recipe("test.Probe", "echo ${X}", version="1.2.0")
+    with make_core(short_tmp, probe_recipe()) as core:
+        probe = deploy_probe(core)
+        before = core.states()["test.Probe"]
+        for faulty, message in ((missing, "not found"), (braces, "unknown variable")):
+            with pytest.raises(CoreError, match=message):
+                core.deploy({"test.Probe": ComponentSpec()}, extra_recipes=[faulty])
+        assert core.states()["test.Probe"] == before
+        assert probe.do("pid") == before.pid
+
+
 def test_sigterm_from_outside_is_a_clean_end_on_lite_only(short_tmp: Path, lite: bool) -> None:
     with make_core(short_tmp, recipe("c", "exec sleep 600"), lite_quirks=lite) as core:
         core.deploy({"c": ComponentSpec()})

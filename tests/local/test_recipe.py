@@ -106,6 +106,12 @@ def test_mistakes_are_named_with_file_and_field(tmp_path: Path, old: str, new: s
     assert caught.value.code == "V601"
 
 
+def test_the_recipe_of_the_documentation_is_a_good_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "localcore.md").read_text()
+    recipe = load_recipe(write(tmp_path, page.split("```yaml\n")[1].split("```")[0]))
+    assert recipe.configuration.default_configuration["level"] == "INFO"
+
+
 def test_recipes_beyond_sixteen_thousand_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="16000 bytes"):
         load_recipe(write(tmp_path, GOOD + "#" * 16_000))

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import JsonValue
 
@@ -44,7 +44,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_CALL_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,19 +163,17 @@ class LocalCore:
             extra_recipes: recipes for this deployment and later ones, before those of the configuration.
 
         Raises:
-            CoreError: a recipe, a dependency, an artefact or a variable is wrong; nothing has been changed then.
+            CoreError: a recipe, a dependency, an artefact or a variable is wrong; every process stays as it was.
         """
         with self._deploying:
             extra = (*extra_recipes, *self.config.extra_recipes)
             shelf = RecipeShelf(self.config.recipe_dirs, extra, lite_quirks=self.config.lite_quirks)
             roots = {**self._roots, **{name: spec.version for name, spec in components.items()}}
             recipes = resolve(shelf, roots)
-            fresh = {name: recipe for name, recipe in recipes.items() if self._recipes.get(name) != recipe}
             engine = self._running()
-            replaced = [name for name in fresh if name in self._recipes]
-            if replaced:
-                self._call(engine.retire(replaced))
-            for recipe in fresh.values():
+            for recipe in recipes.values():
+                if self._recipes.get(recipe.name) == recipe:
+                    continue
                 prepare_artifacts(
                     recipe,
                     artifacts=self._layout.artifacts(recipe),
@@ -215,21 +212,11 @@ class LocalCore:
         Raises:
             CoreError: V604, it settled in another state, or the time is over.
         """
-        return self.wait_until(lambda statuses: statuses.get(name), name, state, timeout_s)
-
-    def wait_until(
-        self,
-        pick: Callable[[dict[str, ComponentStatus]], ComponentStatus | None],
-        name: str,
-        state: ComponentState,
-        timeout_s: float,
-    ) -> ComponentStatus:
-        """Waits until a picked status has a state; see ``wait_for``."""
         engine = self._running()
         deadline_s = time.monotonic() + timeout_s
         with engine.changed:
             while True:
-                status = pick(engine.statuses())
+                status = engine.statuses().get(name)
                 if status is not None and status.state is state:
                     return status
                 if status is not None and status.state in SETTLED:

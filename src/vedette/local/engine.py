@@ -25,7 +25,7 @@ from vedette.local.listeners import LocalMessage
 from vedette.local.operations import CoreOperations, Identity
 from vedette.local.recipe import CORE_COMPONENTS, Recipe
 from vedette.local.server import IpcError, IpcServer
-from vedette.local.settings import Settings
+from vedette.local.settings import KeyPath, Settings
 from vedette.local.supervisor import ComponentRunner, ComponentState, ComponentStatus
 
 if TYPE_CHECKING:
@@ -93,19 +93,22 @@ class Engine:
         """Makes the configuration and the running components match a deployment.
 
         Raises:
-            CoreError: a variable or the access control of a component is wrong.
+            CoreError: a variable or the access control of a component is wrong; nothing has changed then.
         """
-        for name in [name for name in self._recipes if name not in recipes]:
-            await self.forget([name])
-        started: list[ComponentRunner] = []
-        for name, recipe in recipes.items():
-            identity = self._configure(recipe, specs.get(name), now_s)
-            runner = self._runners.get(name)
-            if runner is not None and self._recipes.get(name) == recipe:
-                if runner.status.state is not ComponentState.BROKEN or name not in specs:
-                    continue
-                await runner.stop()  # a deployment gives a broken component another chance
-            started.append(self._runner(recipe, identity))
+        drafts = {name: self._draft(recipe, specs.get(name), now_s) for name, recipe in recipes.items()}
+        started = [
+            self._runner(recipe, drafts[name][0])
+            for name, recipe in recipes.items()
+            if self._must_start(recipe, deployed=name in specs)
+        ]
+        for name, (identity, changed) in drafts.items():  # no await from draft to here: nothing can come between
+            identity.settings.commit()
+            known = name in self._operations.components
+            self._operations.components[name] = identity
+            if known:
+                self._operations.notify_configuration(name, changed)
+        await self.forget([name for name in self._runners if name not in recipes])
+        await self.retire([runner.name for runner in started if runner.name in self._runners])
         self._recipes = dict(recipes)
         for runner in started:
             self._runners[runner.name] = runner
@@ -113,21 +116,26 @@ class Engine:
         for runner in started:
             runner.start()
 
-    def _configure(self, recipe: Recipe, spec: ComponentSpec | None, now_s: float) -> Identity:
+    def _must_start(self, recipe: Recipe, *, deployed: bool) -> bool:
+        """Whether a component is new, changed, or broken and given another chance by a deployment."""
+        runner = self._runners.get(recipe.name)
+        if runner is None or self._recipes.get(recipe.name) != recipe:
+            return True
+        return deployed and runner.status.state is ComponentState.BROKEN
+
+    def _draft(self, recipe: Recipe, spec: ComponentSpec | None, now_s: float) -> tuple[Identity, list[KeyPath]]:
+        """What a component would be after a deployment, and which of its values would change."""
         defaults = recipe.configuration.default_configuration
         known = self._operations.components.get(recipe.name)
-        settings = known.settings if known else Settings(self._layout.settings(recipe.name))
+        settings = (known.settings if known else Settings(self._layout.settings(recipe.name))).draft()
         changed = settings.apply_defaults(defaults)
         if spec is not None and (spec.configuration_merge or spec.reset):
             changed += settings.deploy(spec.configuration_merge, reset=spec.reset, defaults=defaults, now_s=now_s)
         root = settings.get()
         section = root.get("accessControl") if isinstance(root, dict) else None
         policy = parse_access_control(section, where=recipe.name, lite=self._lite)
-        identity = Identity(known.token if known else secrets.token_urlsafe(24), settings, policy)
-        self._operations.components[recipe.name] = identity
-        if known is not None:
-            self._operations.notify_configuration(recipe.name, list(dict.fromkeys(changed)))
-        return identity
+        token = known.token if known else secrets.token_urlsafe(24)
+        return Identity(token, settings, policy), list(dict.fromkeys(changed))
 
     def _runner(self, recipe: Recipe, identity: Identity) -> ComponentRunner:
         environment = component_environment(

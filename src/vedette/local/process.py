@@ -19,6 +19,7 @@ from vedette.local import keeper
 logger = logging.getLogger(__name__)
 
 _READ_BYTES: Final = 65536
+KEEPER_GRACE_S: Final = 1.0
 #: Signals systemd counts as a clean end (systemd.service(5), Restart=).
 CLEAN_SIGNALS: Final = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE))
 
@@ -109,7 +110,9 @@ class KeptProcess:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         await self._process.wait()
-        await self._copier
+        with contextlib.suppress(TimeoutError):
+            # Without a line somebody killed the keeper, and what it kept may hold the pipe open.
+            await asyncio.wait_for(self._copier, None if line else KEEPER_GRACE_S)
         told = json.loads(line) if line else {"signal": int(signal.SIGKILL)}  # the keeper itself was killed
         return Outcome(told.get("exit"), told.get("signal"))
 

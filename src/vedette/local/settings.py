@@ -82,10 +82,31 @@ class Settings:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._drafted = False
         self._leaves: _Leaves = {}
         self._inner: Counter[KeyPath] = Counter()  # how many leaves lie below each mapping
         if path.exists():
             self._load()
+
+    def draft(self) -> Settings:
+        """A copy that can be changed and looked at, and that is not written until ``commit``."""
+        copy = Settings.__new__(Settings)
+        copy._path = self._path
+        copy._drafted = True
+        copy._replace(dict(self._leaves))
+        return copy
+
+    def commit(self) -> None:
+        """Writes a draft; from now on changes are written as they come.
+
+        Raises:
+            CoreError: the file cannot be written.
+        """
+        self._drafted = False
+        try:
+            self._save()
+        except OSError as error:
+            raise CoreError(f"{self._path}: cannot be written ({error.strerror}).", code="V401") from None
 
     def get(self, path: Sequence[str] = ()) -> JsonValue:
         """The value at a path, a mapping where it has children.
@@ -220,6 +241,8 @@ class Settings:
         data = json.dumps({"format": 1, "leaves": rows}, separators=(",", ":")).encode()
         if len(data) > MAX_FILE_BYTES:
             raise CoreError(f"configuration of {len(data)} bytes; at most {MAX_FILE_BYTES} are allowed.")
+        if self._drafted:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = self._path.with_suffix(".partial")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
