@@ -17,7 +17,7 @@ import typer
 from vedette.contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from vedette.testing.camera import CameraSimulator, Credentials, LoopStart
+    from vedette.testing.camera import CameraSimulator, CameraSource, Credentials, LoopStart
 
 _LINES_WAITING: Final = 1_000
 """Loop lines kept for a reader of our output that is slow; older ones are dropped, the control socket keeps them."""
@@ -54,7 +54,9 @@ def read_password(path: Path) -> str:
 
 
 def simulate(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="Video files, one camera each.")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=]FILE…", help="Video files, one camera each.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for any free one.")] = 8554,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     user: Annotated[str | None, typer.Option(help="Ask for this user by Digest authentication.")] = None,
@@ -72,8 +74,9 @@ def simulate(
 ) -> None:
     """Serve video files as looping RTSP cameras, and let them misbehave.
 
-    Each file is a camera at rtsp://HOST:PORT/NAME, NAME being the file's name without extension, and also at
-    /cam1, /cam2 and so on. H.264 and H.265 go out as they are; other codings are encoded once when loading.
+    Each file is a camera at rtsp://HOST:PORT/NAME, NAME being the file's name without extension unless given as
+    NAME=FILE, and also at /cam1, /cam2 and so on. H.264 and H.265 go out as they are; other codings are encoded
+    once when loading.
     """
     if send is not None:
         _send(send, control)
@@ -82,7 +85,7 @@ def simulate(
         raise UsageError("no FILE given; the camera simulator serves one camera per video file.")
     if (user is None) != (password_file is None):
         raise UsageError("--user and --password-file go together; one of them is missing.")
-    from vedette.testing.camera import CameraSimulator, CameraSource, Credentials
+    from vedette.testing.camera import CameraSimulator, Credentials
 
     credentials: Credentials | None = None
     if user is not None and password_file is not None:
@@ -94,7 +97,7 @@ def simulate(
             lines.put_nowait(start)
 
     simulator = CameraSimulator(
-        [CameraSource(path) for path in files],
+        [_source(argument) for argument in files],
         host,
         port,
         credentials,
@@ -106,6 +109,16 @@ def simulate(
 
 
 simulate.__doc__ = f"{simulate.__doc__}\n\b{_EXAMPLES}"
+
+
+def _source(argument: str) -> CameraSource:
+    """``FILE``, or ``NAME=FILE`` where no file is called just that."""
+    from vedette.testing.camera import CameraSource
+
+    name, separator, file = argument.partition("=")
+    if separator and not Path(argument).exists():
+        return CameraSource(Path(file), name=name)
+    return CameraSource(Path(argument))
 
 
 def _serve(simulator: CameraSimulator, lines: queue.Queue[LoopStart | None], *, json_lines: bool) -> None:
