@@ -1,0 +1,23 @@
+"""Model families: how a model's tensors become objects. One file each; a family registers under its manifest name."""
+
+from __future__ import annotations
+
+from vedette.adapters.engines.families.base import Decoded, Family, Signature, TensorInfo
+from vedette.adapters.engines.families.detr import Detr
+from vedette.adapters.engines.families.yolox import Yolox
+from vedette.contracts.manifest import Model, ModelFamily
+from vedette.core.labels import labels_of
+
+__all__ = ["FAMILIES", "Decoded", "Family", "Signature", "TensorInfo", "make_family"]
+
+#: Manifest name → the class that reads such a model. A new family is a file, an import and a line here.
+FAMILIES: dict[ModelFamily, type[Family]] = {ModelFamily.YOLOX: Yolox, ModelFamily.DETR: Detr}
+
+
+def make_family(model: Model, signature: Signature) -> Family:
+    """The adapter for a model whose inputs and outputs are known.
+
+    Raises:
+        ModelError: V303, the tensors are not those of the family, or the sizes or labels differ from the manifest.
+    """
+    return FAMILIES[model.family](model, labels_of(model), signature)

@@ -1,0 +1,145 @@
+"""ONNX Runtime behind the port ``Detector``: one session, shared by all cameras and threads of a process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from vedette.adapters.engines.families import make_family
+from vedette.adapters.engines.gate import Gate, GateLimits, check_digest, read_model
+from vedette.adapters.engines.preprocess import Preprocessor
+from vedette.adapters.engines.session import first_line, open_session, signature_of
+from vedette.contracts.errors import ModelError
+from vedette.contracts.manifest import Model
+from vedette.core.detections import Detections
+from vedette.core.pixels import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorStats:
+    """What a detector has done since it was loaded.
+
+    Attributes:
+        pictures: runs whose result was used.
+        invalid: runs whose result could not be used.
+        boxes_dropped: boxes that were no boxes (no area, inverted, outside the picture).
+        truncated: pictures with more objects than allowed.
+        prepare_s: seconds spent on letterboxing, all pictures.
+        run_s: seconds spent in the session.
+        decode_s: seconds spent on turning tensors into objects.
+    """
+
+    pictures: int = 0
+    invalid: int = 0
+    boxes_dropped: int = 0
+    truncated: int = 0
+    prepare_s: float = 0.0
+    run_s: float = 0.0
+    decode_s: float = 0.0
+
+
+class OnnxDetector:
+    """A loaded model; implements ``vedette.ports.detector.Detector``.
+
+    Args:
+        data: the whole model file; has passed the gate.
+        model: what the manifest says of it.
+
+    Attributes:
+        degraded: why it does not run where the manifest requires; empty where it does.
+
+    Raises:
+        ModelError: V302, cannot be loaded; V303, not what the manifest says.
+    """
+
+    def __init__(self, data: bytes, model: Model) -> None:
+        # The pictures are small and the cores are busy with runs side by side: OpenCV's own pool only adds switches.
+        cv2.setNumThreads(1)
+        self._session: Any
+        self._session, self.degraded = open_session(data, model.file, model.require)
+        self._family = make_family(model, signature_of(self._session))
+        self._preprocessor = Preprocessor(self._family.size, self._family.form)
+        self._lock = threading.Lock()
+        self._stats = DetectorStats()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the model's order."""
+        return self._family.labels
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(width, height) of the model's input, pixels."""
+        return self._family.size
+
+    def stats(self) -> DetectorStats:
+        """Counters since the model was loaded."""
+        with self._lock:
+            return self._stats
+
+    def detect(self, pixels: Pixels) -> Detections:
+        """Objects of one picture, in the picture's own pixels, strongest first.
+
+        Raises:
+            ModelError: V302, the run failed; V303 or V304, the output is not what was promised.
+        """
+        started_s = time.perf_counter()
+        tensor, letterbox = self._preprocessor.prepare(pixels)
+        prepared_s = time.perf_counter()
+        try:
+            try:
+                outputs = self._session.run(None, self._family.feeds(tensor, letterbox))
+            except Exception as error:  # the library raises a class per failure, none of them documented
+                raise ModelError(
+                    f"a run failed: {first_line(error)}.", hint="The picture is not used.", code="V302"
+                ) from error
+            run_s = time.perf_counter()
+            decoded = self._family.decode(outputs, letterbox)
+        except ModelError:
+            with self._lock:
+                self._stats = replace(self._stats, invalid=self._stats.invalid + 1)
+            raise
+        ended_s = time.perf_counter()
+        with self._lock:
+            before = self._stats
+            self._stats = DetectorStats(
+                before.pictures + 1,
+                before.invalid,
+                before.boxes_dropped + decoded.dropped,
+                before.truncated + decoded.detections.truncated,
+                before.prepare_s + prepared_s - started_s,
+                before.run_s + run_s - prepared_s,
+                before.decode_s + ended_s - run_s,
+            )
+        return decoded.detections
+
+
+def load_detector(
+    model: Model, file: Path | bytes, *, gate: bool = True, limits: GateLimits | None = None
+) -> OnnxDetector:
+    """Read, check and load a model.
+
+    Args:
+        model: what the manifest says of it.
+        file: the file, or its bytes.
+        gate: try it in a process of its own first. Leave out only what passed the gate a moment ago.
+        limits: of the gate.
+
+    Raises:
+        ModelError: V301 missing, V302 refused, V303 not what the manifest says, V304 unusable values, V305 another
+            digest.
+    """
+    if isinstance(file, bytes):
+        data = file
+        check_digest(data, model, model.file)
+    else:
+        data = read_model(file, model, limits)
+    if gate:
+        with Gate(data, model, limits).start() as trial:
+            trial.result()
+    return OnnxDetector(data, model)

@@ -1,0 +1,49 @@
+"""Loads a model and runs it on made-up pictures. Runs in the canary process."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import numpy as np
+
+from vedette.adapters.engines.families import make_family
+from vedette.adapters.engines.session import first_line, open_session, out_of_memory, signature_of
+from vedette.contracts.errors import ModelError
+from vedette.contracts.manifest import Model, Provider
+from vedette.core.letterbox import Letterbox
+
+#: Side of the picture that the trial pretends to have taken, pixels.
+_SOURCE: Final = (640, 360)
+
+
+def trial(data: bytes, model: Model) -> tuple[tuple[int, int], float]:
+    """Try a model on a black picture and on noise.
+
+    Always on the processor: a driver of another device maps more memory than a limit could tell from an attack.
+
+    Returns:
+        (width, height) of its input, and seconds of the second run.
+
+    Raises:
+        ModelError: V302, cannot be loaded or run; V303, not what the manifest says; V304, unusable values.
+    """
+    session, _ = open_session(data, model.file, Provider.CPU)
+    family = make_family(model, signature_of(session))
+    width, height = family.size
+    letterbox = Letterbox.stretched(_SOURCE, family.size)
+    noise = np.random.default_rng(1).integers(0, 256, (1, 3, height, width)) * family.form.factor
+    seconds = 0.0
+    for picture in (np.zeros((1, 3, height, width), np.float32), noise.astype(np.float32)):
+        started_s = time.perf_counter()
+        try:
+            outputs = session.run(None, family.feeds(picture, letterbox))
+        except Exception as error:  # the library raises a class per failure, none of them documented
+            if out_of_memory(error):
+                raise MemoryError from error
+            raise ModelError(
+                f"{model.file} fails when it runs: {first_line(error)}.", hint="Check the export.", code="V302"
+            ) from error
+        seconds = time.perf_counter() - started_s
+        family.decode(outputs, letterbox)
+    return family.size, seconds
