@@ -69,6 +69,7 @@ class RulePlan(Contract):
     app_camera: Identifier
     rule: Rule
     actions: Annotated[tuple[str, ...], Field(description="Keys of ``Plan.actions``.")]
+    fps: Annotated[float, Field(gt=0, description="Pictures analysed a second; says what is a gap.")] = 5.0
 
 
 class Plan(Contract):

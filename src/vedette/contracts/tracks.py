@@ -29,6 +29,8 @@ class TrackBatch:
         scores: one confidence per object, 0..1.
         analysed_wall_s: Unix time at which the analysis of the picture ended.
         truncated: whether objects were left out because there were too many.
+        next_track_id: the number the next new object would have got; 0 where unknown. A restarted tracker goes on
+            from it, so that numbers are not given twice.
     """
 
     pipeline: str
@@ -39,6 +41,7 @@ class TrackBatch:
     scores: tuple[float, ...]
     analysed_wall_s: float = 0.0
     truncated: bool = False
+    next_track_id: int = 0
 
     def __post_init__(self) -> None:
         """Refuse columns of different length."""
@@ -63,6 +66,8 @@ class TrackBatch:
         }
         if self.truncated:
             document["truncated"] = True
+        if self.next_track_id:
+            document["next"] = self.next_track_id
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
@@ -88,6 +93,7 @@ class TrackBatch:
                 scores=tuple(document["scores"]),
                 analysed_wall_s=document["at"],
                 truncated=document.get("truncated", False),
+                next_track_id=document.get("next", 0),
             )
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise StorageError(f"journal row is not a track batch: {error}", code="V402") from error

@@ -1,0 +1,216 @@
+"""All rules of a device, fed batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vedette.contracts.alert import Alert
+from vedette.contracts.plan import RulePlan
+from vedette.contracts.tracks import TrackBatch
+from vedette.core.alerts import Cooldown, make_alert
+from vedette.core.rules import RuleMachine, make_machine
+from vedette.core.rules.clock import StreamClock
+
+_LOG = logging.getLogger(__name__)
+
+STATE_VERSION: Final = 1
+#: Reason given where the stream itself does not know of an interruption.
+TOO_LATE: Final = "not analysed in time (overload or restart)"
+#: Most stretches kept until they are taken.
+MAX_STRETCHES: Final = 1000
+
+_Route = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An alert and where it goes.
+
+    Attributes:
+        alert: what happened.
+        actions: keys of ``Plan.actions``.
+    """
+
+    alert: Alert
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnalysed:
+    """A stretch of a stream that no rule has seen.
+
+    Attributes:
+        camera: the device's name of the camera.
+        pipeline: ``<application>/<pipeline>``.
+        from_s: Unix time of the last picture before it.
+        to_s: Unix time of the first picture after it.
+        seconds: its length, by the monotonic clock where that went on.
+        reason: for people.
+    """
+
+    camera: str
+    pipeline: str
+    from_s: float
+    to_s: float
+    seconds: float
+    reason: str
+
+
+class _Judged:
+    """One rule on one camera."""
+
+    def __init__(self, plan: RulePlan) -> None:
+        self.plan = plan
+        self.key = f"{plan.application}/{plan.name}@{plan.camera}"
+        self.machine: RuleMachine = make_machine(plan)
+        self.cooldown = Cooldown(plan.rule.cooldown_s)
+        self.definition = _definition(plan)
+
+    def judge(self, device: str, batch: TrackBatch) -> list[Verdict]:
+        verdicts = []
+        for event in self.machine.step(batch):
+            held_back = self.cooldown.admit(self.machine.elapsed_s)
+            if held_back is not None:
+                verdicts.append(Verdict(make_alert(device, self.plan, event, held_back), self.plan.actions))
+        return verdicts
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "definition": self.definition,
+            "machine": self.machine.state(),
+            "cooldown": self.cooldown.state(),
+        }
+
+    def restored(self, state: Mapping[str, Any]) -> _Judged:
+        """This rule with that state; this rule, fresh, where the state is of another definition or unreadable."""
+        fresh = _Judged(self.plan)
+        try:
+            if state["definition"] != self.definition:
+                return fresh
+            loaded = _Judged(self.plan)
+            loaded.machine.restore(state["machine"])
+            loaded.cooldown.restore(state["cooldown"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _LOG.warning("rule %s starts fresh: its saved state cannot be read (%s)", self.key, error)
+            return fresh
+        return loaded
+
+
+class Judge:
+    """Turns track batches into alerts; pure, so that the same batches give the same alerts.
+
+    Args:
+        device: IoT thing name of the device, part of every alert's id.
+        rules: what to judge.
+
+    Raises:
+        ValueError: a rule is there twice for a camera.
+    """
+
+    def __init__(self, device: str, rules: Sequence[RulePlan]) -> None:
+        self._device = device
+        self._rules: dict[str, _Judged] = {}
+        self._streams: dict[_Route, StreamClock] = {}
+        self._stretches: list[NotAnalysed] = []
+        for plan in rules:
+            rule = _Judged(plan)
+            if rule.key in self._rules:
+                raise ValueError(f"rule {rule.key} is there twice")
+            self._rules[rule.key] = rule
+            self._streams.setdefault((plan.pipeline, plan.camera), StreamClock(plan.fps))
+        self._routes = self._by_route()
+
+    def judge(self, batch: TrackBatch) -> list[Verdict]:
+        """Judge one batch: the rules of its pipeline and camera, in the order they were given.
+
+        A batch of a pipeline or camera without rules gives nothing, nor does one that was judged before.
+        """
+        route = (batch.pipeline, batch.frame.camera)
+        stream = self._streams.get(route)
+        if stream is None:
+            return []
+        self._watch(stream, batch)
+        return [verdict for rule in self._routes[route] for verdict in rule.judge(self._device, batch)]
+
+    def take_not_analysed(self) -> list[NotAnalysed]:
+        """Stretches without analysis that were noticed since the last call."""
+        taken, self._stretches = self._stretches, []
+        return taken
+
+    @property
+    def suppressed(self) -> dict[str, int]:
+        """Alerts the cool-down has suppressed, by ``<application>/<rule>@<camera>``."""
+        return {key: rule.cooldown.suppressed for key, rule in self._rules.items()}
+
+    def state(self) -> dict[str, Any]:
+        """All that future alerts depend on, as JSON; to be committed together with the cursor."""
+        return {
+            "version": STATE_VERSION,
+            "rules": {key: rule.state() for key, rule in self._rules.items()},
+            "streams": [[*route, stream.state()] for route, stream in self._streams.items()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state()``, also of a judge with other rules.
+
+        A rule that is defined as it was keeps its state; one that is new or was changed starts fresh (a change of
+        its actions, title or severity is none), and so does one whose saved state cannot be read. Nothing raises:
+        an alert too many or too few once is better than a device that does not start.
+        """
+        if not state:
+            return
+        rules, streams = state.get("rules"), state.get("streams")
+        if state.get("version") != STATE_VERSION or not isinstance(rules, Mapping) or not isinstance(streams, list):
+            _LOG.warning("all rules start fresh: their saved state is not of a version this release reads")
+            return
+        for key, rule in self._rules.items():
+            saved = rules.get(key)
+            self._rules[key] = rule.restored(saved) if isinstance(saved, Mapping) else _Judged(rule.plan)
+        self._routes = self._by_route()
+        for entry in streams:
+            try:
+                pipeline, camera, clock = entry
+                if (pipeline, camera) in self._streams:
+                    self._streams[pipeline, camera].restore(clock)
+            except (TypeError, ValueError) as error:
+                _LOG.warning("saved time of a stream cannot be read (%s)", error)
+
+    def _by_route(self) -> dict[_Route, list[_Judged]]:
+        routes: dict[_Route, list[_Judged]] = {}
+        for rule in self._rules.values():
+            routes.setdefault((rule.plan.pipeline, rule.plan.camera), []).append(rule)
+        return routes
+
+    def _watch(self, stream: StreamClock, batch: TrackBatch) -> None:
+        """Note the stretch without analysis that ends with this batch, if one does."""
+        before_s = stream.last_wall_s
+        tick = stream.advance(batch.frame)
+        if tick is None or before_s is None or not (tick.gap_s or tick.broken):
+            return
+        frame = batch.frame
+        self._stretches.append(
+            NotAnalysed(
+                camera=frame.camera,
+                pipeline=batch.pipeline,
+                from_s=before_s,
+                to_s=frame.wall_s,
+                seconds=tick.gap_s,
+                reason=frame.gap_reason or TOO_LATE,
+            )
+        )
+        del self._stretches[:-MAX_STRETCHES]
+
+
+def _definition(plan: RulePlan) -> str:
+    """Hash of everything that decides what the rule's state means."""
+    document = {
+        "pipeline": plan.pipeline,
+        "camera": plan.camera,
+        "rule": plan.rule.model_dump(mode="json", exclude={"title", "severity", "actions"}),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,50 @@
+"""An object comes into the zone, or appears there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vedette.contracts.manifest import ZoneEntered
+from vedette.contracts.plan import RulePlan
+from vedette.core.rules.base import Event, RuleMachine, Scene
+from vedette.core.rules.clock import SLACK_S
+from vedette.core.rules.visits import GRACE_S, VisitBook, polygon_array
+
+
+class ZoneEnteredMachine(RuleMachine):
+    """Reports a visit once the object has been inside for ``hold_s``, as of the picture in which it came in.
+
+    A sighting outside before that, and it did not come in. Out for less than ``hold_s`` (1 s where it is 0) later on,
+    or unseen and back under the same number, it has not come in again.
+    """
+
+    def __init__(self, plan: RulePlan, rule: ZoneEntered) -> None:
+        super().__init__(plan, rule)
+        self._zone = polygon_array(rule.zone)
+        self._book = VisitBook(rule.hold_s or GRACE_S)
+
+    def _judge(self, scene: Scene) -> list[Event]:
+        if scene.tick.gap_s:
+            self._book.gap(scene.tick.gap_s)
+        events = []
+        for sighting, inside in zip(scene.objects, scene.within(self._zone), strict=True):
+            visit = self._book.see(scene, sighting, inside)
+            if visit is None or visit.reported:
+                continue
+            if not inside:
+                self._book.end(sighting.track_id)
+            elif scene.tick.now_s - visit.since_s >= self._hold_s - SLACK_S:
+                visit.reported = True
+                if self._armed_at(visit.first.moment):
+                    events.append(Event(visit.first.moment, visit.first.objects))
+        self._book.tidy(scene.tick.now_s)
+        return events
+
+    def _forget(self) -> None:
+        self._book.visits.clear()
+
+    def _dump(self) -> Any:
+        return self._book.dump()
+
+    def _load(self, state: Any) -> None:
+        self._book.load(state)

@@ -1,0 +1,109 @@
+"""detect → track: the objects of one picture become the track batch that goes into the journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vedette.contracts.frames import FrameInfo
+from vedette.contracts.plan import PipelinePlan
+from vedette.contracts.tracks import TrackBatch
+from vedette.core.detections import Detections
+from vedette.core.rules.clock import REBOOT_S
+from vedette.core.tracking import ByteTracker
+
+#: Most objects in a batch; the journal and an alert stay small in a crowd.
+MAX_OBJECTS: Final = 256
+
+
+class PipelineTracker:
+    """One pipeline's tracker on one camera.
+
+    What confidence means at each step: the model's ``min_confidence`` decides what is detected at all. Of that, the
+    tracker uses boxes from its ``low_confidence`` up; only boxes from ``high_confidence`` up start a track, weaker
+    ones continue one. A batch holds the confirmed objects with their confidence in this picture, so it may hold
+    objects below ``high_confidence``. A rule's ``min_confidence`` is about a track's mean.
+
+    Args:
+        plan: labels kept, tracker settings, names.
+        labels: the model's class names, in its order.
+        first_id: the first track number to give.
+        wall_clock: Unix time, for ``analysed_wall_s``; a backtest gives one of its own.
+    """
+
+    def __init__(
+        self,
+        plan: PipelinePlan,
+        labels: Sequence[str],
+        first_id: int = 1,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._plan = plan
+        self._labels = tuple(labels)
+        self._wall_clock = wall_clock
+        self._tracker = ByteTracker(plan.tracker, first_id)
+        self._restored: FrameInfo | None = None
+        self._kept: NDArray[np.bool_] | None = None
+        if plan.labels is not None:
+            wanted = frozenset(plan.labels)
+            self._kept = np.array([label in wanted for label in self._labels], bool)
+
+    @property
+    def next_id(self) -> int:
+        """The number the next new object gets."""
+        return self._tracker.next_id
+
+    def track(self, frame: FrameInfo, detections: Detections) -> TrackBatch:
+        """Follow the objects of one picture; classes the pipeline does not keep are dropped before."""
+        last, self._restored = self._restored, None
+        if last is not None and _rebooted(last, frame):
+            self._tracker.reset()
+        known = (detections.classes >= 0) & (detections.classes < len(self._labels))
+        if self._kept is not None:
+            known[known] = self._kept[detections.classes[known]]
+        tracks = self._tracker.update(detections if known.all() else detections.where(known), frame.t_s)
+        # By number, so the oldest stay when there are too many.
+        few = slice(0, MAX_OBJECTS)
+        # As the journal rounds them, so that a backtest judges the same numbers as the live path.
+        boxes = tracks.boxes[few].astype(np.float64).round(1)
+        scores = tracks.scores[few].astype(np.float64).round(3)
+        return TrackBatch(
+            pipeline=self._plan.key,
+            frame=frame,
+            track_ids=tuple(tracks.ids[few].tolist()),
+            boxes=tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.tolist()),
+            labels=tuple(self._labels[index] for index in tracks.classes[few].tolist()),
+            scores=tuple(scores.tolist()),
+            analysed_wall_s=self._wall_clock(),
+            truncated=detections.truncated or len(tracks) > MAX_OBJECTS,
+            next_track_id=self._tracker.next_id,
+        )
+
+    def restore(self, batch: TrackBatch) -> None:
+        """Go on after a restart from the last batch of this pipeline and camera in the journal.
+
+        Objects keep their numbers where they are found again within ``lost_s``; other objects get numbers that were
+        not given before. Objects of a class the model no longer has are dropped.
+        """
+        index = {label: position for position, label in enumerate(self._labels)}
+        rows = [row for row, label in enumerate(batch.labels) if label in index]
+        self._tracker = ByteTracker(
+            self._plan.tracker, max(self._tracker.next_id, batch.next_track_id, *(n + 1 for n in batch.track_ids), 1)
+        )
+        self._tracker.restore(
+            [batch.track_ids[row] for row in rows],
+            [batch.boxes[row] for row in rows],
+            [batch.scores[row] for row in rows],
+            [index[batch.labels[row]] for row in rows],
+            batch.frame.t_s,
+        )
+        self._restored = batch.frame
+
+
+def _rebooted(last: FrameInfo, frame: FrameInfo) -> bool:
+    """Whether monotonic and wall clock tell such different stories that the device was started anew in between."""
+    return frame.epoch != last.epoch and abs((frame.wall_s - last.wall_s) - (frame.t_s - last.t_s)) > REBOOT_S
