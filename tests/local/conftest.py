@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from vedette.local.core import ComponentSpec, ComponentState, FileIot, LocalCore, LocalCoreConfig, LocalMessage
 from vedette.local.recipe import Recipe, parse_recipe
 
 COMPONENTS = Path(__file__).parent / "components"
 TIMEOUT_S = 20.0
+
+#: The same examples on every run; no clock decides, because the machine may be busy.
+PROPERTY = settings(
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 
 
 def access(**services: dict[str, list[str]]) -> dict[str, Any]:

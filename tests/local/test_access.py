@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.local.conftest import PROPERTY
 from vedette.contracts.errors import CoreError
 from vedette.local.access import (
     PUBSUB_SERVICE,
@@ -88,6 +89,7 @@ def test_resources_cover(pattern: str, requested: str, mqtt: bool, covers: bool)
 
 
 @given(_filters, _filters, _topics)
+@PROPERTY
 def test_what_a_resource_covers_never_selects_more_than_it(resource: str, wanted: str, topic: str) -> None:
     if resource_matches(resource, wanted, mqtt=True) and topic_matches(wanted, topic):
         assert resource_matches(resource, topic, mqtt=True)

@@ -103,6 +103,9 @@ def test_alerts_are_acknowledged_through_the_ledger(short_tmp: Path, lite: bool)
     with make_core(short_tmp, probe_recipe(), lite_quirks=lite) as core:
         probe = deploy_probe(core)
         assert probe.do("subscribe_cloud", "vedette/thing-1/ack") == "subscribed"
+        assert probe.do("publish_cloud", ["vedette/thing-1/alerts", '{"no": "alert"}']) == "published"
+        late = json.dumps({"epoch": "late", "seq": 2, "alert_id": "late-2", "alert": {}})
+        assert probe.do("publish_cloud", ["vedette/thing-1/alerts", late]) == "published"  # 1 is missing: no answer
         for seq, name, through in ((1, "a", 1), (2, "b", 2), (2, "b", 2), (4, "d", 2), (3, "c", 4)):
             assert probe.do("publish_cloud", alert(seq, name)) == "published"
             topic, payload = probe.hear("cloud")
@@ -113,10 +116,10 @@ def test_alerts_are_acknowledged_through_the_ledger(short_tmp: Path, lite: bool)
         assert json.loads(probe.hear("cloud")[1]) == {"epoch": "e1", "through_seq": 9}
         assert probe.do("publish_cloud", ["cloud/other", "plain text"]) == "published"
     lines = [json.loads(line) for line in (short_tmp / "iot.jsonl").read_text().splitlines()]
-    assert [line["payload"].get("alert_id") for line in lines[:6]] == ["a", "b", "b", "d", "c", None]
-    assert (lines[6]["topic"], lines[6]["payload"]) == ("cloud/other", "plain text")
+    assert [line["payload"].get("alert_id") for line in lines[2:8]] == ["a", "b", "b", "d", "c", None]
+    assert (lines[8]["topic"], lines[8]["payload"]) == ("cloud/other", "plain text")
     ledger = Ledger(short_tmp / "iot.jsonl.ledger")
-    assert [row["alert_id"] for row in ledger.alerts()] == ["a", "b", "d", "c"]
+    assert [row["alert_id"] for row in ledger.alerts()] == ["late-2", "a", "b", "d", "c"]
     ledger.close()
 
 

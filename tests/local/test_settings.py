@@ -7,10 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from tests.local.conftest import PROPERTY
 from vedette.contracts.errors import CoreError
 from vedette.local.settings import MAX_FILE_BYTES, Settings, StaleUpdateError, flatten, pointer
 
@@ -34,7 +35,7 @@ def plain_merge(base: JsonValue, change: JsonValue) -> JsonValue:
 
 
 @given(_trees, _trees)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@PROPERTY
 def test_merging_and_reading_back(tmp_path: Path, first: dict[str, JsonValue], second: dict[str, JsonValue]) -> None:
     path = tmp_path / "c.json"
     path.unlink(missing_ok=True)
@@ -48,6 +49,7 @@ def test_merging_and_reading_back(tmp_path: Path, first: dict[str, JsonValue], s
 
 
 @given(_trees)
+@PROPERTY
 def test_flatten_names_every_leaf_once(tree: dict[str, JsonValue]) -> None:
     paths = [path for path, _ in flatten(tree)]
     assert len(set(paths)) == len(paths)

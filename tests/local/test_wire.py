@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.local.conftest import PROPERTY
 from vedette.local.wire import MAX_HEADERS_BYTES, FrameDecoder, Message, MessageType, WireError, encode
 
 _names = st.text(min_size=1, max_size=20).filter(
@@ -32,6 +33,7 @@ messages = st.builds(
 
 
 @given(st.lists(messages, max_size=4), st.integers(1, 64))
+@PROPERTY
 def test_round_trip_in_pieces_of_any_size(sent: list[Message], piece: int) -> None:
     stream = b"".join(encode(message) for message in sent)
     decoder = FrameDecoder()
@@ -41,6 +43,7 @@ def test_round_trip_in_pieces_of_any_size(sent: list[Message], piece: int) -> No
 
 
 @given(messages, st.data())
+@PROPERTY
 def test_one_wrong_byte_is_noticed(message: Message, data: st.DataObject) -> None:
     frame = bytearray(encode(message))
     at = data.draw(st.integers(0, len(frame) - 1))
@@ -53,6 +56,7 @@ def test_one_wrong_byte_is_noticed(message: Message, data: st.DataObject) -> Non
 
 
 @given(messages, st.data())
+@PROPERTY
 def test_a_truncated_frame_gives_nothing(message: Message, data: st.DataObject) -> None:
     frame = encode(message)
     cut = data.draw(st.integers(0, len(frame) - 1))
@@ -62,6 +66,7 @@ def test_a_truncated_frame_gives_nothing(message: Message, data: st.DataObject) 
 
 
 @given(st.binary(max_size=200))
+@PROPERTY
 def test_noise_raises_nothing_but_wire_errors(noise: bytes) -> None:
     decoder = FrameDecoder()
     with contextlib.suppress(WireError):
@@ -70,6 +75,7 @@ def test_noise_raises_nothing_but_wire_errors(noise: bytes) -> None:
 
 
 @given(st.binary(max_size=80))
+@PROPERTY
 def test_noisy_headers_raise_nothing_but_wire_errors(block: bytes) -> None:
     prelude = struct.pack(">II", 16 + len(block), len(block))
     body = prelude + struct.pack(">I", zlib.crc32(prelude)) + block
