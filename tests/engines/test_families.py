@@ -59,7 +59,7 @@ def decode_yolox(out: np.ndarray, source: tuple[int, int] = SIZE, **settings: An
 
 def decode_detr(labels: Any, boxes: Any, scores: Any, **settings: Any) -> Decoded:
     family = make_family(model("detr", **settings), detr_signature())
-    outputs = [
+    outputs: list[np.ndarray] = [
         np.array([labels], np.int64),
         np.array([boxes], np.float32).reshape(1, -1, 4),
         np.array([scores], np.float32),

@@ -46,7 +46,7 @@ def test_same_as_by_the_book(
 ) -> None:
     boxes, scores, classes = scene
     kept, truncated = nms(boxes, scores, None if agnostic else classes, threshold)
-    assert kept.tolist() == naive(boxes, scores, None if agnostic else classes, np.float32(threshold))
+    assert kept.tolist() == naive(boxes, scores, None if agnostic else classes, float(np.float32(threshold)))
     assert not truncated
 
 

@@ -21,7 +21,8 @@ def smooth(width: int, height: int, seed: int = 0, full_range: bool = False) -> 
 
     def plane(w: int, h: int, low: int, high: int) -> np.ndarray:
         small = rng.integers(low, high, (max(2, h // 40), max(2, w // 40)), dtype=np.uint8)
-        return cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC)
+        resized: np.ndarray = cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC)
+        return resized
 
     half = (width + 1) // 2, (height + 1) // 2
     return Pixels(plane(width, height, 60, 200), plane(*half, 100, 156), plane(*half, 100, 156), full_range)
@@ -31,7 +32,8 @@ def reference(pixels: Pixels, content: tuple[int, int], code: int) -> np.ndarray
     """Convert the whole picture, then resize: (height, width, 3)."""
     packed = np.concatenate([p.reshape(-1) for p in (pixels.y, pixels.u, pixels.v)])
     colour = cv2.cvtColor(packed.reshape(pixels.height * 3 // 2, pixels.width), code)
-    return cv2.resize(colour, content, interpolation=cv2.INTER_LINEAR)
+    resized: np.ndarray = cv2.resize(colour, content, interpolation=cv2.INTER_LINEAR)
+    return resized
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (768, 432), (640, 360), (322, 1000)])

@@ -35,10 +35,10 @@ def test_who_waits_is_served_before_long(weights: dict[str, float], seed: int, s
         for name in weights:
             if name not in waiting and rng.random() < share:
                 waiting[name] = 0
-        name = queue.pick(waiting)
-        if name is None:
+        turn = queue.pick(waiting)
+        if turn is None:
             continue
-        del waiting[name]
+        del waiting[turn]
         for other in waiting:
             waiting[other] += 1
             assert waiting[other] <= bound[other]
