@@ -78,7 +78,7 @@ def _letterbox(frame: av.VideoFrame, canvas: np.ndarray) -> None:
         flat[luma + chroma :].reshape(height // 2, width // 2),
     )
     for plane, target in zip(frame.planes, targets, strict=True):
-        source = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        source = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         cv2.resize(source, (target.shape[1], target.shape[0]), dst=target, interpolation=cv2.INTER_LINEAR)
     canvas[0, :, :height, :width] = cv2.cvtColor(small, cv2.COLOR_YUV2BGR_I420).transpose(2, 0, 1)
 

@@ -1,0 +1,121 @@
+"""What ``vedette run`` shows: a row per camera, and alerts as they come."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from vedette.contracts.alert import Alert, Severity
+from vedette.contracts.camera import CameraState, CameraStatus
+
+SHOWN_ALERTS: Final = 10
+_STATE_STYLE: Final = {CameraState.STREAMING: "green", CameraState.CONNECTING: "yellow", CameraState.ENDED: "cyan"}
+_SEVERITY_STYLE: Final = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisFigures:
+    """What inference says of one camera over the last second or so.
+
+    Attributes:
+        fps: pictures analysed a second.
+        inference_ms: median time of one analysis.
+        dropped: pictures offered but not analysed since the start.
+        error: why nothing is analysed, for people.
+    """
+
+    fps: float = 0.0
+    inference_ms: float = 0.0
+    dropped: int = 0
+    error: str = ""
+
+
+@dataclass(slots=True)
+class LiveView:
+    """The latest of everything; rendering is pure.
+
+    Attributes:
+        title: first line.
+        cameras: camera name → its last status.
+        analysis: camera name → figures of inference.
+        counts: (camera, rule) → alerts since the start.
+        problems: components that are broken and the like.
+    """
+
+    title: str
+    cameras: dict[str, CameraStatus] = field(default_factory=dict)
+    analysis: dict[str, AnalysisFigures] = field(default_factory=dict)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    problems: tuple[str, ...] = ()
+    _recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
+
+    def add(self, alert: Alert) -> None:
+        """Count an alert and show it among the latest."""
+        self.counts[alert.camera, alert.rule] += 1
+        self._recent.appendleft(alert)
+
+    def render(self) -> RenderableType:
+        """The whole view."""
+        parts: list[RenderableType] = [self._camera_table()]
+        parts += [Text(problem, style="bold red") for problem in self.problems]
+        parts.append(self._alert_table())
+        return Panel(Group(*parts), title=self.title, subtitle="Ctrl-C ends", border_style="blue")
+
+    def _camera_table(self) -> Table:
+        table = Table(expand=True, box=None, header_style="bold")
+        for heading in ("camera", "state", "picture"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("fps in", "analysed", "ms", "dropped", "alerts"):
+            table.add_column(heading, justify="right")
+        table.add_column("what is wrong", ratio=1)
+        for name in sorted(self.cameras):
+            status = self.cameras[name]
+            figures = self.analysis.get(name, AnalysisFigures())
+            health = status.health.state.value
+            table.add_row(
+                name,
+                Text(status.state.value, style=_STATE_STYLE.get(status.state, "red")),
+                f"{status.codec} {status.width}×{status.height}" + ("" if health == "good" else f" {health}"),
+                f"{status.stream_fps:.1f}",
+                f"{figures.fps:.1f}",
+                f"{figures.inference_ms:.0f}",
+                str(figures.dropped),
+                str(sum(n for (camera, _), n in self.counts.items() if camera == name)),
+                " ".join(part for part in (status.reason, figures.error) if part),
+            )
+        return table
+
+    def _alert_table(self) -> Table:
+        table = Table(expand=True, box=None, header_style="bold")
+        for heading in ("time", "camera", "rule", "severity"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("what happened", ratio=1)
+        for alert in self._recent:
+            table.add_row(
+                alert.time.astimezone().strftime("%H:%M:%S.%f")[:-5],
+                alert.camera,
+                alert.rule,
+                Text(alert.severity.value, style=_SEVERITY_STYLE[alert.severity]),
+                alert.message,
+            )
+        if not self._recent:
+            table.add_row("", "", "", "", Text("no alert yet", style="dim"))
+        return table
+
+
+def alert_line(alert: Alert, *, now_s: float | None = None) -> str:
+    """One alert as one line of plain text, for ``--headless``; with the delay since the picture where known."""
+    delay = "" if now_s is None else f" (+{max(0.0, now_s - alert.time.timestamp()):.2f} s)"
+    stamp = alert.time.astimezone(UTC) if now_s is None else alert.time.astimezone()
+    return f"{_clock(stamp)} {alert.camera} {alert.rule} {alert.severity.value}: {alert.message}{delay}"
+
+
+def _clock(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S.%f")[:-4]

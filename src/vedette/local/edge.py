@@ -1,0 +1,181 @@
+"""The edge side on this machine: the deployment that ``vedette run`` hands to LocalCore.
+
+The same recipes, processes and inter-process communication as on a device. What differs is only what an operator
+would set there too: the state directory, the cameras, the bindings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from vedette.contracts.camera import CameraConfig
+from vedette.contracts.manifest import FileAction, Manifest
+from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
+from vedette.local.data import data_directory
+from vedette.local.recipe import Recipe, parse_recipe
+
+EDGE_COMPONENTS: Final = {
+    "vedette.CameraIngest": "camera_ingest",
+    "vedette.Inference": "inference",
+    "vedette.Alerting": "alerting",
+}
+
+#: Name of the file action that `run` adds, so that every alert reaches the person watching exactly once.
+RUN_ACTION: Final = "vedette-run"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """One application on this machine.
+
+    Attributes:
+        manifest: the application; model files absolute or names in the model store.
+        cameras: the device's cameras, named as the manifest names its own unless ``bindings`` says otherwise.
+        root: everything the run writes: LocalCore's root, the state directory, the application's directory.
+        alerts_file: JSON lines, one alert each, in addition to the manifest's own actions.
+        bindings: the application's camera → the device's cameras.
+        secrets: secret name → key-value pairs, served by GetSecretValue.
+        iot: where IoT Core messages go.
+        model_directory: the model store.
+        lite_quirks: behave as nucleus lite does.
+    """
+
+    manifest: Manifest
+    cameras: tuple[CameraConfig, ...]
+    root: Path
+    alerts_file: Path
+    bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    iot: FileIot | BrokerIot | None = None
+    model_directory: Path | None = None
+    thing_name: str = "laptop"
+    log_level: str = "INFO"
+    lite_quirks: bool = False
+
+    @property
+    def state_directory(self) -> Path:
+        """Journal, outbox and sockets."""
+        return self.root / "state"
+
+    @property
+    def application_component(self) -> str:
+        """Name of the application's component."""
+        return f"vedette.app.{self.manifest.name}"
+
+
+def with_alerts_file(manifest: Manifest, alerts_file: Path) -> Manifest:
+    """The manifest with one more file action that every rule uses."""
+    actions = {**manifest.actions, RUN_ACTION: FileAction(type="file", path=str(alerts_file))}
+    rules = {
+        name: rule.model_copy(update={"actions": (*rule.actions, RUN_ACTION)}) if rule.actions is not None else rule
+        for name, rule in manifest.rules.items()
+    }
+    return manifest.model_copy(update={"actions": actions, "rules": rules})
+
+
+def application_recipe(manifest: Manifest) -> Recipe:
+    """The recipe of an application's own component."""
+    document: dict[str, Any] = {
+        "RecipeFormatVersion": "2020-01-25",
+        "ComponentName": f"vedette.app.{manifest.name}",
+        "ComponentVersion": manifest.version,
+        "ComponentDescription": manifest.title or manifest.name,
+        "ComponentDependencies": {
+            name: {"VersionRequirement": ">=0.1.0", "DependencyType": "HARD"} for name in EDGE_COMPONENTS
+        },
+        "ComponentConfiguration": {
+            "DefaultConfiguration": {"stateDirectory": "/var/lib/vedette", "logLevel": "INFO", "bindings": {}}
+        },
+        "Manifests": [
+            {
+                "Platform": {"os": "linux", "runtime": "*"},
+                "Artifacts": [{"Uri": f"s3://BUCKET_NAME/{manifest.name}.zip", "Unarchive": "ZIP"}],
+                "Lifecycle": {
+                    "run": {
+                        "Script": f"exec python3 -m vedette app attach {{artifacts:decompressedPath}}/{manifest.name}"
+                    }
+                },
+            }
+        ],
+    }
+    return parse_recipe(document, source=f"application {manifest.name}")
+
+
+class Edge:
+    """A running edge side. Use as a context manager."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        """Write the application's directory and prepare LocalCore; nothing is started."""
+        self.settings = settings
+        settings.root.mkdir(parents=True, exist_ok=True)
+        application = settings.root / "application" / settings.manifest.name
+        application.mkdir(parents=True, exist_ok=True)
+        manifest = with_alerts_file(settings.manifest, settings.alerts_file)
+        # JSON is YAML: the component reads it as it would read the file of the application's author.
+        document = manifest.model_dump(mode="json", exclude_none=True)
+        (application / "vedette.yaml").write_text(json.dumps(document, indent=1))
+        components = data_directory("components")
+        self.core = LocalCore(
+            LocalCoreConfig(
+                root=settings.root / "core",
+                thing_name=settings.thing_name,
+                recipe_dirs=(data_directory("recipes"),),
+                artifact_sources={
+                    f"{settings.manifest.name}.zip": application,
+                    **{f"{folder}.zip": components / folder for folder in EDGE_COMPONENTS.values()},
+                },
+                secrets_file=self._write_secrets(),
+                iot=settings.iot or FileIot(settings.root / "iot-core.jsonl"),
+                lite_quirks=settings.lite_quirks,
+                extra_recipes=(application_recipe(manifest),),
+            )
+        )
+
+    def _write_secrets(self) -> Path | None:
+        if not self.settings.secrets:
+            return None
+        path = self.settings.root / "secrets.json"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+            json.dump({name: dict(values) for name, values in self.settings.secrets.items()}, file)
+        return path
+
+    def __enter__(self) -> Edge:
+        """Start LocalCore and deploy the components and the application."""
+        self.core.__enter__()
+        try:
+            self.core.deploy(self._components())
+        except BaseException:
+            self.core.stop()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop everything, in the reverse order."""
+        self.core.stop()
+
+    def _components(self) -> dict[str, ComponentSpec]:
+        settings = self.settings
+        common = {"stateDirectory": str(settings.state_directory), "logLevel": settings.log_level}
+        cameras = {
+            camera.name: camera.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+            for camera in settings.cameras
+        }
+        inference = dict(common)
+        if settings.model_directory is not None:
+            inference["modelDirectory"] = str(settings.model_directory)
+        bindings = {name: list(bound) for name, bound in settings.bindings.items()}
+        merges: dict[str, dict[str, Any]] = {
+            "vedette.CameraIngest": {**common, "cameras": cameras},
+            "vedette.Inference": inference,
+            "vedette.Alerting": common,
+            settings.application_component: {**common, "bindings": bindings},
+        }
+        # A run says everything anew: cameras of an earlier run in the same folder must not stay.
+        return {name: ComponentSpec(configuration_merge=merge, reset=("",)) for name, merge in merges.items()}
