@@ -20,17 +20,29 @@ def overlaps(first: Floats, second: Floats) -> Floats:
     Returns:
         float64 (n, m), 0..1; 0 where a box has no area.
     """
-    width = np.minimum(first[:, None, 2], second[None, :, 2]) - np.maximum(first[:, None, 0], second[None, :, 0])
-    height = np.minimum(first[:, None, 3], second[None, :, 3]) - np.maximum(first[:, None, 1], second[None, :, 1])
-    np.maximum(width, 0.0, out=width)
-    np.maximum(height, 0.0, out=height)
-    shared: Floats = np.multiply(width, height, out=width)
+    shared = _shared(first, second)
     area_first = (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1])
     area_second = (second[:, 2] - second[:, 0]) * (second[:, 3] - second[:, 1])
     union = area_first[:, None] + area_second[None, :] - shared
     np.maximum(union, 1e-12, out=union)
     shared /= union
     return shared
+
+
+def shares(first: Floats, second: Floats) -> Floats:
+    """Share of each first box's area that lies within each second box; as ``overlaps``."""
+    area = (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1])
+    return _shared(first, second) / np.maximum(area, 1e-12)[:, None]
+
+
+def _shared(first: Floats, second: Floats) -> Floats:
+    """Area that each pair of boxes shares."""
+    width = np.minimum(first[:, None, 2], second[None, :, 2]) - np.maximum(first[:, None, 0], second[None, :, 0])
+    height = np.minimum(first[:, None, 3], second[None, :, 3]) - np.maximum(first[:, None, 1], second[None, :, 1])
+    np.maximum(width, 0.0, out=width)
+    np.maximum(height, 0.0, out=height)
+    width *= height
+    return width
 
 
 def assign(similarity: Floats, least: float) -> tuple[Integers, Integers]:

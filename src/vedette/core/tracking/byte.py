@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from vedette.contracts.manifest import Tracker
 from vedette.core.detections import Detections
 from vedette.core.tracking import motion
-from vedette.core.tracking.association import assign, overlaps
+from vedette.core.tracking.association import assign, overlaps, shares
 from vedette.core.tracking.table import TrackTable
 
 Floats = NDArray[np.float64]
@@ -33,6 +33,10 @@ FIRST_INTERVAL_S: Final = 0.2
 LONGEST_INTERVAL_S: Final = 1.0
 #: Overlap from which a second box on a followed object is a twin and starts no track.
 TWIN_OVERLAP: Final = 0.7
+#: In class-agnostic tracking, a box that lies within another to this share, and overlaps it this much, is a part of
+#: the same object (the windscreen of a car). People are tracked by class: one may stand before another.
+PART_SHARE: Final = 0.9
+PART_OVERLAP: Final = 0.4
 #: A track continues with an unsure box only while it was seen this long ago, and with at least this overlap.
 UNSURE_S: Final = 1.0
 UNSURE_OVERLAP: Final = 0.3
@@ -182,6 +186,7 @@ class ByteTracker:
             pair(confirmed & (unseen_s <= UNSURE_S + self._interval_s), ~sure, max(least, UNSURE_OVERLAP))
         if tentative.any():
             pair(tentative, sure, least)
+            pair(tentative, ~sure, max(least, UNSURE_OVERLAP))
 
         self._take_in(predicted, track_of, boxes, scores, classes, t_s)
         self._born(boxes, scores, classes, sure & (track_of < 0), track_of >= 0, t_s)
@@ -229,6 +234,8 @@ class ByteTracker:
             return
         table.state[rows] = motion.correct(predicted[rows], boxes[columns])
         table.sight(rows, boxes[columns], scores[columns], t_s)
+        # An unsure box keeps a track alive, but only sure ones confirm it.
+        table.hits[rows] += scores[columns] >= self._settings.high_confidence
         if self._settings.class_agnostic:
             table.vote(rows, classes[columns], scores[columns])
         self._confirm()
@@ -246,9 +253,13 @@ class ByteTracker:
         candidates = new.nonzero()[0]
         if not len(candidates):
             return
-        twins = overlaps(boxes[candidates], boxes) > TWIN_OVERLAP
-        if not self._settings.class_agnostic:
-            twins &= classes[candidates, None] == classes[None, :]
+        overlap = overlaps(boxes[candidates], boxes)
+        if self._settings.class_agnostic:
+            twins = (overlap > TWIN_OVERLAP) | (
+                (overlap > PART_OVERLAP) & (shares(boxes[candidates], boxes) > PART_SHARE)
+            )
+        else:
+            twins = (overlap > TWIN_OVERLAP) & (classes[candidates, None] == classes[None, :])
         # Boxes are in the order of their strength: a twin yields to a followed box, or to a stronger new one.
         stronger = np.arange(len(boxes))[None, :] < candidates[:, None]
         candidates = candidates[~(twins & (matched[None, :] | (new[None, :] & stronger))).any(axis=1)]

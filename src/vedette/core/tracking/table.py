@@ -26,7 +26,7 @@ class TrackTable:
         boxes: float64 (n, 4), the last box.
         scores: float64 (n,), its confidence.
         classes: int64 (n,), the track's class.
-        hits: int64 (n,), sightings so far.
+        hits: int64 (n,), sure sightings so far.
         ids: int64 (n,), 0 until confirmed.
         votes: float64 (n, k), summed confidence per class, k no more than the classes seen require.
     """
@@ -83,7 +83,6 @@ class TrackTable:
         self.seen_s[rows] = t_s
         self.boxes[rows] = boxes
         self.scores[rows] = scores
-        self.hits[rows] += 1
 
     def vote(self, rows: NDArray[np.intp], classes: NDArray[np.int64], scores: Floats) -> None:
         """Let boxes vote for the class of their tracks, each with its confidence."""
