@@ -1,0 +1,1 @@
+"""Cameras and files as decoded pictures."""

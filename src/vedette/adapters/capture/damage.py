@@ -1,0 +1,99 @@
+"""Keeps pictures out that are damaged or refer to damaged ones.
+
+The decoder conceals errors and goes on; what it shows then is invented, and so is every picture that refers to it,
+up to the next key picture. Measured on H.264 with flipped bits: the decoder flags each picture it concealed and none
+of the (many more) that refer to it. So one sign of damage closes the gate, and only a key picture opens it.
+
+Signs: the decoder refuses a packet, flags a picture, the demuxer flags a packet or reports lost RTP packets. H.265
+with flipped bits inside a slice gives no sign (FFmpeg checks only what a picture hash in the stream allows); TCP
+does not flip bits and a lost RTP packet is noticed, so what remains is a camera that encodes nonsense.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from typing import Final
+
+import av
+import av.logging
+
+#: What FFmpeg's RTP reader says when packets did not come, or came too late to be put in order.
+_LOST: Final = re.compile(
+    r"RTP: missed \d+ packets|bad cseq|max delay reached|jitter buffer full|dropping.*packet", re.I
+)
+#: Log records can be had per thread only by asking which thread wrote them.
+_ROOT: Final = "libav"
+
+
+class LossWatch(logging.Handler):
+    """Counts the log lines of this process' FFmpeg that report lost packets.
+
+    One per process (a capture process has one camera). The lines go no further: they may name the camera's URL.
+
+    Attributes:
+        losses: lines seen so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record."""
+        if _LOST.search(record.getMessage()):
+            self.losses += 1
+
+
+_install_lock = threading.Lock()
+_installed: LossWatch | None = None
+
+
+def watch_losses() -> LossWatch:
+    """The process' one watch; installed at the first call."""
+    global _installed
+    with _install_lock:
+        if _installed is None:
+            _installed = LossWatch()
+            logger = logging.getLogger(_ROOT)
+            logger.addHandler(_installed)
+            logger.propagate = False
+            av.logging.set_skip_repeated(False)  # two equal lines are two losses
+            av.logging.set_level(av.logging.WARNING)
+        return _installed
+
+
+class DamageGate:
+    """Decides picture by picture, in the order of presentation.
+
+    Attributes:
+        closed_since_s: monotonic time since when pictures are thrown away; None while it is open.
+        thrown_away: pictures not let through.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self.closed_since_s: float | None = now_s
+        self.thrown_away = 0
+
+    def damage(self, now_s: float) -> None:
+        """Something was lost or damaged: nothing passes until a key picture."""
+        if self.closed_since_s is None:
+            self.closed_since_s = now_s
+
+    def passes(self, *, key: bool, corrupt: bool, now_s: float) -> bool:
+        """Whether a picture may be used.
+
+        Args:
+            key: it refers to no other.
+            corrupt: the decoder flagged it.
+            now_s: monotonic time.
+        """
+        if corrupt:
+            self.damage(now_s)
+        elif key:
+            self.closed_since_s = None
+        if self.closed_since_s is not None:
+            self.thrown_away += 1
+            return False
+        return True

@@ -1,0 +1,152 @@
+"""Opening a camera or a file with FFmpeg, and saying in words what went wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import av
+import av.error
+from av.container import InputContainer
+
+from vedette.contracts.camera import Transport
+from vedette.contracts.errors import CameraError
+from vedette.core.url_policy import CheckedUrl
+
+#: An FFmpeg call that takes longer is interrupted. Below the 2 s after which the supervisor kills the process, so
+#: that a silent camera usually costs a reconnection and not a process.
+OPEN_LIMIT_S: Final = 1.8
+READ_LIMIT_S: Final = 1.8
+#: Time UDP packets are waited for to be put in order.
+REORDER_US: Final = 200_000
+UDP_BUFFER_BYTES: Final = 2 << 20
+
+_LIVE: Final = {
+    # The stream description says what the stream is: reading two seconds of it first only costs two seconds.
+    "analyzeduration": "0",
+    "probesize": "32",
+    "allowed_media_types": "video",  # no session for the sound: it would be received and thrown away
+    "timeout": str(int(OPEN_LIMIT_S * 1e6)),
+    "max_delay": str(REORDER_US),
+    "buffer_size": str(UDP_BUFFER_BYTES),
+}
+_PROTOCOLS: Final = {
+    "rtsp": "rtp,rtsp,tcp,udp",
+    "rtsps": "rtp,rtsp,rtsps,srtp,tls,tcp,udp,crypto",
+    "file": "file",
+    "v4l2": "file",
+}
+
+
+def media_url(address: CheckedUrl) -> str:
+    """What FFmpeg is given: the checked address itself, never a name that could resolve to another.
+
+    Holds the credentials; it must stay in this process' memory.
+    """
+    if address.scheme == "file":
+        return "file:" + os.path.abspath(address.target)
+    if address.scheme == "v4l2":
+        return address.target
+    host = address.addresses[0]
+    host = f"[{host}]" if ":" in host else host
+    userinfo = ""
+    if address.username or address.password:
+        userinfo = f"{quote(address.username, safe='')}:{quote(address.password, safe='')}@"
+    return f"{address.scheme}://{userinfo}{host}:{address.port}{address.target}"
+
+
+def open_container(address: CheckedUrl, transport: Transport) -> InputContainer:
+    """Open a camera, file or device.
+
+    Raises:
+        CameraError: V201 not reachable, V202 credentials refused, V203 not decodable, V204 file or device not usable.
+    """
+    options = {"protocol_whitelist": _PROTOCOLS[address.scheme]}
+    container_format = None
+    limits: tuple[float, float] | None = None
+    if address.scheme == "file":
+        if not Path(address.target).is_file():
+            raise CameraError(
+                f"camera file {address.target!r} does not exist or is no file.",
+                hint="Give the path of a video file that this user may read.",
+                code="V204",
+            )
+    elif address.scheme == "v4l2":
+        container_format = "v4l2"
+        limits = (OPEN_LIMIT_S, READ_LIMIT_S)
+    else:
+        options |= _LIVE | {"rtsp_transport": "udp" if transport is Transport.UDP else "tcp"}
+        limits = (OPEN_LIMIT_S, READ_LIMIT_S)
+    try:
+        container = av.open(
+            media_url(address),
+            mode="r",
+            format=container_format,
+            options=options,
+            timeout=limits,
+            metadata_errors="ignore",
+        )
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise explain(error, address) from None  # the cause's text holds the URL with its password
+    if not container.streams.video:
+        container.close()
+        raise CameraError(f"{address.shown} has no video.", hint="Check the path of the address.", code="V203")
+    return container
+
+
+def explain(error: Exception, address: CheckedUrl) -> CameraError:
+    """An FFmpeg error as one of ours, without the URL it was given."""
+    shown = address.shown
+    if address.scheme in ("file", "v4l2"):
+        what = "device" if address.scheme == "v4l2" else "file"
+        return CameraError(
+            f"{what} {shown!r} cannot be opened as a camera: {_words(error)}.",
+            hint="Check that it is a video this user may read.",
+            code="V204",
+        )
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return CameraError(
+            f"{shown} refused the credentials.",
+            hint="Check the user name and password in the camera's secret.",
+            code="V202",
+        )
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return CameraError(
+            f"{shown}: the camera answers but has no stream at this path.",
+            hint="`vedette camera discover` lists the camera's own addresses.",
+        )
+    if isinstance(error, av.error.ExitError | av.error.TimeoutError | TimeoutError):
+        return CameraError(f"{shown}: no packet for {READ_LIMIT_S:g} s.", hint="Check the camera and its network.")
+    if isinstance(error, av.error.DecoderNotFoundError | av.error.PatchWelcomeError):
+        return CameraError(f"{shown} cannot be decoded: {_words(error)}.", code="V203")
+    return CameraError(f"{shown}: {_words(error)}.", hint="Check the camera and its network.")
+
+
+def foreign_peer(address: CheckedUrl) -> str:
+    """The peer of a socket of this process that is none of the checked addresses; empty where there is none.
+
+    FFmpeg follows RTSP redirects by itself. What it is connected to is looked at after opening, before any picture
+    is used; the knock before opening refuses redirects it sees.
+    """
+    allowed = set(address.addresses)
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            if not os.readlink(f"/proc/self/fd/{entry}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(entry))) as peek:
+                if peek.family in (socket.AF_INET, socket.AF_INET6):
+                    peer = str(peek.getpeername()[0])
+                    if peer not in allowed:
+                        return peer
+        except OSError:  # closed meanwhile, or not connected
+            continue
+    return ""
+
+
+def _words(error: Exception) -> str:
+    """The system's words for an error number; FFmpeg's exceptions append the URL, which is left out."""
+    strerror = getattr(error, "strerror", None)
+    return str(strerror).lower() if strerror else type(error).__name__

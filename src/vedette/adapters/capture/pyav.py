@@ -1,0 +1,312 @@
+"""Pictures from cameras, files and V4L2 devices by way of PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import av.error
+import numpy as np
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from vedette.adapters.capture.damage import DamageGate, watch_losses
+from vedette.adapters.capture.opening import READ_LIMIT_S, explain, foreign_peer, open_container
+from vedette.contracts.camera import Transport
+from vedette.contracts.errors import CameraError
+from vedette.contracts.frames import FrameInfo
+from vedette.core.pixels import Pixels
+from vedette.core.sampling import Sampler
+from vedette.core.stream import StreamProgress
+from vedette.core.timeline import FileTimeline, LiveTimeline, StreamTime
+from vedette.core.url_policy import CheckedUrl
+
+#: Rates outside are mistakes of the stream description.
+_FPS_RANGE: Final = (0.1, 240.0)
+#: Weight of the newest interval in the measured rate.
+_FPS_WEIGHT: Final = 0.05
+#: Pictures are passed on as they are in these formats; others are converted.
+_PLANAR: Final = {"yuv420p": False, "yuvj420p": True}
+#: FFmpeg's number for full-range ("JPEG") luma.
+_FULL_RANGE: Final = 2
+#: A file in real time never sleeps longer at once, so that ``close`` is noticed.
+_NAP_S: Final = 0.1
+#: A stream at one picture a second is not silent after two seconds.
+_SILENT_PERIODS: Final = 3.0
+_DIGEST_BYTES: Final = 1 << 20
+
+
+class PyAvSource:
+    """An opened camera or file: an iterator of sampled, undamaged pictures. Implements ``ports.frames.FrameSource``.
+
+    Args:
+        address: where to read from, checked.
+        camera: the device's name of the camera.
+        fps: pictures a second wanted, by their time stamps; all where infinite.
+        realtime: files only: at the pace of their time stamps, or as fast as possible. As fast as possible, times,
+            epoch and pictures are the same on every run.
+        transport: how RTP travels.
+        loop: files only: start again at the end, with a new epoch.
+        threads: decoder threads. One is cheapest where there are more cameras than cores.
+        gap_reason: goes into the first picture.
+        on_packet: called with each video packet's bytes, key flag and arrival (for pre-roll).
+        wall_start_s: Unix time of a file's first picture where it is read as fast as possible; the file's own
+            modification time where None.
+
+    Raises:
+        CameraError: V201 to V204, it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        address: CheckedUrl,
+        *,
+        camera: str,
+        fps: float = math.inf,
+        realtime: bool = True,
+        transport: Transport = Transport.AUTO,
+        loop: bool = False,
+        threads: int = 1,
+        gap_reason: str = "",
+        on_packet: Callable[[bytes, bool, float], None] | None = None,
+        wall_start_s: float | None = None,
+    ) -> None:
+        self._address = address
+        self._camera = camera
+        self._file = address.scheme == "file"
+        self._live = not self._file
+        self._realtime = realtime or self._live
+        self._transport = transport
+        self._loop = loop and self._realtime
+        self._threads = threads
+        self._gap_reason = gap_reason
+        self._on_packet = on_packet
+        self._wall_start_s = wall_start_s
+        self._sampler = Sampler(fps)
+        self._closed = threading.Event()
+        self._losses = watch_losses()
+        self.progress = StreamProgress(last_packet_s=time.monotonic())
+        self._container = self._open()
+
+    def set_fps(self, fps: float) -> None:
+        """Change the rate, from any thread; no reconnection."""
+        self._sampler.set_fps(fps)
+
+    def close(self) -> None:
+        """End the session with the camera; idempotent. From another thread: noticed at the next packet."""
+        self._closed.set()
+        self._container.close()
+
+    def __iter__(self) -> Iterator[tuple[FrameInfo, Pixels]]:
+        """Pictures in the order of their time; the pixels are valid until the next one is asked for.
+
+        Raises:
+            CameraError: V201, the connection was lost or no packet came; V203, it cannot be decoded.
+        """
+        while True:
+            yield from self._pictures()
+            if not self._loop or self._closed.is_set():
+                return
+            self._container.close()
+            self._container = self._open()
+
+    def _open(self) -> InputContainer:
+        container = open_container(self._address, self._transport)
+        if self._address.is_network and (peer := foreign_peer(self._address)):
+            container.close()
+            raise CameraError(
+                f"{self._address.shown} redirected to {peer}, which is not the camera's checked address.",
+                hint="Configure the address the camera redirects to, if it is to be trusted.",
+                code="V105",
+            )
+        return container
+
+    def _pictures(self) -> Iterator[tuple[FrameInfo, Pixels]]:
+        stream = self._container.streams.video[0]
+        context = stream.codec_context
+        context.thread_count = self._threads
+        context.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.FRAME
+        progress = self.progress
+        progress.codec = context.name
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        frame_s = 1 / rate if _FPS_RANGE[0] <= rate <= _FPS_RANGE[1] else 0.04
+        clock = _Clock(self._file, self._realtime, frame_s, self._wall_start_s, self._address.target)
+        epoch = _file_epoch(self._address.target) if not self._realtime else uuid.uuid4().hex[:16]
+        number = -1
+        meter = _RateMeter(progress)
+        # AVI has no presentation times: what FFmpeg gives as such goes back and forth with B pictures.
+        use_dts = self._container.format.name == "avi"
+        for frame in self._frames(stream):
+            number += 1
+            stamp_s = frame.time
+            if use_dts and frame.dts is not None and frame.time_base is not None:
+                stamp_s = float(frame.dts * frame.time_base)
+            meter.note(stamp_s)
+            arrival_s = progress.last_packet_s
+            times = clock.next(stamp_s, arrival_s)
+            if self._file and self._realtime and not self._sleep_until(times.t_s):
+                return
+            if not self._sampler.wants(times.t_s):
+                continue
+            gap, self._gap_reason = self._gap_reason, ""
+            info = FrameInfo(
+                camera=self._camera,
+                epoch=epoch,
+                frame_no=number,
+                t_s=times.t_s,
+                media_time_s=times.media_time_s,
+                wall_s=clock.wall_s(times),
+                width=frame.width,
+                height=frame.height,
+                gap_reason=gap,
+            )
+            yield info, as_pixels(frame)
+
+    def _frames(self, stream: Any) -> Iterator[VideoFrame]:
+        """Decoded pictures that are undamaged."""
+        progress = self.progress
+        gate = DamageGate(time.monotonic())
+        losses = self._losses.losses
+        try:
+            for packet in self._container.demux(stream):
+                if self._closed.is_set():
+                    return
+                now_s = time.monotonic()
+                if packet.size:
+                    progress.last_packet_s = now_s
+                    progress.packets += 1
+                    if self._on_packet is not None:
+                        self._on_packet(bytes(packet), packet.is_keyframe, now_s)
+                if packet.is_corrupt or self._losses.losses != losses:
+                    losses = self._losses.losses
+                    gate.damage(now_s)
+                try:
+                    frames = packet.decode()
+                except av.error.EOFError:
+                    frames = []
+                except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+                    frames = []
+                    gate.damage(now_s)
+                    progress.corrupt += 1
+                for frame in frames:
+                    if not isinstance(frame, VideoFrame):
+                        continue
+                    if gate.passes(key=_is_key(frame), corrupt=frame.is_corrupt, now_s=now_s):
+                        progress.decoded += 1
+                        progress.width, progress.height = frame.width, frame.height
+                        progress.waiting_for_key_s = None
+                        yield frame
+                    else:
+                        progress.corrupt += 1
+                progress.waiting_for_key_s = gate.closed_since_s
+                if self._live and progress.fps:
+                    self._container.read_timeout = max(READ_LIMIT_S, _SILENT_PERIODS / progress.fps)
+        except (av.error.FFmpegError, OSError) as error:
+            if self._closed.is_set():
+                return
+            raise explain(error, self._address) from None
+        if self._live and not self._closed.is_set():
+            raise CameraError(f"{self._address.shown}: the camera ended the connection.", hint="Trying again at once.")
+
+    def _sleep_until(self, t_s: float) -> bool:
+        """Keep a file's pace; False where the source was closed meanwhile."""
+        while (wait_s := t_s - time.monotonic()) > 0:
+            self.progress.last_packet_s = time.monotonic()
+            if self._closed.wait(min(wait_s, _NAP_S)):
+                return False
+        return True
+
+
+class _Clock:
+    """Times of the pictures of one epoch, live or from a file."""
+
+    def __init__(self, file: bool, realtime: bool, frame_s: float, wall_start_s: float | None, path: str) -> None:
+        self._live = None if file else LiveTimeline()
+        self._file = FileTimeline(frame_s) if file else None
+        self._realtime = realtime
+        self._start_s: float | None = None
+        self._wall_start_s = 0.0
+        if not realtime:
+            self._wall_start_s = os.stat(path).st_mtime if wall_start_s is None else wall_start_s
+
+    def next(self, stamp_s: float | None, arrival_s: float) -> StreamTime:
+        if self._live is not None:
+            return self._live.next(stamp_s, arrival_s)
+        assert self._file is not None
+        times = self._file.next(stamp_s)
+        if not self._realtime:
+            return times
+        if self._start_s is None:
+            self._start_s = time.monotonic()
+        return StreamTime(self._start_s + times.media_time_s, times.media_time_s)
+
+    def wall_s(self, times: StreamTime) -> float:
+        """Unix time of a picture by this device's clock, as the clock stands now."""
+        if self._realtime:
+            return time.time() - (time.monotonic() - times.t_s)
+        return self._wall_start_s + times.media_time_s
+
+
+class _RateMeter:
+    """Pictures a second by the stream's own time stamps, smoothed."""
+
+    def __init__(self, progress: StreamProgress) -> None:
+        self._progress = progress
+        self._last_s: float | None = None
+        self._interval_s = 0.0
+
+    def note(self, stamp_s: float | None) -> None:
+        last_s, self._last_s = self._last_s, stamp_s
+        if stamp_s is None or last_s is None or not 1 / _FPS_RANGE[1] <= stamp_s - last_s <= 1 / _FPS_RANGE[0]:
+            return
+        step_s = stamp_s - last_s
+        self._interval_s = (
+            step_s if not self._interval_s else self._interval_s + _FPS_WEIGHT * (step_s - self._interval_s)
+        )
+        self._progress.fps = 1 / self._interval_s
+
+
+def as_pixels(frame: VideoFrame) -> Pixels:
+    """Views of a decoded picture's planes; formats other than 4:2:0 planar are converted (one copy)."""
+    full_range = _PLANAR.get(frame.format.name)
+    if full_range is None:
+        full_range = frame.format.name.startswith("yuvj") or int(frame.color_range) == _FULL_RANGE
+        target = "yuvj420p" if full_range else "yuv420p"
+        frame = frame.reformat(format=target)
+    else:
+        full_range = full_range or int(frame.color_range) == _FULL_RANGE
+    chroma = ((frame.height + 1) // 2, (frame.width + 1) // 2)
+    return Pixels(
+        _plane(frame, 0, frame.height, frame.width),
+        _plane(frame, 1, *chroma),
+        _plane(frame, 2, *chroma),
+        full_range,
+    )
+
+
+def _plane(frame: VideoFrame, index: int, height: int, width: int) -> NDArray[np.uint8]:
+    plane = frame.planes[index]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[:height, :width]
+
+
+def _is_key(frame: VideoFrame) -> bool:
+    return bool(frame.key_frame)
+
+
+def _file_epoch(path: str) -> str:
+    """A name for a file's content, so that a backtest names its pictures alike on every run."""
+    digest = hashlib.sha256(str(Path(path).stat().st_size).encode())
+    with open(path, "rb") as file:
+        digest.update(file.read(_DIGEST_BYTES))
+    return f"file-{digest.hexdigest()[:12]}"

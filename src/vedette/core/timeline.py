@@ -1,0 +1,98 @@
+"""One time line per stream, from time stamps that jump, wrap or are missing and arrivals that come in bursts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: Smallest step of the time line: it never stands still and never goes back.
+STEP_S: Final = 1e-6
+#: Pictures may be this late behind the stream's own time stamps; beyond, the stamps have jumped or paused.
+LAG_LIMIT_S: Final = 2.0
+#: The camera's clock and ours may run apart by this much without the lag growing (500 ppm).
+DRIFT: Final = 0.0005
+#: Time stamps that run ahead of the arrivals by more than this have jumped.
+LEAD_LIMIT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTime:
+    """Times of one picture, as in ``FrameInfo``."""
+
+    t_s: float
+    media_time_s: float
+
+
+class LiveTimeline:
+    """Maps a live stream's time stamps to the monotonic clock.
+
+    The stamps are even but their zero is unknown; the arrivals are ours but uneven. The smallest difference seen
+    between the two is the transmission without queueing, so ``stamp + smallest difference`` is when a picture was
+    sent, as evenly as the camera's clock. The difference may grow slowly (clocks run apart) and starts anew when the
+    stamps go back, jump ahead, or the lag passes ``LAG_LIMIT_S``. ``t_s`` is never after the arrival by more than
+    ``STEP_S`` per picture, and strictly increasing.
+    """
+
+    def __init__(self) -> None:
+        self._offset_s: float | None = None
+        self._stamp_s: float | None = None
+        self._arrival_s = 0.0
+        self._t_s: float | None = None
+        self._media_s = 0.0
+
+    def next(self, stamp_s: float | None, arrival_s: float) -> StreamTime:
+        """Times of the next picture.
+
+        Args:
+            stamp_s: its presentation time stamp, seconds; None where it has none.
+            arrival_s: monotonic time at which it arrived, seconds.
+        """
+        t_s = arrival_s if stamp_s is None else self._smooth(stamp_s, arrival_s)
+        if self._t_s is None:
+            self._t_s, self._stamp_s, self._arrival_s = t_s, stamp_s, arrival_s
+            return StreamTime(t_s, 0.0)
+        t_s = max(t_s, self._t_s + STEP_S)
+        step_s = t_s - self._t_s
+        if stamp_s is not None and self._stamp_s is not None:
+            stamp_step_s = stamp_s - self._stamp_s
+            if 0 < stamp_step_s <= max(arrival_s - self._arrival_s, 0.0) + LEAD_LIMIT_S:
+                step_s = stamp_step_s
+        self._media_s += max(step_s, STEP_S)
+        self._t_s, self._stamp_s, self._arrival_s = t_s, stamp_s, arrival_s
+        return StreamTime(t_s, self._media_s)
+
+    def _smooth(self, stamp_s: float, arrival_s: float) -> float:
+        offset_s = arrival_s - stamp_s
+        went_back = self._stamp_s is not None and stamp_s <= self._stamp_s
+        if self._offset_s is None or went_back:
+            self._offset_s = offset_s
+        else:
+            self._offset_s = min(self._offset_s + DRIFT * max(arrival_s - self._arrival_s, 0.0), offset_s)
+            if offset_s - self._offset_s > LAG_LIMIT_S:
+                self._offset_s = offset_s
+        return stamp_s + self._offset_s
+
+
+class FileTimeline:
+    """Times of a file's pictures: its own time stamps from the first picture on, made strictly increasing.
+
+    Args:
+        frame_s: time between pictures, used where a time stamp is missing or goes back.
+    """
+
+    def __init__(self, frame_s: float) -> None:
+        self._frame_s = frame_s
+        self._stamp_s: float | None = None
+        self._media_s: float | None = None
+
+    def next(self, stamp_s: float | None) -> StreamTime:
+        """Times of the next picture; both are seconds since the first one."""
+        if self._media_s is None:
+            self._media_s = 0.0
+        else:
+            step_s = self._frame_s
+            if stamp_s is not None and self._stamp_s is not None and stamp_s > self._stamp_s:
+                step_s = stamp_s - self._stamp_s
+            self._media_s += max(step_s, STEP_S)
+        self._stamp_s = stamp_s
+        return StreamTime(self._media_s, self._media_s)
