@@ -1,0 +1,200 @@
+"""``vedette``: the list of commands, and the one place where an error becomes text and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import typer
+from typer.main import get_command
+
+from vedette import __version__
+from vedette.cli.lazy import CommandSpec, LazyGroup
+from vedette.contracts.errors import ERROR_CODES, VedetteError
+
+_START, _OPERATE, _CHECK = "Cameras to alerts", "A running device", "Prepare and check"
+
+COMMANDS: Final = (
+    CommandSpec("run", "vedette.cli.run:run", "Run an application on this machine, live.", _START),
+    CommandSpec("backtest", "vedette.cli.backtest:backtest", "Put recordings through an application.", _START),
+    CommandSpec("demo", "vedette.cli.demo:demo", "Watch it work: simulated cameras, real components.", _START),
+    CommandSpec("validate", "vedette.cli.validate:validate", "Find every mistake of a vedette.yaml.", _CHECK),
+    CommandSpec("doctor", "vedette.cli.doctor:doctor", "Check this machine.", _CHECK),
+    CommandSpec(
+        "model",
+        "",
+        "Models on this machine: add, list, show, remove.",
+        _CHECK,
+        children=(
+            CommandSpec("add", "vedette.cli.model:add", "Store a model, by name, file or https address."),
+            CommandSpec("list", "vedette.cli.model:list_", "What is stored, and what is known."),
+            CommandSpec("show", "vedette.cli.model:show", "Everything about one model."),
+            CommandSpec("remove", "vedette.cli.model:remove", "Take a model out of the store."),
+        ),
+    ),
+    CommandSpec(
+        "camera",
+        "",
+        "Cameras: simulate, probe, discover.",
+        _CHECK,
+        children=(
+            CommandSpec("simulate", "vedette.cli.camera_simulate:simulate", "Serve files as RTSP cameras."),
+            CommandSpec("probe", "vedette.cli.camera_probe:probe", "Look at one camera and give advice."),
+            CommandSpec("discover", "vedette.cli.camera_discover:discover", "Find the cameras of this network."),
+        ),
+    ),
+    CommandSpec("status", "vedette.cli.status:status", "What a running device does.", _OPERATE),
+    CommandSpec(
+        "app",
+        "",
+        "Applications of a running device: attach, detach.",
+        _OPERATE,
+        children=(
+            CommandSpec("attach", "vedette.cli.app_attach:attach", "Attach an application and stay (component entry)."),
+            CommandSpec("detach", "vedette.cli.app_attach:detach", "Take an application away."),
+        ),
+    ),
+    CommandSpec(
+        "schema",
+        "",
+        "Schemas of everything that crosses a process or the network.",
+        _CHECK,
+        hidden=True,
+        children=(CommandSpec("export", "vedette.cli.schema:export", "Write the JSON Schemas to a directory."),),
+    ),
+)
+
+_EPILOG: Final = """Examples:
+
+vedette demo
+
+vedette model add yolox_nano
+
+vedette validate examples/people_flow/vedette.yaml
+
+vedette run vedette.yaml --camera hall=rtsp://10.0.0.7/stream
+
+vedette backtest vedette.yaml --camera hall=recording.mp4 --json
+"""
+
+#: sysexits.h: EX_SOFTWARE, a fault of ours.
+_EXIT_FAULT: Final = 70
+_EXIT_PIPE: Final = 141
+
+
+class _Root(LazyGroup):
+    """The top of the command line."""
+
+    specs = COMMANDS
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"vedette {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Real-time alerts from the IP cameras a site already has, on hardware the site owns."""
+
+
+def build() -> typer.Typer:
+    """The command line; imports no command."""
+    app = typer.Typer(cls=_Root, add_completion=False, pretty_exceptions_enable=False)
+    app.callback(epilog=_EPILOG)(_root)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process: 0 all is well, 1 an error that was explained, 2 a wrong call."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = os.environ.get("VEDETTE_DEBUG", "") not in ("", "0")
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        get_command(build()).main(args=arguments, prog_name="vedette")
+    except VedetteError as error:
+        if debug:
+            traceback.print_exc()
+        print_error(error, as_json=_wants_json(arguments))
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has gone, which is no mistake; what is still in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(_EXIT_PIPE)
+    except Exception as error:  # noqa: BLE001 - edge of the process: a user never sees a stack trace unasked
+        if debug:
+            traceback.print_exc()
+        print_fault(error, as_json=_wants_json(arguments))
+        sys.exit(_EXIT_FAULT)
+
+
+def error_document(error: VedetteError) -> dict[str, str]:
+    """An error as JSON."""
+    return {
+        "code": error.code,
+        "title": ERROR_CODES[error.code].title,
+        "message": error.message,
+        "hint": error.hint,
+        "documentation": documentation(error.code),
+    }
+
+
+def documentation(code: str) -> str:
+    """Where a code is explained."""
+    return f"docs/errors.md#{code.lower()}"
+
+
+def print_error(error: VedetteError, *, as_json: bool = False) -> None:
+    """Code, message, what to do, where it is explained, on standard error."""
+    if as_json:
+        _print_json({"error": error_document(error)})
+        return
+    title = ERROR_CODES[error.code].title
+    _print_lines(f"error {error.code}", title, [error.message, error.hint], f"More: {documentation(error.code)}")
+
+
+def print_fault(error: Exception, *, as_json: bool = False) -> None:
+    """A mistake of this program."""
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    if as_json:
+        _print_json({"error": {"code": "", "title": "fault of vedette", "message": text, "hint": ""}})
+        return
+    _print_lines(
+        "error",
+        "fault of vedette itself",
+        [text],
+        "Please report it, with what VEDETTE_DEBUG=1 prints before the same command.",
+    )
+
+
+def _print_json(document: Mapping[str, object]) -> None:
+    import json
+
+    print(json.dumps(document), file=sys.stderr)
+
+
+def _print_lines(label: str, title: str, paragraphs: Sequence[str], footer: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble((label, "bold red"), (f" {title}", "bold")))
+    for paragraph in paragraphs:
+        if paragraph:
+            console.print(Text(paragraph))
+    console.print(Text(footer, "dim"))
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` was given as a switch; `run` takes a file with it."""
+    return "--json" in arguments and arguments[0] != "run"
