@@ -13,6 +13,7 @@ from vedette.contracts import manifest
 from vedette.contracts.alert import Alert, Box, Direction
 from vedette.contracts.plan import RulePlan
 from vedette.core.rules.base import MAX_OBJECTS, Event
+from vedette.core.rules.clock import SLACK_S
 
 _LONGEST_MESSAGE: Final = 400
 _DIRECTIONS: Final = {
@@ -137,7 +138,7 @@ class Cooldown:
     """
 
     def __init__(self, cooldown_s: float) -> None:
-        self._cooldown_s = cooldown_s
+        self._cooldown_s = cooldown_s - SLACK_S
         self._last_s: float | None = None
         self._held_back = 0
         self.suppressed = 0

@@ -63,9 +63,11 @@ def inside(points: Floats, polygon: ArrayLike) -> NDArray[np.bool_]:
     # The edge is to the right of the point: the sign of the cross product turns with the way the edge runs.
     right = (cross > 0) == (edge[:, 1] > 0)
     odd = np.count_nonzero(spans & right, axis=1) % 2 == 1
-    length = np.hypot(edge[:, 0], edge[:, 1])
-    along = (away * edge).sum(axis=2)
-    near = (np.abs(cross) <= EDGE * np.maximum(length, EDGE)) & (along >= -EDGE) & (along <= length**2 + EDGE)
+    # Distance from the nearest point of each edge; an edge without length is its corner.
+    length = np.maximum((edge**2).sum(axis=1), 1e-300)
+    share = np.clip((away * edge).sum(axis=2) / length, 0.0, 1.0)
+    rest = away - share[:, :, None] * edge
+    near = (rest**2).sum(axis=2) <= EDGE**2
     result: NDArray[np.bool_] = odd | near.any(axis=1)
     return result
 

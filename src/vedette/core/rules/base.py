@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +19,8 @@ from vedette.core.rules.clock import StreamClock, Tick
 from vedette.core.rules.selection import Selection
 from vedette.core.schedule import armed
 
+#: A coordinate from here on is no place in a picture, pixels; NaN is none either.
+FARTHEST_PX: Final = 1e6
 #: Most objects an event names.
 MAX_OBJECTS: Final = 256
 
@@ -169,7 +170,8 @@ class RuleMachine(ABC):
             for track_id, box, label, score in zip(
                 batch.track_ids, batch.boxes, batch.labels, batch.scores, strict=True
             )
-            if self._selection.admits(track_id, label, score, tick.now_s) and all(map(math.isfinite, box))
+            if self._selection.admits(track_id, label, score, tick.now_s)
+            and all(abs(value) < FARTHEST_PX for value in box)
         )
         self._selection.tidy(tick.now_s)
         points = geometry.anchors([sighting.box for sighting in objects], self._anchor, frame.width, frame.height)

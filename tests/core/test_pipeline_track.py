@@ -1,0 +1,113 @@
+"""From detections to the batch in the journal, and on after a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vedette.contracts.frames import FrameInfo
+from vedette.contracts.manifest import Tracker
+from vedette.contracts.plan import PipelinePlan
+from vedette.contracts.tracks import TrackBatch
+from vedette.core.detections import Detections
+from vedette.pipeline.track import MAX_OBJECTS, PipelineTracker
+
+LABELS = ("person", "car", "dog")
+
+
+def plan(labels: tuple[str, ...] | None = None, **tracker: object) -> PipelinePlan:
+    settings = Tracker.model_validate({"min_hits": 1, **tracker})
+    return PipelinePlan(
+        application="app", pipeline="p", camera="cam", app_camera="hall", fps=5, labels=labels, tracker=settings
+    )
+
+
+def frame(t_s: float, epoch: str = "e") -> FrameInfo:
+    return FrameInfo("cam", epoch, round(t_s * 100), t_s, t_s, 1_750_000_000 + t_s, 1000, 500)
+
+
+def seen(*objects: tuple[float, int, float]) -> Detections:
+    """Boxes of 50 x 100 pixels at ``(x, class, score)``."""
+    table = np.array(objects, np.float64).reshape(-1, 3)
+    x = table[:, 0]
+    boxes = np.stack((x, np.full_like(x, 100), x + 50, np.full_like(x, 200)), axis=1)
+    return Detections(boxes.astype(np.float32), table[:, 2].astype(np.float32), table[:, 1].astype(np.int32))
+
+
+def tracker(pipeline: PipelinePlan) -> PipelineTracker:
+    return PipelineTracker(pipeline, LABELS, wall_clock=lambda: 5.0)
+
+
+def test_a_batch_holds_the_objects_as_the_journal_does() -> None:
+    batch = tracker(plan()).track(frame(1.0), seen((10.04, 1, 0.87654), (200, 0, 0.6)))
+    assert batch.pipeline == "app/p"
+    assert batch.track_ids == (1, 2)
+    assert batch.labels == ("car", "person")
+    assert batch.scores == (0.877, 0.6)
+    assert batch.boxes[0] == (10.0, 100.0, 60.0, 200.0)
+    assert batch.analysed_wall_s == 5.0
+    assert TrackBatch.from_json(batch.to_json()) == batch
+
+
+def test_classes_the_pipeline_does_not_keep_are_dropped_before_tracking() -> None:
+    here = tracker(plan(("car", "horse")))
+    batch = here.track(frame(1.0), seen((10, 0, 0.9), (200, 1, 0.9), (400, 7, 0.9), (600, -1, 0.9)))
+    assert batch.labels == ("car",)
+    assert here.next_id == 2
+
+
+def test_unsure_boxes_reach_the_tracker() -> None:
+    here = tracker(plan())
+    here.track(frame(1.0), seen((10, 0, 0.9)))
+    assert here.track(frame(1.2), seen((11, 0, 0.2))).scores == (0.2,)
+
+
+def test_an_empty_picture_is_a_batch_too() -> None:
+    batch = tracker(plan()).track(frame(1.0), Detections.empty())
+    assert batch.track_ids == ()
+    assert batch.next_track_id == 1
+
+
+def test_a_crowd_is_cut_and_said_to_be() -> None:
+    many = seen(*((60.0 * index, 0, 0.9) for index in range(MAX_OBJECTS + 20)))
+    batch = tracker(plan()).track(frame(1.0), many)
+    assert batch.truncated
+    assert len(batch.track_ids) == MAX_OBJECTS
+    assert tracker(plan()).track(frame(1.0), replace(seen((1, 0, 0.9)), truncated=True)).truncated
+
+
+@pytest.mark.parametrize("gap_s", [1.0, 3.0])
+def test_after_a_restart_numbers_go_on(gap_s: float) -> None:
+    before = tracker(plan())
+    before.track(frame(1.0), seen((10, 0, 0.9), (400, 1, 0.9)))
+    last = before.track(frame(1.2), seen((12, 0, 0.9)))
+    after = tracker(plan())
+    after.restore(TrackBatch.from_json(last.to_json()))
+    assert after.track(frame(1.2 + gap_s), seen((13, 0, 0.9), (700, 0, 0.8))).track_ids == (1, 3)
+
+
+def test_numbers_are_not_given_twice_even_after_an_empty_picture() -> None:
+    before = tracker(plan())
+    before.track(frame(1.0), seen((10, 0, 0.9)))
+    after = tracker(plan())
+    after.restore(before.track(frame(1.2), Detections.empty()))
+    assert after.track(frame(1.4), seen((10, 0, 0.9))).track_ids == (2,)
+
+
+def test_after_a_reboot_nobody_keeps_a_number() -> None:
+    before = tracker(plan())
+    last = before.track(frame(100.0), seen((10, 0, 0.9)))
+    after = tracker(plan())
+    after.restore(last)
+    later = replace(frame(101.0, epoch="new"), wall_s=frame(101.0).wall_s + 3600)
+    assert after.track(later, seen((10, 0, 0.9))).track_ids == (2,)
+
+
+def test_a_class_the_model_no_longer_has_is_dropped() -> None:
+    last = tracker(plan()).track(frame(1.0), seen((10, 2, 0.9), (400, 1, 0.9)))
+    after = PipelineTracker(plan(), ("car",))
+    after.restore(last)
+    moved = Detections(*(getattr(seen((401, 0, 0.9)), name) for name in ("boxes", "scores", "classes")))
+    assert after.track(frame(1.2), moved).track_ids == (2,)
