@@ -24,6 +24,11 @@ class Picture:
     arrived_s: float = field(default_factory=time.monotonic)
 
 
+def rgb(frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """A frame's pixels: uint8 (height, width, 3), RGB."""
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+
+
 def open_stream(url: str, transport: str = "tcp", *, credentials: str = "", **options: str) -> InputContainer:
     address = url.replace("rtsp://", f"rtsp://{credentials}@") if credentials else url
     return av.open(address, "r", options={"rtsp_transport": transport, **FAST, **options})
@@ -33,7 +38,7 @@ def read_pictures(url: str, count: int, transport: str = "tcp", *, credentials: 
     with open_stream(url, transport, credentials=credentials) as container:
         pictures: list[Picture] = []
         for frame in container.decode(video=0):
-            pictures.append(Picture(frame.pts, frame.to_ndarray(format="rgb24")))
+            pictures.append(Picture(frame.pts, rgb(frame)))
             if len(pictures) == count:
                 break
         return pictures
@@ -102,6 +107,11 @@ class RtspSocket:
             channel, packet = self.read_frame()
             if channel == 0:
                 return packet
+
+    def read_until_closed(self) -> None:
+        """Read media until the camera ends the connection; raises ConnectionResetError then."""
+        while True:
+            self.read_frame()
 
     def play(self) -> None:
         status, headers, _ = self.request("SETUP", self.url + "/trackID=0", Transport="RTP/AVP/TCP;interleaved=0-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -41,7 +42,7 @@ class Stage:
 
 def differences(values: list[int]) -> set[int]:
     ordered = sorted(values)
-    return {b - a for a, b in zip(ordered, ordered[1:], strict=False)}
+    return {b - a for a, b in itertools.pairwise(ordered)}
 
 
 @pytest.mark.parametrize(("codec", "b_frames"), [("h264", 0), ("h264", 2), ("h265", 2)])
@@ -51,11 +52,11 @@ def test_rtp_time_and_pace_go_on_over_the_seam(media: Callable[..., Media], code
     assert len(stage.sent) == pytest.approx(125, abs=2)
     assert differences(sorted(stage.times())[:-3]) == {3600}, "B-frames of the last pictures are still to come"
     sent_at = [at for at, _ in stage.sent]
-    gaps = [b - a for a, b in zip(sent_at, sent_at[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(sent_at)]
     assert max(gaps) < 0.0401
     assert min(gaps) > 0.0399
     sequences = [int.from_bytes(p[2:4]) for _, sent in stage.sent for p in sent.packets]
-    assert {(b - a) % 65536 for a, b in zip(sequences, sequences[1:], strict=False)} == {1}
+    assert {(b - a) % 65536 for a, b in itertools.pairwise(sequences)} == {1}
     lead = -stage.player.media.units[0].dts
     assert all(s.rtp_time + lead >= (at - 1000) * CLOCK_HZ - 1 for at, s in stage.sent), "stamped before it was sent"
 
@@ -96,7 +97,7 @@ def test_a_replacement_and_back_never_turn_time_back(media: Callable[..., Media]
     assert len(burst) == 21, "everything since the key picture 80 pictures after the start"
     stage.run(1.0)
     times = stage.times()
-    assert all(b > a for a, b in zip(times, times[1:], strict=False))
+    assert all(b > a for a, b in itertools.pairwise(times))
     assert times[-1] - times[-2] == 3600
 
 
@@ -111,7 +112,7 @@ def test_a_player_that_was_stopped_goes_to_the_present(media: Callable[..., Medi
     assert len(burst) <= 26, "no more than one group of pictures, not 30 s of them"
     stage.run(1.0)
     times = stage.times()
-    assert all(b > a for a, b in zip(times, times[1:], strict=False))
+    assert all(b > a for a, b in itertools.pairwise(times))
 
 
 def test_a_time_jump_is_published_and_undone(media: Callable[..., Media]) -> None:
@@ -124,7 +125,7 @@ def test_a_time_jump_is_published_and_undone(media: Callable[..., Media]) -> Non
     stage.player.shift_time(-(2**31))
     stage.run(1.0)
     times = stage.times()
-    steps = [(b - a) % 2**32 for a, b in zip(times, times[1:], strict=False)]
+    steps = [(b - a) % 2**32 for a, b in itertools.pairwise(times)]
     assert sorted(set(steps)) == [3600, 2**31 + 3600]
     assert steps.count(2**31 + 3600) == 2
 

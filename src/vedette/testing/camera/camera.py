@@ -159,7 +159,7 @@ class Camera:
     def play(self, client: Client) -> None:
         """Start sending to ``client``: a report, what it needs to decode, then everything new."""
         client.playing = True
-        if not self.mute:
+        if not self.mute and not self._swallowed(client):
             client.send_report(self._sender_report())
         self._catch_up(client)
         self._on_change()

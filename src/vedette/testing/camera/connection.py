@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             if request is None:
                 return
             self._held = None
-            camera = self._host.find(request.path) or self._camera
+            camera = self._host.find(request.path) or (self._camera if self._client is not None else None)
             if camera is not self._camera and camera is not None:
                 self._join(camera)
             if camera is not None and camera.deaf:
