@@ -64,7 +64,9 @@ class LazyGroup(TyperGroup):
 
 def _stand_in(spec: CommandSpec) -> Any:
     if spec.children:
-        return LazyGroup(spec.children, name=spec.name, help=spec.summary, rich_help_panel=spec.panel, hidden=spec.hidden)
+        return LazyGroup(
+            spec.children, name=spec.name, help=spec.summary, rich_help_panel=spec.panel, hidden=spec.hidden
+        )
     return TyperCommand(name=spec.name, help=spec.summary, rich_help_panel=spec.panel, hidden=spec.hidden)
 
 

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from vedette.adapters.manifest import Mistake, check_manifest, load_manifest, manifest_path
 from vedette.adapters.models.store import ModelStore, resolve_model
+from vedette.cli.tables import key_value_table
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.manifest import Manifest
 
@@ -61,7 +61,7 @@ def _print_needs(manifest: Manifest, directory: Path, console: Console) -> None:
     """What the application asks of a device."""
     title = f" ({manifest.title})" if manifest.title else ""
     console.print(Text(f"{manifest.name} {manifest.version}{title} can be used. It needs:", "bold green"))
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = key_value_table(4)
     for name, camera in manifest.cameras.items():
         used = [f"{key} at {p.fps:g} fps" for key, p in manifest.pipelines.items() if name in p.cameras]
         table.add_row("camera", escape(name), escape(camera.title), escape(", ".join(used)))

@@ -1,0 +1,222 @@
+"""``vedette app attach``: the process of an application's component, alive as long as the application is attached."""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from pydantic import ValidationError
+
+from vedette.adapters.manifest import attached_application, load_manifest
+from vedette.adapters.state import StateClient
+from vedette.adapters.state import detach as detach_from_owner
+from vedette.contracts.config import ApplicationConfig
+from vedette.contracts.errors import ConfigurationError, StorageError, UsageError, VedetteError
+from vedette.contracts.manifest import Manifest
+from vedette.contracts.state import AttachRequest, DetachRequest, StateAnswer
+from vedette.ports.bus import Bus
+
+logger = logging.getLogger("vedette.app")
+
+#: Between two tries to reach the owner of the state directory. Constant: the owner is back within a second.
+RETRY_S: Final = 0.5
+#: Between two lines in the log about an owner that is not there.
+_REMIND_S: Final = 30.0
+
+State = Annotated[Path | None, typer.Option("--state", help="State directory; else from Greengrass.")]
+
+
+def attach(
+    directory: Annotated[Path, typer.Argument(help="The application's directory, with vedette.yaml in it.")],
+    state: State = None,
+    bind: Annotated[
+        list[str] | None, typer.Option(help="CAMERA=DEVICE_CAMERA[,…]: what the application's camera is here.")
+    ] = None,
+) -> None:
+    """Attach an application to this device, stay while it is attached, detach at SIGTERM.
+
+    A component's run script calls it; configuration (state directory, bindings) comes over Greengrass IPC then. With
+    --state it works without Greengrass.
+    """
+    logging.getLogger().setLevel(logging.INFO)
+    manifest = load_manifest(directory)
+    with _wake_ups() as (waker, wake):
+        attacher = Attacher(directory, manifest, waker)
+        if state is not None:
+            config = ApplicationConfig(stateDirectory=str(state), bindings=_bindings(bind or []))
+            attacher.run(lambda: config, lambda: None)
+            return
+        if bind:
+            raise UsageError("--bind is for use with --state; under Greengrass bindings are configuration.")
+        bus = _connect()
+        try:
+            bus.on_configuration_change(wake)
+            attacher.run(lambda: _configuration(bus), bus.report_running)
+        finally:
+            bus.close()
+
+
+def detach(
+    name: Annotated[str, typer.Argument(help="The application's name.")],
+    state: Annotated[Path, typer.Option("--state", help="State directory.")] = Path("/var/lib/vedette"),
+) -> None:
+    """Take an application away from this device; needed only where its component could not do so itself."""
+    if not detach_from_owner(state, name):
+        raise UsageError(f"no application is attached as {name!r}.", hint=f"See: vedette status --state {state}")
+    print(f"{name} detached")
+
+
+def _connect() -> Bus:
+    from vedette.adapters.bus.greengrass import GreengrassBus
+
+    return GreengrassBus()
+
+
+def _configuration(bus: Bus) -> ApplicationConfig:
+    try:
+        return ApplicationConfig.model_validate(bus.configuration())
+    except (ValidationError, ValueError) as error:
+        first = error.errors(include_input=False)[0] if isinstance(error, ValidationError) else None
+        text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
+        raise ConfigurationError(f"configuration of this component: {text}.", code="V103") from error
+
+
+def _bindings(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for argument in arguments:
+        name, separator, devices = argument.partition("=")
+        if not separator:
+            raise UsageError(f"--bind {argument!r} is not of the form CAMERA=DEVICE_CAMERA.")
+        found[name] = tuple(filter(None, devices.split(",")))
+    return found
+
+
+class Stopped:
+    """Whether the process was told to end, and the descriptor that becomes readable when it is, or on a change."""
+
+    def __init__(self, readable: socket.socket) -> None:
+        self.readable = readable
+        self._told = threading.Event()
+
+    def tell(self) -> None:
+        """End."""
+        self._told.set()
+
+    def is_told(self) -> bool:
+        """Whether to end."""
+        return self._told.is_set()
+
+    def drain(self) -> None:
+        """Forget the wake-ups so far."""
+        with suppress(BlockingIOError):
+            while self.readable.recv(64):
+                pass
+
+
+@contextmanager
+def _wake_ups() -> Iterator[tuple[Stopped, Callable[[], None]]]:
+    """SIGTERM and SIGINT set ``Stopped``; they and the function given wake who waits."""
+    readable, writable = socket.socketpair()
+    readable.setblocking(False)
+    writable.setblocking(False)
+    stopped = Stopped(readable)
+
+    def wake() -> None:
+        with suppress(OSError):  # full means that a wake-up is waiting already
+            writable.send(b"x")
+
+    def stop(_number: int, _frame: object) -> None:
+        stopped.tell()
+        wake()
+
+    previous: Mapping[int, object] = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped, wake
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        readable.close()
+        writable.close()
+
+
+class Attacher:
+    """Keeps one application attached.
+
+    Args:
+        directory: the application's.
+        manifest: of the application.
+        stopped: when to end.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest, stopped: Stopped) -> None:
+        self._directory = directory
+        self._manifest = manifest
+        self._stopped = stopped
+        self._problems: tuple[str, ...] | None = None
+        self._reminded_s = -_REMIND_S
+
+    def run(self, configuration: Callable[[], ApplicationConfig], report_running: Callable[[], None]) -> None:
+        """Until told to end; then detach.
+
+        Raises:
+            VedetteError: the owner refuses the application, or the configuration is wrong.
+        """
+        reported = False
+        while not self._stopped.is_told():
+            config = configuration()
+            state = Path(config.stateDirectory)
+            try:
+                with StateClient(state) as client:
+                    self._say(client.request(self._request(config)))
+                    if not reported:
+                        report_running()
+                        reported = True
+                    if self._wait(client) and self._stopped.is_told():
+                        client.request(DetachRequest(name=self._manifest.name))
+                        logger.info("application %s detached", self._manifest.name)
+            except StorageError as error:
+                self._remind(error)
+                self._sleep()
+
+    def _request(self, config: ApplicationConfig) -> AttachRequest:
+        return AttachRequest(
+            application=attached_application(self._directory, config.bindings, manifest=self._manifest)
+        )
+
+    def _wait(self, client: StateClient) -> bool:
+        """Until the owner hangs up (False), or we are told to end or to look at the configuration again (True)."""
+        poll = select.poll()
+        poll.register(client.fileno(), select.POLLIN | select.POLLHUP)
+        poll.register(self._stopped.readable.fileno(), select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        self._stopped.drain()
+        if client.fileno() in ready and not self._stopped.is_told():
+            logger.warning("the owner of the state directory has gone; attaching again")
+            return False
+        return True
+
+    def _sleep(self) -> None:
+        select.select([self._stopped.readable], [], [], RETRY_S)
+        self._stopped.drain()
+
+    def _say(self, answer: StateAnswer) -> None:
+        own = tuple(problem for problem in answer.problems if repr(self._manifest.name) in problem)
+        if own != self._problems:
+            self._problems = own
+            logger.info("application %s attached, plan %d", self._manifest.name, answer.revision)
+            for problem in own:
+                logger.warning("%s", problem)
+
+    def _remind(self, error: VedetteError) -> None:
+        if time.monotonic() - self._reminded_s >= _REMIND_S:
+            self._reminded_s = time.monotonic()
+            logger.warning("waiting for the owner of the state directory: %s", error)

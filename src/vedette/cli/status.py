@@ -1,0 +1,120 @@
+"""``vedette status``: what a device does, from its state directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from vedette.adapters.state import PlanFile, StateLayout, read_component_status
+from vedette.adapters.state import status as ask_owner
+from vedette.cli.tables import plain_table
+from vedette.contracts.errors import StorageError
+from vedette.contracts.plan import Plan
+from vedette.contracts.state import StateAnswer
+
+DEFAULT_STATE: Final = Path("/var/lib/vedette")
+#: A component that has written nothing for this long is said to be silent.
+_SILENT_S: Final = 10.0
+_STYLES: Final = {"STREAMING": "green", "DISABLED": "dim", "CONNECTING": "yellow", "RUNNING": "green"}
+
+
+def status(
+    state: Annotated[
+        Path | None, typer.Option("--state", help="State directory; default /var/lib/vedette, else the run going on.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """What a device does: cameras, applications, models, problems. Ends with 1 where something is wrong."""
+    directory = state or find_state_directory()
+    layout = StateLayout(directory)
+    try:
+        answer: StateAnswer | None = ask_owner(directory)
+        trouble = ""
+    except StorageError as error:
+        answer, trouble = None, error.message
+        if not layout.plan.exists():
+            raise
+    plan = PlanFile(layout.plan).read() or Plan()
+    components = read_component_status(directory)
+    problems = list(answer.problems if answer is not None else plan.problems)
+    document = {
+        "state_directory": str(directory),
+        "owner": "running" if answer is not None else trouble,
+        "revision": plan.revision,
+        "applications": [app.model_dump(mode="json") for app in answer.applications] if answer is not None else [],
+        "plan": plan.model_dump(mode="json"),
+        "problems": problems,
+        "status": answer.status if answer is not None else {},
+        "components": components,
+    }
+    if json_:
+        print(json.dumps(document))
+    else:
+        _print(document, plan)
+    cameras_well = all(camera.get("state") in ("STREAMING", "DISABLED", "ENDED") for camera in _cameras(document))
+    raise typer.Exit(0 if answer is not None and not problems and cameras_well else 1)
+
+
+def find_state_directory() -> Path:
+    """The device's state directory, or that of the newest ``vedette run`` of this user.
+
+    Raises:
+        StorageError: V401, there is neither.
+    """
+    if StateLayout(DEFAULT_STATE).plan.exists() or StateLayout(DEFAULT_STATE).socket.exists():
+        return DEFAULT_STATE
+    home = Path(os.environ.get("HOME") or Path.home())
+    runs = (home / ".local" / "state" / "vedette").glob("*/state/plan.json")
+    newest = max(runs, key=lambda plan: plan.stat().st_mtime, default=None)
+    if newest is None:
+        raise StorageError(
+            f"nothing runs here: there is no {DEFAULT_STATE} and no `vedette run` of this user.",
+            hint="Name the state directory with --state.",
+        )
+    return newest.parent
+
+
+def _cameras(document: dict[str, Any]) -> list[dict[str, Any]]:
+    found = document["status"].get("cameras", [])
+    return [camera for camera in found if isinstance(camera, dict)] if isinstance(found, list) else []
+
+
+def _print(document: dict[str, Any], plan: Plan) -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(document['state_directory'])}[/bold], plan {document['revision']}")
+    if document["owner"] != "running":
+        console.print(f"[red]not running:[/red] {escape(document['owner'])}")
+    if cameras := _cameras(document):
+        table = plain_table("camera", "state", "picture", "fps", "reconnects", "reason")
+        for camera in cameras:
+            shown = str(camera.get("state", "?"))
+            size = f"{camera.get('codec', '')} {camera.get('width', 0)}×{camera.get('height', 0)}"
+            table.add_row(
+                escape(str(camera.get("camera", "?"))),
+                f"[{_STYLES.get(shown, 'red')}]{escape(shown)}[/]",
+                escape(size) if camera.get("width") else "",
+                f"{float(camera.get('published_fps') or 0):.1f}",
+                str(camera.get("reconnects", 0)),
+                escape(str(camera.get("reason", ""))),
+            )
+        console.print(table)
+    table = plain_table("application", "version", "rules", "models")
+    for app in document["applications"]:
+        rules = {rule.name for rule in plan.rules if rule.application == app["name"]}
+        models = [m.key for m in plan.models if any(p.application == app["name"] for p in m.pipelines)]
+        table.add_row(escape(app["name"]), app.get("version", ""), str(len(rules)), escape(", ".join(models)))
+    console.print(table if document["applications"] else "no application is attached")
+    for name, entry in document["components"].items():
+        age_s = max(0.0, time.time() - float(entry.get("wall_s", 0.0)))
+        figures = ", ".join(f"{key} {value}" for key, value in entry.items() if isinstance(value, int | float | str))
+        silent = f"[red]silent for {age_s:.0f} s[/red] " if age_s > _SILENT_S else ""
+        console.print(f"{escape(name)}: {silent}{escape(figures)}")
+    for problem in document["problems"]:
+        console.print(f"[yellow]problem:[/yellow] {escape(problem)}")
