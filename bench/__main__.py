@@ -19,10 +19,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vedette.adapters.models.store import ModelStore
-
 from bench.processes import cpu_s, descendants, pss_mb
 from vedette.adapters.manifest import load_manifest
+from vedette.adapters.models.store import ModelStore
 from vedette.cli.demo import FOOTAGE, MODEL
 from vedette.cli.run import with_resolved_models
 from vedette.contracts.manifest import Manifest

@@ -1,0 +1,91 @@
+"""kill -9 of each child in turn, of all at once and of a supervisor, amid visits: nothing lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.processes import descendants
+from tests.edge.running import Watched, running, wait_until
+from tests.examples.expected import EXAMPLES
+from vedette.adapters.manifest import load_manifest
+from vedette.adapters.models.store import ModelStore
+from vedette.cli.demo import FOOTAGE
+from vedette.cli.run import with_resolved_models
+from vedette.local.core import ComponentState
+from vedette.local.simulated import SimulatedCameras
+
+pytestmark = [pytest.mark.footage, pytest.mark.processes, pytest.mark.slow]
+
+#: Facts of the recording (see examples/people_flow/expected.json), as far as the test goes.
+LEAVES_S = [18.9, 43.9, 68.9, 85.9]
+DWELLS_S = [12.4, 29.2, 56.8, 81.2]
+END_S = 89.0
+TOLERANCE_S = 1.0
+
+
+def children(watched: Watched, component: str) -> list[int]:
+    """Processes below a component's main process."""
+    main = watched.edge.core.states()[component].pid
+    assert main is not None
+    return sorted(descendants([main]) - {main})
+
+
+def kill(pids: list[int]) -> None:
+    assert pids, "nothing to kill"
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.timeout(240)
+def test_killed_in_the_middle_of_visits(shared_data: Path, short_tmp: Path) -> None:
+    path = EXAMPLES / "people_flow" / "vedette.yaml"
+    store = ModelStore(short_tmp / "models")
+    store.add_file(shared_data / "models" / "yolox_nano.onnx")
+    manifest = with_resolved_models(load_manifest(path), path.parent, store)
+    files = {"hall": shared_data / "videos" / FOOTAGE["hall"]}
+    with SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated:
+        wait_until(lambda: len(simulated.loops()) > 0, 10, "the recording starts")
+        start_s = simulated.loops()[0].wall_time_s
+        with running(manifest, simulated.urls, short_tmp / "run") as watched:
+            watched.wait_streaming({"hall"})
+            assert time.time() - start_s < DWELLS_S[0] - 2, "the edge side took too long to start for this test"
+            core = watched.edge.core
+            pids_before = {name: status.pid for name, status in core.states().items()}
+            everything: list[Callable[[], list[int]]] = [
+                lambda name=name: children(watched, name)  # type: ignore[misc]
+                for name in ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting")
+            ]
+            schedule: list[tuple[float, Callable[[], list[int]]]] = [
+                (14.5, everything[1]),  # dwell reported already, the crossing still to come
+                (26.5, everything[0]),  # before the dwell of the second visit
+                (53.5, everything[2]),
+                (63.0, lambda: [pid for pids in everything for pid in pids()]),
+            ]
+            for moment_s, victims in schedule:
+                wait_until(lambda m=moment_s: time.time() - start_s >= m, 60, f"{moment_s} s")  # type: ignore[misc]
+                kill(victims())
+            wait_until(lambda: time.time() - start_s >= 71.5, 60, "71.5 s")
+            states = core.states()
+            assert {name: status.pid for name, status in states.items()} == pids_before, "a component was restarted"
+            assert all(status.state is ComponentState.RUNNING for status in states.values())
+            wait_until(lambda: time.time() - start_s >= 77.0, 60, "77 s")
+            supervisor = states["vedette.Inference"].pid
+            assert supervisor is not None
+            kill([supervisor])  # as on a nucleus: started again, counted once
+            wait_until(lambda: time.time() - start_s >= END_S, 60, f"{END_S} s")
+            assert core.states()["vedette.Inference"].state is ComponentState.RUNNING
+            assert core.states()["vedette.Inference"].failures == 1
+            alerts = watched.alerts()
+    times = {
+        rule: sorted(round(a.time.timestamp() - start_s, 2) for a in alerts if a.rule == rule)
+        for rule in ("leaves-right", "table-dwell")
+    }
+    assert times["leaves-right"] == pytest.approx(LEAVES_S, abs=TOLERANCE_S)
+    assert times["table-dwell"] == pytest.approx(DWELLS_S, abs=TOLERANCE_S)
+    assert len({alert.alert_id for alert in alerts}) == len(alerts)
