@@ -1,0 +1,108 @@
+"""What one transaction does to the outbox, as a value: it can wait in memory, and be joined with what came later."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from vedette.adapters.outbox import entries, queries, schema
+from vedette.adapters.outbox.entries import Entry
+from vedette.ports.outbox import Gap, OutboxRow
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where judging stands: the journal's identity, the last number judged, the rules' state as JSON."""
+
+    journal: str
+    cursor: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What applying a change brought about.
+
+    Attributes:
+        evicted: rows that had to be given up, by channel.
+        within_quota: False where nothing more may be given up.
+        acknowledged: rows the cloud's acknowledgement freed.
+    """
+
+    evicted: dict[str, int]
+    within_quota: bool
+    acknowledged: int
+
+
+@dataclass(slots=True)
+class Change:
+    """Every part may be done in any order, and doing one twice does no harm.
+
+    Attributes:
+        position: None where it did not move.
+        new: alerts by row id. An entry that a receiver took before it reached the disk has lost that channel.
+        gaps: seconds nobody judged.
+        done: channel → row ids it has.
+        buried: rows refused for good, with the reason and the time.
+        acked: (epoch, number): the cloud has everything up to here. Of no effect in another epoch.
+    """
+
+    position: Position | None = None
+    new: dict[int, Entry] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    done: dict[str, set[int]] = field(default_factory=dict)
+    buried: dict[tuple[str, int], tuple[OutboxRow, str, float]] = field(default_factory=dict)
+    acked: tuple[str, int] = ("", 0)
+
+    def add(self, other: Change) -> None:
+        """Take in what came later."""
+        self.position = other.position or self.position
+        self.new.update(other.new)
+        self.gaps = (self.gaps + other.gaps)[-entries.GAPS_KEPT :]
+        for channel, row_ids in other.done.items():
+            self.done.setdefault(channel, set()).update(row_ids)
+        self.buried.update(other.buried)
+        if other.acked[1]:
+            self.acked = max(self.acked, other.acked) if self.acked[0] == other.acked[0] else other.acked
+
+    def hides(self, row: OutboxRow) -> bool:
+        """Whether a row on disk is one that its channel is done with."""
+        return (
+            row.row_id in self.done.get(row.channel, ())
+            or (row.channel, row.row_id) in self.buried
+            or bool(row.seq and row.epoch == self.acked[0] and row.seq <= self.acked[1])
+        )
+
+    def apply(self, connection: sqlite3.Connection, max_bytes: int) -> Outcome:
+        """Do it all."""
+        if self.new:
+            self._insert(connection)
+        if self.position is not None:
+            connection.execute(
+                "INSERT OR REPLACE INTO judge VALUES (1, ?, ?, ?)",
+                (self.position.journal, self.position.cursor, self.position.state),
+            )
+        for gap in self.gaps:
+            connection.execute(
+                "INSERT INTO gaps (pipeline, camera, from_wall, seconds, reason) VALUES (?, ?, ?, ?, ?)",
+                (gap.pipeline, gap.camera, gap.from_wall_s, gap.seconds, gap.reason),
+            )
+            schema.add(connection, "not_analysed_s", gap.seconds)
+        for channel, row_ids in self.done.items():
+            entries.done(connection, channel, sorted(row_ids))
+        for row, reason, at in self.buried.values():
+            entries.bury(connection, row, reason, at)
+        acknowledged = 0
+        if self.acked[1] and self.acked[0] == queries.epoch(connection):
+            acknowledged = entries.acknowledge(connection, self.acked[1])
+        evicted, within = entries.keep_quota(connection, max_bytes) if self.new else ({}, True)
+        return Outcome(evicted, within, acknowledged)
+
+    def _insert(self, connection: sqlite3.Connection) -> None:
+        seq = schema.get(connection, "next_seq", 1)
+        for _row_id, entry in sorted(self.new.items()):
+            seq = entries.insert(connection, entry, seq)
+        newest = max(self.new)
+        schema.put(connection, "next_id", newest + 1)
+        schema.put(connection, "next_seq", seq)
+        entries.forget_old(connection, newest)

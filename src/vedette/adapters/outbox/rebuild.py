@@ -1,0 +1,100 @@
+"""A new outbox out of what could be read of a damaged one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from vedette.adapters.outbox import salvage, schema
+from vedette.adapters.outbox.salvage import Salvage
+from vedette.contracts.errors import StorageError
+from vedette.ports.outbox import CLOUD_CHANNEL
+
+log = logging.getLogger(__name__)
+
+_MAX_REDELIVERED_CHANNELS = 64
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file's content is not what it should be."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    return (code & 0xFF) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such table" in str(error)
+
+
+def everything(connection: sqlite3.Connection) -> Salvage:
+    """All that a connection still reads, for a file whose name was removed."""
+    return salvage.read_open(connection)
+
+
+def from_damaged(path: Path, why: str, content: Salvage | None = None) -> StorageError:
+    """Put the file aside and make a new one of what can be read, with a new epoch.
+
+    An alert whose receivers cannot be told any more goes to all of them again: a repeat has the same ``alert_id``, a
+    loss has nothing.
+
+    Returns:
+        The error to report (V403), with counts.
+    """
+    aside = salvage.put_aside(path)
+    if content is None:
+        content = salvage.read(aside) if aside.exists() else Salvage({}, {}, None, {}, {})
+    connection = schema.open_database(path)
+    try:
+        schema.in_transaction(connection, lambda: _fill(connection, content))
+    finally:
+        connection.close()
+    error = StorageError(
+        f"outbox {path} was damaged ({why}); {len(content.alerts)} alerts were read out of it"
+        f"{'' if content.judge else ', the position in the journal was not'}. It lies in {aside.name}.",
+        hint="Check the disk.",
+        code="V403",
+    )
+    log.error("%s", error)
+    return error
+
+
+def _fill(connection: sqlite3.Connection, content: Salvage) -> None:
+    seq = 0
+    for row_id, row in sorted(content.alerts.items()):
+        _id, alert_id, severity, camera, created, _seq, channels_json, left, body = row
+        waiting = content.pending.get(row_id, set())
+        if len(waiting) < left:  # part of the queues could not be read
+            waiting = waiting | set(_channels(channels_json))
+        number = 0
+        if CLOUD_CHANNEL in waiting:
+            seq += 1
+            number = seq
+        values: tuple[Any, ...] = (
+            row_id,
+            alert_id,
+            severity,
+            camera,
+            created,
+            number,
+            channels_json,
+            len(waiting),
+            body,
+        )
+        connection.execute("INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        connection.executemany("INSERT INTO pending VALUES (?, ?)", [(name, row_id) for name in sorted(waiting)])
+    seen = {**content.seen, **{row_id: row[1] for row_id, row in content.alerts.items()}}
+    connection.executemany("INSERT OR IGNORE INTO seen (id, alert_id) VALUES (?, ?)", sorted(seen.items()))
+    if content.judge is not None:
+        connection.execute("INSERT INTO judge VALUES (1, ?, ?, ?)", content.judge)
+    for key, value in content.counters.items():
+        schema.put(connection, key, int(value) if value == int(value) else value)
+    schema.put(connection, "next_seq", seq + 1)
+    schema.add(connection, "salvaged", len(content.alerts))
+
+
+def _channels(text: str) -> list[str]:
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return []
+    return [str(name) for name in names][:_MAX_REDELIVERED_CHANNELS] if isinstance(names, list) else []

@@ -1,0 +1,196 @@
+"""Reads what can still be read of a damaged outbox into a new one.
+
+The damaged file is first moved away (the outbox has one process, which has closed it), then read range by range: where
+a range fails it is halved, so that one bad page costs only its own rows. A destroyed first page, which holds the header
+and the table of tables, is replaced by that of a new file: every file of one format is laid out the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from vedette.adapters.outbox import schema
+
+log = logging.getLogger(__name__)
+
+_SUFFIXES: Final = ("", "-wal", "-shm")
+_HEADER: Final = b"SQLite format 3\x00"
+#: Ranges that may fail before a table is given up, so that a hopeless file costs a second.
+MAX_FAILURES: Final = 20_000
+#: Highest key looked for where the highest there is cannot be read.
+MAX_KEY: Final = 1 << 26
+#: Counters of ``meta`` that are carried over.
+COUNTERS: Final = (
+    "evicted_info",
+    "evicted_warning",
+    "dead_letters",
+    "salvaged",
+    "not_analysed_s",
+    "next_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What was read.
+
+    Attributes:
+        alerts: rows of the table.
+        pending: row id → channels that still wait for it; absent where that could not be read.
+        judge: journal, cursor and state, or None.
+        seen: row id and alert_id of what was had.
+        counters: of ``meta``.
+    """
+
+    alerts: dict[int, tuple[Any, ...]]
+    pending: dict[int, set[str]]
+    judge: tuple[str, int, str] | None
+    seen: dict[int, str]
+    counters: dict[str, float]
+
+
+def put_aside(path: Path) -> Path:
+    """Move the file with its log to ``<stem>-damaged<suffix>``, replacing what was put aside before."""
+    target = path.with_name(f"{path.stem}-damaged{path.suffix}")
+    for suffix in _SUFFIXES:
+        Path(f"{target}{suffix}").unlink(missing_ok=True)
+        source = Path(f"{path}{suffix}")
+        if source.exists():
+            source.replace(f"{target}{suffix}")
+    return target
+
+
+def read(damaged: Path) -> Salvage:
+    """Everything readable. Works on a copy, so that the damaged file stays as it was found."""
+    with tempfile.TemporaryDirectory(prefix=".salvage-", dir=damaged.parent) as folder:
+        copy = Path(folder) / "copy.db"
+        _copy(damaged, copy)
+        if not _first_page_reads(copy):
+            _copy(damaged, copy)  # opening it may have touched the log
+            _replace_first_page(copy, Path(folder) / "template.db")
+        connection = sqlite3.connect(copy, isolation_level=None)
+        try:
+            return read_open(connection)
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    for suffix in _SUFFIXES:
+        Path(f"{target}{suffix}").unlink(missing_ok=True)
+    for suffix in _SUFFIXES[:2]:
+        if Path(f"{source}{suffix}").exists():
+            shutil.copyfile(f"{source}{suffix}", f"{target}{suffix}")
+
+
+def read_open(connection: sqlite3.Connection) -> Salvage:
+    """Everything an open connection reads."""
+    alerts = {int(row[0]): row for row in _rows(connection, "alerts", "id", "*") if _plausible(row)}
+    pending: dict[int, set[str]] = {}
+    for channel in _channels(connection):
+        for (row_id,) in _rows(connection, "pending", "id", "id", ("channel = ?", channel)):
+            pending.setdefault(int(row_id), set()).add(channel)
+    seen = {int(row[0]): str(row[1]) for row in _rows(connection, "seen", "id", "id, alert_id")}
+    judge = None
+    counters: dict[str, float] = {}
+    with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
+        row = connection.execute("SELECT journal, cursor, state FROM judge").fetchone()
+        judge = None if row is None else (str(row[0]), int(row[1]), str(row[2]))
+    with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
+        for key, value in connection.execute("SELECT key, value FROM meta").fetchall():
+            if key in COUNTERS:
+                counters[key] = float(value)
+    return Salvage(alerts, pending, judge, seen, counters)
+
+
+def _plausible(row: tuple[Any, ...]) -> bool:
+    return len(row) == 9 and isinstance(row[8], bytes) and isinstance(row[6], str)
+
+
+def _channels(connection: sqlite3.Connection) -> list[str]:
+    """Channels in ``pending``, by leaps, because a full scan may meet a bad page."""
+    found: list[str] = []
+    last = ""
+    while True:
+        try:
+            row = connection.execute("SELECT min(channel) FROM pending WHERE channel > ?", (last,)).fetchone()
+        except sqlite3.Error:
+            return found
+        if row is None or row[0] is None:
+            return found
+        last = str(row[0])
+        found.append(last)
+
+
+def _rows(
+    connection: sqlite3.Connection, table: str, key: str, columns: str, where: tuple[str, str] | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """Readable rows of a table, by halving the ranges of its integer key that fail."""
+    # Table and column names are constants of this module; values are bound.
+    condition, values = (f"{where[0]} AND ", (where[1],)) if where else ("", ())
+    span = _span(connection, table, key, condition, values)
+    todo = [span] if span else []
+    failures = 0
+    while todo and failures < MAX_FAILURES:
+        low, high = todo.pop()
+        statement = f"SELECT {columns} FROM {table} WHERE {condition}{key} BETWEEN ? AND ?"  # noqa: S608
+        try:
+            found = connection.execute(statement, (*values, low, high)).fetchall()
+        except sqlite3.Error:
+            failures += 1
+            if low < high:
+                middle = (low + high) // 2
+                todo += [(middle + 1, high), (low, middle)]
+            continue
+        yield from found
+
+
+def _span(
+    connection: sqlite3.Connection, table: str, key: str, condition: str, values: tuple[str, ...]
+) -> tuple[int, int] | None:
+    """Lowest and highest key; where an end cannot be read, as far as numbers can have come."""
+    ends = []
+    for which, guess in (("min", 0), ("max", MAX_KEY)):
+        try:
+            statement = f"SELECT {which}({key}) FROM {table} WHERE {condition}1"  # noqa: S608
+            row = connection.execute(statement, values).fetchone()
+        except sqlite3.Error:
+            ends.append(guess)
+            continue
+        if row is None or row[0] is None:
+            return None
+        ends.append(int(row[0]))
+    return ends[0], ends[1]
+
+
+def _first_page_reads(path: Path) -> bool:
+    if path.stat().st_size < len(_HEADER):
+        return True  # nothing to repair
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master").fetchall()}
+    except sqlite3.Error:
+        return False
+    return {"alerts", "pending", "judge"} <= names
+
+
+def _replace_first_page(path: Path, template: Path) -> None:
+    schema.open_database(template).close()
+    with template.open("rb") as fresh, path.open("r+b") as file:
+        page = bytearray(fresh.read(4096))
+        size = os.fstat(file.fileno()).st_size
+        page[28:32] = (size // 4096).to_bytes(4, "big")  # pages in the file
+        page[32:40] = bytes(8)  # no list of free pages: nothing will be written
+        page[92:96] = page[24:28]  # the size above is valid for this change counter
+        file.seek(0)
+        file.write(page)
