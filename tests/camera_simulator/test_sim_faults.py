@@ -322,7 +322,7 @@ def test_frozen_and_black_pictures(media: Callable[..., Media], codec: str) -> N
                     assert images[-1].max() < 20
                 assert images[-1].shape == (240, 320, 3)
             camera.clear()
-            moving = [read_counter(rgb(next(frames))) for _ in range(60)]
+            moving = [read_counter(rgb(next(frames))) for _ in range(45)]
             assert len(set(moving[-20:])) == 20
 
 
