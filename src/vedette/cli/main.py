@@ -64,7 +64,10 @@ COMMANDS: Final = (
         "Schemas of everything that crosses a process or the network.",
         _CHECK,
         hidden=True,
-        children=(CommandSpec("export", "vedette.cli.schema:export", "Write the JSON Schemas to a directory."),),
+        children=(
+            CommandSpec("export", "vedette.cli.schema:export", "Write the JSON Schemas to a directory."),
+            CommandSpec("tables", "vedette.cli.schema:tables", "Print the tables of docs/manifest.md."),
+        ),
     ),
 )
 

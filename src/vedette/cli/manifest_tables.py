@@ -1,0 +1,167 @@
+"""The tables of docs/manifest.md, made from the schema so that they cannot fall behind it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vedette.contracts.schemas import schema
+
+#: Heading, definition of the schema, words below the heading.
+_SECTIONS: Final = (
+    ("The file", "", ""),
+    ("`cameras.NAME`", "AbstractCamera", "Which camera of the device it is, is said at deployment."),
+    ("`models.NAME`", "Model", ""),
+    ("`pipelines.NAME`", "Pipeline", ""),
+    ("`pipelines.NAME.tracker`", "Tracker", ""),
+    ("`rules.NAME`, every type", "RuleBase", "Besides `type`, which chooses one of the tables that follow."),
+    ("`rules.NAME.schedule`", "Schedule", "A span that ends before it starts runs over midnight."),
+)
+
+_MEANINGS: Final = {
+    "name": "Name of the application; its component is `vedette.app.<name>`.",
+    "title": "For people.",
+    "version": "Version of the application.",
+    "cameras": "The application's own names of the cameras it needs.",
+    "models": "Detectors.",
+    "pipelines": "Which cameras go through which model.",
+    "rules": "What raises an alert.",
+    "actions": "Where alerts go; one `file` action called `file` where the section is absent.",
+    "family": "How the model's tensors become boxes.",
+    "class_agnostic_nms": "Drop overlapping boxes of different classes too.",
+    "require": "What must run the model; anything less is reported as DEGRADED.",
+    "model": "Name of a model of this file.",
+    "Pipeline.cameras": "Names of cameras of this file.",
+    "tracker": "How objects are followed from picture to picture.",
+    "min_confidence": "Objects below it do not count for this rule.",
+    "anchor": "The point of a box that is tested against zones and lines.",
+    "severity": "How urgent the alert is; `critical` is never evicted from the outbox.",
+    "schedule": "When the rule is armed; always where absent.",
+    "timezone": "IANA name, such as `Europe/Berlin`.",
+    "days": "Days on which a span starts.",
+    "direction": "Which way counts, as seen in the picture.",
+    "zone": "Corners in order around the zone.",
+    "for_s": "How long the condition must hold, in seconds.",
+    "above": "More objects than this.",
+    "below": "Fewer objects than this.",
+    "type": "Chooses the kind.",
+    "url": "Address of the receiver, without credentials.",
+    "timeout_s": "For the whole request, in seconds.",
+    "host": "Name or address of the broker.",
+    "port": "Port of the broker.",
+    "topic": "Topic without `+` and `#`.",
+    "tls": "Encrypt, and check the broker's certificate.",
+    "ca_file": "Certificate of the broker's authority, PEM; the system's where absent.",
+}
+
+
+def manifest_tables() -> str:
+    """Markdown: one table per part of the manifest."""
+    root = schema("manifest")
+    definitions = root["$defs"]
+    definitions["RuleBase"] = _common(root, "rules")
+    lines: list[str] = []
+    for heading, name, words in _SECTIONS:
+        lines += _table(f"## {heading}", name, definitions[name] if name else root, words)
+        if name == "RuleBase":
+            for tag, rule in _members(root, "rules"):
+                known = definitions["RuleBase"]["properties"]
+                own = {key: value for key, value in rule["properties"].items() if key not in known}
+                lines += _table(f"### `type: {tag}`", "", {**rule, "properties": own}, rule.get("description", ""))
+    lines += ["## `actions.NAME`", ""]
+    for tag, action in _members(root, "actions"):
+        lines += _table(f"### `type: {tag}` ", "", action, action.get("description", ""), skip=("type",))
+    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+
+
+def fields_without_meaning() -> list[str]:
+    """Fields for which neither the schema nor this module has words; must be none."""
+    return [line for line in manifest_tables().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+
+
+def _members(root: dict[str, Any], section: str) -> list[tuple[str, dict[str, Any]]]:
+    field = root["properties"][section]
+    by_name = [*field.get("patternProperties", {}).values(), field.get("additionalProperties")][0]
+    mapping = by_name["discriminator"]["mapping"]
+    return [(tag, root["$defs"][reference.rpartition("/")[2]]) for tag, reference in mapping.items()]
+
+
+def _common(root: dict[str, Any], section: str) -> dict[str, Any]:
+    members = [member for _, member in _members(root, section)]
+    shared = {
+        key: value
+        for key, value in members[0]["properties"].items()
+        if key != "type" and all(member["properties"].get(key) == value for member in members)
+    }
+    return {"properties": shared | {"type": {"type": "string"}}, "required": ["type"]}
+
+
+def _table(heading: str, name: str, definition: dict[str, Any], words: str, skip: tuple[str, ...] = ()) -> list[str]:
+    lines = [heading, ""]
+    if words:
+        lines += [" ".join(words.split()).replace("``", "`"), ""]
+    required = definition.get("required", ())
+    rows = []
+    for field, value in definition["properties"].items():
+        if field in skip or (field == "type" and name == ""):
+            continue
+        default = "required" if field in required else _default(value)
+        meaning = value.get("description") or _MEANINGS.get(f"{name}.{field}") or _MEANINGS.get(field, "")
+        if field == "zone" and field not in required:
+            meaning += " The whole picture where absent."
+        rows.append(f"| `{field}` | {_kind(value)} | {default} | {meaning} |")
+    if not rows:
+        return [*lines, "No fields of its own.", ""] if not skip else [*lines, "No fields besides `type`.", ""]
+    return [*lines, "| field | value | default | meaning |", "|---|---|---|---|", *rows, ""]
+
+
+def _default(value: dict[str, Any]) -> str:
+    default = value.get("default")
+    if default is None:
+        return "absent"
+    if isinstance(default, dict | list):
+        return "all" if isinstance(default, list) else "its defaults"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "empty"
+
+
+def _kind(value: dict[str, Any]) -> str:
+    """Type and limits in words."""
+    if "anyOf" in value:
+        kinds = [_kind(option) for option in value["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return ", ".join(f"`{option}`" for option in value["enum"])
+    if "$ref" in value:
+        definition = schema("manifest")["$defs"][value["$ref"].rpartition("/")[2]]
+        return _kind(definition) if "enum" in definition else "fields, see below"
+    kind = value.get("type")
+    if kind == "array":
+        return _array(value)
+    if kind == "object":
+        return "entries by name"
+    words = {"string": "text", "number": "number", "integer": "whole number", "boolean": "`true`, `false`"}.get(
+        str(kind), str(kind)
+    )
+    if value.get("format") == "time":
+        words = "time of day"
+    if "maxLength" in value:
+        words += f", at most {value['maxLength']} characters"
+    return words + _limits(value)
+
+
+def _array(value: dict[str, Any]) -> str:
+    if "prefixItems" in value:
+        inner = value["prefixItems"][0]
+        if inner.get("maximum") == 1 and len(value["prefixItems"]) == 2:
+            return "[x, y], each 0 to 1"
+        return f"[{', '.join([_kind(inner)] * len(value['prefixItems']))}]"
+    return f"list of {_kind(value['items'])}" + (f", at least {value['minItems']}" if value.get("minItems") else "")
+
+
+def _limits(value: dict[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    if "exclusiveMinimum" in value:
+        value = {key: limit for key, limit in value.items() if key != "minimum"}
+    limits = [f"{sign} {value[key]:g}" for key, sign in signs.items() if key in value]
+    return f" {', '.join(limits)}" if limits else ""

@@ -1,0 +1,109 @@
+"""JSON Schemas of everything that crosses a process or the network. The files beside this one are made from here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, TypeAdapter
+
+from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
+from vedette.contracts.camera import CameraStatus
+from vedette.contracts.config import AlertingConfig, ApplicationConfig, Attachments, CameraIngestConfig, InferenceConfig
+from vedette.contracts.frames import FrameInfo
+from vedette.contracts.manifest import Manifest
+from vedette.contracts.plan import Plan
+from vedette.contracts.state import StateAnswer, StateRequest
+from vedette.contracts.tracks import TRACK_BATCH_VERSION
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_MODELS: Final[Mapping[str, type[BaseModel]]] = {
+    "manifest": Manifest,
+    "alert": Alert,
+    "cloud-alert": CloudAlert,
+    "cloud-tombstone": CloudTombstone,
+    "cloud-acknowledgement": CloudAcknowledgement,
+    "camera-status": CameraStatus,
+    "plan": Plan,
+    "attachments": Attachments,
+    "state-answer": StateAnswer,
+    "config-camera-ingest": CameraIngestConfig,
+    "config-inference": InferenceConfig,
+    "config-alerting": AlertingConfig,
+    "config-application": ApplicationConfig,
+}
+
+
+def schema_names() -> tuple[str, ...]:
+    """Names of all schemas; ``<name>.json`` is the file."""
+    return tuple(sorted((*_MODELS, "state-request", "track-batch")))
+
+
+def schema(name: str) -> dict[str, Any]:
+    """One schema, JSON Schema 2020-12.
+
+    Raises:
+        KeyError: no schema is called so.
+    """
+    if name == "track-batch":
+        body = _track_batch()
+    elif name == "state-request":
+        body = TypeAdapter(StateRequest).json_schema()
+    else:
+        body = _MODELS[name].model_json_schema()
+    _close(body)
+    return {"$schema": DIALECT, "$id": f"urn:vedette:schema:{name}:v1", **body}
+
+
+def _close(node: object) -> None:
+    """Refuse names that do not match the pattern for names; pydantic states the pattern but leaves others open."""
+    if isinstance(node, dict):
+        if "patternProperties" in node:
+            node.setdefault("additionalProperties", False)
+        for value in node.values():
+            _close(value)
+    elif isinstance(node, list):
+        for value in node:
+            _close(value)
+
+
+def schema_text(name: str) -> str:
+    """One schema as it stands in its file."""
+    return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def _track_batch() -> dict[str, Any]:
+    """Of ``TrackBatch.to_json``, whose short keys no model has."""
+    frame = TypeAdapter(FrameInfo).json_schema()
+    frame.pop("description", None)
+    number = {"type": "number"}
+    per_object = "One per object."
+    properties: dict[str, Any] = {
+        "v": {"const": TRACK_BATCH_VERSION},
+        "pipeline": {"type": "string", "description": "<application>/<pipeline>"},
+        "frame": {**frame, "additionalProperties": False, "description": "The picture; times in seconds."},
+        "ids": {"type": "array", "items": {"type": "integer"}, "description": per_object},
+        "boxes": {
+            "type": "array",
+            "items": {"type": "array", "items": number, "minItems": 4, "maxItems": 4},
+            "description": "x1, y1, x2, y2 in pixels of the original picture, one per object.",
+        },
+        "labels": {"type": "array", "items": {"type": "string"}, "description": per_object},
+        "scores": {
+            "type": "array",
+            "items": {"type": "number", "minimum": 0, "maximum": 1},
+            "description": per_object,
+        },
+        "at": {"type": "number", "description": "Unix time at which the analysis ended."},
+        "truncated": {"type": "boolean", "description": "Objects were left out because there were too many."},
+    }
+    return {
+        "title": "TrackBatch",
+        "description": "All confirmed objects of one picture, one line of the journal.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": [key for key in properties if key != "truncated"],
+    }

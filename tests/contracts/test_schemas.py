@@ -1,0 +1,184 @@
+"""The schema files are those of the code, accept what the code writes, refuse what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+from tests.state.test_plan import app, cam
+from vedette.cli.manifest_tables import fields_without_meaning, manifest_tables
+from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
+from vedette.contracts.camera import CameraState, CameraStatus
+from vedette.contracts.config import Attachments
+from vedette.contracts.frames import FrameInfo
+from vedette.contracts.schemas import schema_names, schema_text
+from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
+from vedette.contracts.tracks import TrackBatch
+from vedette.core.plan import make_plan
+
+FOLDER = REPOSITORY / "src" / "vedette" / "contracts" / "schema"
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    document = json.loads((FOLDER / f"{name}.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document, format_checker=jsonschema.FormatChecker())
+
+
+ALERT = Alert.model_validate(
+    {
+        "alert_id": "0" * 32,
+        "device": "edge-1",
+        "application": "shop",
+        "camera": "hall",
+        "rule": "leaves",
+        "severity": "critical",
+        "time": "2026-03-01T10:00:00.250+01:00",
+        "media_time_s": 12.5,
+        "label": "person",
+        "track_ids": [7],
+        "boxes": [[1.0, 2.0, 3.5, 4.0]],
+        "confidence": 0.9,
+        "direction": "left_to_right",
+    }
+)
+BATCH = TrackBatch(
+    pipeline="shop/main",
+    frame=FrameInfo("hall", "e1", 3, 1.5, 0.5, 1.7e9, 640, 360),
+    track_ids=(1, 2),
+    boxes=((0.0, 0.0, 5.0, 5.0), (1.0, 1.0, 2.0, 2.0)),
+    labels=("person", "car"),
+    scores=(0.5, 0.25),
+    analysed_wall_s=1.7e9,
+    truncated=True,
+)
+PLAN = make_plan([app()], [cam()], 3)
+
+#: schema → JSON that the code writes
+REAL: dict[str, list[str]] = {
+    "alert": [ALERT.model_dump_json(), ALERT.model_dump_json(exclude_none=True)],
+    "cloud-alert": [CloudAlert(epoch="e", seq=1, alert_id=ALERT.alert_id, alert=ALERT).model_dump_json()],
+    "cloud-tombstone": [CloudTombstone(epoch="e", from_seq=1, through_seq=2, tombstone="evicted").model_dump_json()],
+    "cloud-acknowledgement": [CloudAcknowledgement(epoch="e", through_seq=0).model_dump_json()],
+    "camera-status": [CameraStatus(camera="hall", state=CameraState.STREAMING).model_dump_json()],
+    "plan": [PLAN.model_dump_json(), PLAN.model_dump_json(exclude_none=True)],
+    "attachments": [Attachments(applications=(app(),)).model_dump_json()],
+    "state-request": [AttachRequest(application=app()).model_dump_json(), StatusRequest().model_dump_json()],
+    "state-answer": [StateAnswer(ok=True, plan=PLAN).model_dump_json()],
+    "track-batch": [BATCH.to_json().decode()],
+    "manifest": [app().manifest.model_dump_json(exclude_none=True)]
+    + [json.dumps(yaml.safe_load(f.read_text())) for f in sorted((REPOSITORY / "examples").glob("*/vedette.yaml"))],
+    "config-camera-ingest": [json.dumps({"cameras": [{"name": "hall", "url": "a.mp4"}], "stateDirectory": "/s"})],
+    "config-inference": [json.dumps({"threads": 2}), "{}"],
+    "config-alerting": [json.dumps({"outboxMaxBytes": 1 << 20})],
+    "config-application": [json.dumps({"bindings": {"hall": ["cam-1"]}})],
+}
+
+#: schema, path of a value, what it becomes
+BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
+    ("alert", ("alert_id",), "xyz"),
+    ("alert", ("severity",), "urgent"),
+    ("alert", ("boxes", 0), [1, 2, 3]),
+    ("alert", ("extra",), 1),
+    ("cloud-alert", ("seq",), 0),
+    ("cloud-tombstone", ("from_seq",), "1"),
+    ("cloud-acknowledgement", ("through_seq",), -1),
+    ("camera-status", ("state",), "FINE"),
+    ("plan", ("streams", 0, "fps"), 0),
+    ("attachments", ("applications", 0, "bindings"), {"a b": []}),
+    ("state-request", ("op",), "reboot"),
+    ("state-answer", ("ok",), "yes"),
+    ("track-batch", ("v",), 2),
+    ("track-batch", ("boxes", 0), [1, 2, 3, 4, 5]),
+    ("track-batch", ("scores", 0), 1.5),
+    ("track-batch", ("frame", "camera"), 5),
+    ("manifest", ("api",), "vedette/v2"),
+    ("manifest", ("rules", "my rule"), {"type": "nothing_seen", "for_s": 1}),
+    ("manifest", ("rules", "empty", "for_s"), -1),
+    ("manifest", ("rules", "empty", "colour"), "red"),
+    ("manifest", ("models", "people", "family"), "unknown"),
+    ("config-camera-ingest", ("cameras", 0, "name"), "a b"),
+    ("config-inference", ("threads",), -1),
+    ("config-alerting", ("outboxMaxBytes",), 1),
+    ("config-application", ("bindings", "hall"), 5),
+]
+
+
+@pytest.mark.parametrize("name", schema_names())
+def test_the_file_is_what_the_code_says(name: str) -> None:
+    """After a wanted change: vedette schema export src/vedette/contracts/schema"""
+    assert (FOLDER / f"{name}.json").read_text("utf-8") == schema_text(name)
+
+
+def test_there_is_no_file_without_code() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(schema_names())
+
+
+def test_every_schema_has_real_and_broken_examples() -> None:
+    assert set(REAL) == set(schema_names()) == {name for name, _, _ in BROKEN}
+
+
+@pytest.mark.parametrize("name", schema_names())
+def test_what_the_code_writes_is_accepted(name: str) -> None:
+    for text in REAL[name]:
+        errors = [error.message for error in validator(name).iter_errors(json.loads(text))]
+        assert errors == []
+
+
+@pytest.mark.parametrize(("name", "path", "value"), BROKEN)
+def test_what_is_broken_is_refused(name: str, path: tuple[str | int, ...], value: Any) -> None:
+    document = json.loads(REAL[name][0])
+    here = document
+    for part in path[:-1]:
+        here = here[part]
+    here[path[-1]] = value
+    assert not validator(name).is_valid(document)
+
+
+def test_every_object_refuses_unknown_fields() -> None:
+    def walk(node: Any, where: str) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "object" and "properties" in node:
+                assert node.get("additionalProperties") is False, where
+            for key, value in node.items():
+                walk(value, f"{where}/{key}")
+        elif isinstance(node, list):
+            for index, value in enumerate(node):
+                walk(value, f"{where}/{index}")
+
+    for name in schema_names():
+        walk(json.loads((FOLDER / f"{name}.json").read_bytes()), name)
+
+
+# --- docs/manifest.md ---
+
+DOCUMENT = (REPOSITORY / "docs" / "manifest.md").read_text("utf-8")
+
+
+def test_the_tables_of_the_document_are_those_of_the_schema() -> None:
+    """After a wanted change: replace what follows the marker by the output of `vedette schema tables`."""
+    _, _, tables = DOCUMENT.partition("<!-- tables: made by `vedette schema tables` -->\n\n")
+    assert tables == manifest_tables()
+
+
+def test_every_field_is_named_and_explained() -> None:
+    assert fields_without_meaning() == []
+    document = json.loads((FOLDER / "manifest.json").read_bytes())
+    for part in (document, *document["$defs"].values()):
+        for field in part.get("properties", {}):
+            assert f"`{field}`" in DOCUMENT or f"`{field}:" in DOCUMENT, field
+
+
+def test_the_example_of_the_document_is_right(tmp_path: Any) -> None:
+    from vedette.adapters.manifest import check_manifest
+
+    example = re.search(r"```yaml\n(.*?)```", DOCUMENT, re.S)
+    assert example is not None
+    (tmp_path / "vedette.yaml").write_text(example[1])
+    assert check_manifest(tmp_path) == []
