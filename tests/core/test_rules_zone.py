@@ -131,6 +131,13 @@ def test_a_dropout_or_a_step_outside_does_not_reset_dwell() -> None:
     assert times(play(zone("dwell", for_s=5, hold_s=2), long)) == [5.0]
 
 
+def test_a_touch_of_the_edge_does_not_begin_a_visit() -> None:
+    touch = [batch(0, {1: IN}), batch(0.2, {1: OUT}), *still(0.4, 9, {1: IN})]
+    assert times(play(zone("dwell", for_s=5), touch)) == [5.4]
+    wobble = [*still(0, 0.6, {1: IN}), batch(0.6, {1: OUT}), *still(0.8, 9, {1: IN})]
+    assert times(play(zone("dwell", for_s=5), wobble)) == [5.0]
+
+
 def test_a_gap_counts_as_dwelling_only_for_who_is_still_there() -> None:
     stayed = still(0, 2, {1: IN}) + still(6, 12, {1: IN})
     assert times(play(zone("dwell", for_s=7), stayed)) == [7.0]

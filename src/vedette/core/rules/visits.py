@@ -81,6 +81,11 @@ class VisitBook:
         elif inside:
             # Still there after the gap: it stayed, so the gap counts.
             visit.since_s -= visit.owed_s
+            if not (visit.outside_s is None or visit.reported or visit.settled) and (
+                now_s - visit.outside_s >= visit.outside_s - visit.since_s - SLACK_S
+            ):
+                # Away for as long as it had been here: that was a touch of the edge, the visit begins now.
+                visit.since_s, visit.first = now_s, mark
             visit.outside_s, visit.out, visit.last = None, None, mark
         elif visit.outside_s is None:
             visit.outside_s, visit.out = now_s, mark
