@@ -23,6 +23,7 @@ class StreamProgress:
         last_packet_s: monotonic time of the last packet, or of the opening.
         waiting_for_key_s: monotonic time since when pictures are thrown away for want of a key frame; None while
             they are good.
+        read_limit_s: so long without a packet is a failure of the stream.
     """
 
     codec: str = ""
@@ -34,3 +35,4 @@ class StreamProgress:
     corrupt: int = 0
     last_packet_s: float = 0.0
     waiting_for_key_s: float | None = None
+    read_limit_s: float = 1.8

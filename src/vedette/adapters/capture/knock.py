@@ -77,7 +77,7 @@ def wait_for_answer(
         The answer; None where stopped.
 
     Raises:
-        CameraError: V203, what answers does not speak RTSP.
+        CameraError: V201, what answers does not speak RTSP.
     """
     with _Knocks(address, on_failure) as knocks:
         next_s = clock()
@@ -171,7 +171,6 @@ class _Knocks:
             raise CameraError(
                 f"{self._address.shown}: what answers at this address does not speak RTSP.",
                 hint="Check the port; 554 is usual.",
-                code="V203",
             )
         status = _STATUS.match(text)
         if status is not None and (b"\r\n\r\n" in text or len(text) >= ANSWER_LIMIT_BYTES or not chunk):

@@ -20,6 +20,8 @@ from vedette.core.url_policy import CheckedUrl
 #: that a silent camera usually costs a reconnection and not a process.
 OPEN_LIMIT_S: Final = 1.8
 READ_LIMIT_S: Final = 1.8
+#: FFmpeg's own limit for its sockets, behind those.
+SOCKET_LIMIT_S: Final = 4.0
 #: Time UDP packets are waited for to be put in order.
 REORDER_US: Final = 200_000
 UDP_BUFFER_BYTES: Final = 2 << 20
@@ -29,7 +31,7 @@ _LIVE: Final = {
     "analyzeduration": "0",
     "probesize": "32",
     "allowed_media_types": "video",  # no session for the sound: it would be received and thrown away
-    "timeout": str(int(OPEN_LIMIT_S * 1e6)),
+    "timeout": str(int(SOCKET_LIMIT_S * 1e6)),
     "max_delay": str(REORDER_US),
     "buffer_size": str(UDP_BUFFER_BYTES),
 }
@@ -58,7 +60,7 @@ def media_url(address: CheckedUrl) -> str:
     return f"{address.scheme}://{userinfo}{host}:{address.port}{address.target}"
 
 
-def open_container(address: CheckedUrl, transport: Transport) -> InputContainer:
+def open_container(address: CheckedUrl, transport: Transport, read_limit_s: float = READ_LIMIT_S) -> InputContainer:
     """Open a camera, file or device.
 
     Raises:
@@ -76,10 +78,10 @@ def open_container(address: CheckedUrl, transport: Transport) -> InputContainer:
             )
     elif address.scheme == "v4l2":
         container_format = "v4l2"
-        limits = (OPEN_LIMIT_S, READ_LIMIT_S)
+        limits = (OPEN_LIMIT_S, read_limit_s)
     else:
         options |= _LIVE | {"rtsp_transport": "udp" if transport is Transport.UDP else "tcp"}
-        limits = (OPEN_LIMIT_S, READ_LIMIT_S)
+        limits = (OPEN_LIMIT_S, read_limit_s)
     try:
         container = av.open(
             media_url(address),
@@ -97,7 +99,7 @@ def open_container(address: CheckedUrl, transport: Transport) -> InputContainer:
     return container
 
 
-def explain(error: Exception, address: CheckedUrl) -> CameraError:
+def explain(error: Exception, address: CheckedUrl, limit_s: float = OPEN_LIMIT_S) -> CameraError:
     """An FFmpeg error as one of ours, without the URL it was given."""
     shown = address.shown
     if address.scheme in ("file", "v4l2"):
@@ -119,7 +121,7 @@ def explain(error: Exception, address: CheckedUrl) -> CameraError:
             hint="`vedette camera discover` lists the camera's own addresses.",
         )
     if isinstance(error, av.error.ExitError | av.error.TimeoutError | TimeoutError):
-        return CameraError(f"{shown}: no packet for {READ_LIMIT_S:g} s.", hint="Check the camera and its network.")
+        return CameraError(f"{shown}: no packet for {limit_s:g} s.", hint="Check the camera and its network.")
     if isinstance(error, av.error.DecoderNotFoundError | av.error.PatchWelcomeError):
         return CameraError(f"{shown} cannot be decoded: {_words(error)}.", code="V203")
     return CameraError(f"{shown}: {_words(error)}.", hint="Check the camera and its network.")

@@ -41,9 +41,9 @@ _PLANAR: Final = {"yuv420p": False, "yuvj420p": True}
 _FULL_RANGE: Final = 2
 #: A file in real time never sleeps longer at once, so that ``close`` is noticed.
 _NAP_S: Final = 0.1
-#: A stream at one picture a second is not silent after two seconds.
-_SILENT_PERIODS: Final = 3.0
 _DIGEST_BYTES: Final = 1 << 20
+#: Key pictures used a second where nobody asked for pictures.
+IDLE_FPS: Final = 1.0
 
 
 class PyAvSource:
@@ -52,7 +52,8 @@ class PyAvSource:
     Args:
         address: where to read from, checked.
         camera: the device's name of the camera.
-        fps: pictures a second wanted, by their time stamps; all where infinite.
+        fps: pictures a second wanted, by their time stamps; all where infinite; 0 where nobody needs pictures: then
+            key pictures only are decoded, once a second at most, which tells that the camera is well.
         realtime: files only: at the pace of their time stamps, or as fast as possible. As fast as possible, times,
             epoch and pictures are the same on every run.
         transport: how RTP travels.
@@ -62,6 +63,7 @@ class PyAvSource:
         on_packet: called with each video packet's bytes, key flag and arrival (for pre-roll).
         wall_start_s: Unix time of a file's first picture where it is read as fast as possible; the file's own
             modification time where None.
+        read_limit_s: a stream without a packet for so long has failed.
 
     Raises:
         CameraError: V201 to V204, it cannot be opened.
@@ -80,8 +82,10 @@ class PyAvSource:
         gap_reason: str = "",
         on_packet: Callable[[bytes, bool, float], None] | None = None,
         wall_start_s: float | None = None,
+        read_limit_s: float = READ_LIMIT_S,
     ) -> None:
         self._address = address
+        self._read_limit_s = read_limit_s
         self._camera = camera
         self._file = address.scheme == "file"
         self._live = not self._file
@@ -92,15 +96,18 @@ class PyAvSource:
         self._gap_reason = gap_reason
         self._on_packet = on_packet
         self._wall_start_s = wall_start_s
-        self._sampler = Sampler(fps)
+        self._keys_only = False
+        self._sampler = Sampler(IDLE_FPS)
+        self.set_fps(fps)
         self._closed = threading.Event()
         self._losses = watch_losses()
-        self.progress = StreamProgress(last_packet_s=time.monotonic())
+        self.progress = StreamProgress(last_packet_s=time.monotonic(), read_limit_s=read_limit_s)
         self._container = self._open()
 
     def set_fps(self, fps: float) -> None:
         """Change the rate, from any thread; no reconnection."""
-        self._sampler.set_fps(fps)
+        self._keys_only = fps <= 0
+        self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
 
     def close(self) -> None:
         """End the session with the camera; idempotent. From another thread: noticed at the next packet."""
@@ -121,7 +128,7 @@ class PyAvSource:
             self._container = self._open()
 
     def _open(self) -> InputContainer:
-        container = open_container(self._address, self._transport)
+        container = open_container(self._address, self._transport, self._read_limit_s)
         if self._address.is_network and (peer := foreign_peer(self._address)):
             container.close()
             raise CameraError(
@@ -151,7 +158,8 @@ class PyAvSource:
             stamp_s = frame.time
             if use_dts and frame.dts is not None and frame.time_base is not None:
                 stamp_s = float(frame.dts * frame.time_base)
-            meter.note(stamp_s)
+            if not self._keys_only:
+                meter.note(stamp_s)
             arrival_s = progress.last_packet_s
             times = clock.next(stamp_s, arrival_s)
             if self._file and self._realtime and not self._sleep_until(times.t_s):
@@ -177,11 +185,15 @@ class PyAvSource:
         progress = self.progress
         gate = DamageGate(time.monotonic())
         losses = self._losses.losses
+        skipping = False
         try:
             for packet in self._container.demux(stream):
                 if self._closed.is_set():
                     return
                 now_s = time.monotonic()
+                if self._live and now_s - progress.last_packet_s >= self._read_limit_s:
+                    # Interrupted, FFmpeg first hands out the picture it was still collecting, as if all were well.
+                    raise explain(TimeoutError(), self._address, self._read_limit_s)
                 if packet.size:
                     progress.last_packet_s = now_s
                     progress.packets += 1
@@ -190,6 +202,10 @@ class PyAvSource:
                 if packet.is_corrupt or self._losses.losses != losses:
                     losses = self._losses.losses
                     gate.damage(now_s)
+                if self._keys_only != skipping:
+                    skipping = self._keys_only
+                    stream.codec_context.skip_frame = "NONKEY" if skipping else "DEFAULT"
+                    gate.damage(now_s)  # what was skipped is missing as a reference
                 try:
                     frames = packet.decode()
                 except av.error.EOFError:
@@ -209,12 +225,10 @@ class PyAvSource:
                     else:
                         progress.corrupt += 1
                 progress.waiting_for_key_s = gate.closed_since_s
-                if self._live and progress.fps:
-                    self._container.read_timeout = max(READ_LIMIT_S, _SILENT_PERIODS / progress.fps)
         except (av.error.FFmpegError, OSError) as error:
             if self._closed.is_set():
                 return
-            raise explain(error, self._address) from None
+            raise explain(error, self._address, self._read_limit_s) from None
         if self._live and not self._closed.is_set():
             raise CameraError(f"{self._address.shown}: the camera ended the connection.", hint="Trying again at once.")
 

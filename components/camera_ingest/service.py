@@ -1,0 +1,205 @@
+"""The supervisor of the cameras: configuration in, one process per camera, states out. No native code in here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from camera_ingest.secrets import Credentials, SecretCache
+from camera_ingest.settings import Settings, read_settings
+from camera_ingest.statuses import StatusBook
+from vedette.adapters.state import StateOwner
+from vedette.adapters.state.files import write_component_status
+from vedette.adapters.supervision import ChildSpec, Supervisor
+from vedette.contracts import topics
+from vedette.contracts.camera import CameraConfig, CameraState
+from vedette.contracts.errors import VedetteError
+from vedette.contracts.plan import Plan
+from vedette.core.redact import RedactingFilter
+from vedette.ports.bus import Bus
+
+logger = logging.getLogger(__name__)
+
+COMPONENT: Final = "vedette.CameraIngest"
+#: States are published this often, and at each change.
+PUBLISH_S: Final = 1.0
+#: Secrets of cameras that refuse their password are asked for again this often; of all others this often.
+SECRET_RETRY_S: Final = 4.0
+SECRET_REFRESH_S: Final = 300.0
+#: A camera's process beats five times a second; so much silence means that it hangs.
+SILENCE_LIMIT_S: Final = 2.0
+
+
+class IngestService:
+    """Runs the component until stopped.
+
+    Args:
+        bus: to the nucleus.
+        redaction: the process' log filter; learns the credentials.
+    """
+
+    def __init__(self, bus: Bus, redaction: RedactingFilter) -> None:
+        self._bus = bus
+        self._redaction = redaction
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._reconfigure = threading.Event()
+        self._settings = read_settings(bus.configuration())
+        self._directory = Path(self._settings.config.stateDirectory)
+        self._book = StatusBook()
+        self._owner = StateOwner(self._directory, status_source=self._book.summary)
+        self._supervisor = Supervisor(self._on_message, self._on_exit)
+        self._secrets: SecretCache | None = None
+        self._credentials: dict[str, Credentials] = {}
+        self._secrets_checked_s = 0.0
+        self._fps: dict[str, float] = {}
+        self._streams: dict[str, str] = {}
+        self._publish_failed = False
+
+    def stop(self) -> None:
+        """End ``run`` from another thread or a signal handler."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Own the state directory and run the cameras.
+
+        Raises:
+            StorageError: V401, the state directory is not usable or belongs to another process.
+        """
+        self._owner.start()
+        try:
+            self._secrets = SecretCache(self._bus, self._owner.layout.secrets)
+            self._supervisor.start()
+            self._owner.on_plan(self._on_plan)
+            self._configure(self._settings)
+            self._bus.on_configuration_change(self._on_configuration_change)
+            self._bus.report_running()
+            next_s = 0.0
+            while not self._stop.is_set():
+                if self._reconfigure.is_set():
+                    self._reconfigure.clear()
+                    self._configure(read_settings(self._bus.configuration()))
+                self._check_secrets()
+                now_s = time.monotonic()
+                due = now_s >= next_s
+                if due:
+                    next_s = now_s + PUBLISH_S
+                self._publish(everything=due)
+                self._wake.wait(max(next_s - time.monotonic(), 0.0))
+                self._wake.clear()
+        finally:
+            self._supervisor.stop()
+            self._owner.close()
+
+    def _on_configuration_change(self) -> None:
+        self._reconfigure.set()
+        self._wake.set()
+
+    def _configure(self, settings: Settings) -> None:
+        for problem in settings.problems:
+            logger.error("configuration: %s", problem)
+        if settings.config.stateDirectory != str(self._directory):
+            logger.warning("stateDirectory changed; it is used after the next start of the component")
+        logging.getLogger().setLevel(settings.config.logLevel)
+        self._settings = settings
+        self._book.configured(settings.config.cameras, settings.problems)
+        self._fetch_secrets()
+        try:
+            self._apply_plan(self._owner.set_cameras(settings.config.cameras))
+        except VedetteError as error:
+            logger.error("the plan cannot be written: %s", error)
+        self._set_children()
+
+    def _on_plan(self, plan: Plan) -> None:
+        self._apply_plan(plan)
+        self._set_children()
+
+    def _apply_plan(self, plan: Plan) -> None:
+        """Rates change live; a change between main and sub stream restarts the camera's process."""
+        fps = {stream.camera: stream.fps for stream in plan.streams}
+        self._streams = {stream.camera: stream.stream for stream in plan.streams}
+        changed = {
+            name: fps.get(name, 0.0) for name in fps.keys() | self._fps.keys() if fps.get(name) != self._fps.get(name)
+        }
+        self._fps = fps
+        for name, rate in changed.items():
+            self._supervisor.send(name, {"fps": rate})
+
+    def _set_children(self) -> None:
+        config = self._settings.config
+        self._supervisor.set_children(
+            ChildSpec(
+                name=camera.name,
+                argv=(sys.executable, "-m", "camera_ingest.camera"),
+                spec=self._spec(camera, config.cameraNetworks),
+                silence_limit_s=SILENCE_LIMIT_S,
+            )
+            for camera in config.cameras
+            if camera.enabled
+        )
+
+    def _spec(self, camera: CameraConfig, networks: tuple[str, ...]) -> dict[str, Any]:
+        credentials = self._credentials.get(camera.secret or "", Credentials())
+        return {
+            "camera": camera.model_dump(mode="json"),
+            # Where no application needs the camera yet, the small stream is enough to tell that it is well.
+            "stream": self._streams.get(camera.name, "sub"),
+            "socket": str(self._owner.layout.frames / f"{camera.name}.sock"),
+            "networks": networks,
+            "username": credentials.username,
+            "password": credentials.password,
+        }
+
+    def _fetch_secrets(self) -> bool:
+        """Ask for every secret that is named; whether one has changed."""
+        assert self._secrets is not None
+        self._secrets_checked_s = time.monotonic()
+        fetched: dict[str, Credentials] = {}
+        for name in {camera.secret for camera in self._settings.config.cameras if camera.secret}:
+            credentials = self._secrets.get(name)
+            if credentials is not None:
+                fetched[name] = credentials
+                self._redaction.add(credentials.username, credentials.password)
+        changed, self._credentials = fetched != self._credentials, fetched
+        return changed
+
+    def _check_secrets(self) -> None:
+        """New credentials restart the processes of the cameras that use them, and of no others."""
+        refused = CameraState.UNAUTHORIZED in self._book.states()
+        limit_s = SECRET_RETRY_S if refused else SECRET_REFRESH_S
+        if time.monotonic() - self._secrets_checked_s >= limit_s and self._fetch_secrets():
+            self._set_children()
+
+    def _on_message(self, name: str, message: dict[str, Any]) -> None:
+        if "hello" in message:
+            self._supervisor.send(name, {"fps": self._fps.get(name, 0.0)})
+        if "status" in message and self._book.heard(name, message["status"]):
+            self._wake.set()
+        if "failed" in message:
+            self._book.failed(name, str(message["failed"]), str(message.get("error", "")))
+
+    def _on_exit(self, name: str, reason: str) -> None:
+        self._book.ended(name, reason)
+        self._wake.set()
+
+    def _publish(self, *, everything: bool) -> None:
+        statuses = self._book.take(everything=everything)
+        if not statuses:
+            return
+        try:
+            for status in statuses:
+                self._bus.publish_local(topics.local_status(status.camera), status.model_dump(mode="json"))
+            self._publish_failed = False
+        except VedetteError as error:
+            if not self._publish_failed:
+                logger.warning("camera states cannot be published: %s", error)
+            self._publish_failed = True
+        try:
+            write_component_status(self._directory, COMPONENT, self._book.summary())
+        except VedetteError as error:
+            logger.warning("the component's status cannot be written: %s", error)

@@ -1,0 +1,348 @@
+"""Camera → ring: opens, reads, publishes, and opens again, for as long as the camera is configured."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from vedette.contracts.camera import TRANSITIONS, CameraState, CameraStatus, HealthReport
+from vedette.contracts.errors import VedetteError
+from vedette.contracts.frames import FrameInfo
+from vedette.core.pixels import Pixels
+from vedette.core.stream import StreamProgress
+
+logger = logging.getLogger(__name__)
+
+# How long until the next attempt. Nothing grows with the length of an outage: a camera that is back is seen at once.
+#: Longest wait between two attempts to open a stream, at random down to half of it.
+RETRY_S: Final = 0.5
+#: A camera that refused the password is asked again after this, lest it lock the account.
+UNAUTHORIZED_RETRY_S: Final = 30.0
+#: A stream or address that cannot be used will hardly change by itself.
+UNSUPPORTED_RETRY_S: Final = 5.0
+
+# The watchdog inside the process. The supervisor's own limit stands behind it.
+#: A stream that takes longer to open hangs: the process asks to be replaced.
+SILENCE_S: Final = 1.9
+#: So does one that is silent for this much longer than the limit FFmpeg was given (1.8 s). FFmpeg comes first where it
+#: works, and that costs only a reconnection.
+SILENCE_MARGIN_S: Final = 0.1
+#: Packets come but no key picture for so long: the state says so.
+NO_KEYFRAME_S: Final = 5.0
+
+_STATE_OF_CODE: Final = {
+    "V202": CameraState.UNAUTHORIZED,
+    "V203": CameraState.UNSUPPORTED,
+    "V204": CameraState.UNSUPPORTED,
+    "V105": CameraState.UNSUPPORTED,
+    "V205": CameraState.UNSUPPORTED,
+}
+_WAITS: Final = {CameraState.UNAUTHORIZED: UNAUTHORIZED_RETRY_S, CameraState.UNSUPPORTED: UNSUPPORTED_RETRY_S}
+
+
+class Source(Protocol):
+    """An opened stream: a ``FrameSource`` that also tells how it is doing."""
+
+    progress: StreamProgress
+
+    def __iter__(self) -> Iterator[tuple[FrameInfo, Pixels]]:
+        """Pictures."""
+        ...
+
+    def set_fps(self, fps: float) -> None:
+        """Change the rate without a reconnection."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class Opener(Protocol):
+    """Waits for the camera and opens it."""
+
+    def wait(self, stop: threading.Event, on_failure: Callable[[str], None]) -> bool:
+        """Return once the camera answers; False where stopped. Raises ``VedetteError``."""
+        ...
+
+    def open(self, fps: float, gap_reason: str) -> Source:
+        """Open the stream. Raises ``VedetteError``."""
+        ...
+
+
+class Publisher(Protocol):
+    """Where pictures go: a frame store."""
+
+    def publish(self, info: FrameInfo, pixels: Pixels) -> bool:
+        """Hand one over; False where it was dropped."""
+        ...
+
+
+class HealthMonitor(Protocol):
+    """Looks at pictures now and then."""
+
+    def look(self, info: FrameInfo, pixels: Pixels) -> HealthReport | None:
+        """The state of the picture where it changed, else None."""
+        ...
+
+
+class Board:
+    """The camera's state as others see it. Changes are checked against ``TRANSITIONS``.
+
+    Args:
+        camera: name.
+        source: address without credentials.
+        wall: Unix time.
+        on_change: called after each change of state or reason.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        source: str,
+        *,
+        wall: Callable[[], float] = time.time,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._wall = wall
+        self._on_change = on_change
+        self._status = CameraStatus(
+            camera=camera, state=CameraState.CONNECTING, source=source, since_wall_s=wall(), reason="connecting"
+        )
+
+    @property
+    def status(self) -> CameraStatus:
+        """As it stands."""
+        with self._lock:
+            return self._status
+
+    def move(self, state: CameraState, reason: str = "", error: str = "") -> None:
+        """Enter a state, or change the reason of the present one.
+
+        Raises:
+            ValueError: the transition is not in the table: a mistake of ours.
+        """
+        with self._lock:
+            old = self._status
+            if (old.state, old.reason, old.error) == (state, reason, error):
+                return
+            changes: dict[str, object] = {"reason": reason, "error": error}
+            if state is not old.state:
+                if state not in TRANSITIONS[old.state]:
+                    raise ValueError(f"camera state {old.state.value} cannot become {state.value}")
+                changes |= {"state": state, "since_wall_s": self._wall()}
+            self._status = old.model_copy(update=changes)
+        self._on_change()
+
+    def update(self, **values: object) -> None:
+        """Set counters and facts."""
+        with self._lock:
+            self._status = self._status.model_copy(update=values)
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Pictures published a second, over windows of a second."""
+
+    started_s: float = 0.0
+    count: int = 0
+    rate: float = 0.0
+
+    def note(self, now_s: float, published: int) -> None:
+        self.count += published
+        if now_s - self.started_s >= 1.0:
+            self.rate = self.count / (now_s - self.started_s) if self.started_s else 0.0
+            self.started_s, self.count = now_s, 0
+
+
+class CaptureLoop:
+    """Runs one camera.
+
+    Args:
+        opener: waits for and opens the stream.
+        publisher: takes the pictures.
+        board: the state others see.
+        fps: pictures a second wanted at first.
+        gap_reason: why pictures before the first one are missing (the reason the process before was replaced for).
+        health: looks at pictures; None for none.
+        endless: whether the end of the stream is an interruption (a camera) or the end (a file).
+        jitter: uniform random number 0..1.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        publisher: Publisher,
+        board: Board,
+        *,
+        fps: float = math.inf,
+        gap_reason: str = "",
+        health: HealthMonitor | None = None,
+        endless: bool = True,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._opener = opener
+        self._publisher = publisher
+        self._board = board
+        self._fps = fps
+        self._gap_reason = gap_reason
+        self._health = health
+        self._endless = endless
+        self._jitter = jitter
+        self._clock = clock
+        self._stop = threading.Event()
+        self._retry_now = threading.Event()
+        self._source: Source | None = None
+        self._connections = 0
+        self._published = self._decoded = self._corrupt = 0
+        self._meter = _Meter()
+        self._last_picture_s: float | None = None
+        self._opening_since_s: float | None = None
+
+    def set_fps(self, fps: float) -> None:
+        """Change the rate, from any thread; no reconnection."""
+        self._fps = fps
+        source = self._source
+        if source is not None:
+            source.set_fps(fps)
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt: the credentials or the network may have changed."""
+        self._retry_now.set()
+
+    def stop(self) -> None:
+        """End ``run`` from another thread, at the next packet or within a tenth of a second."""
+        self._stop.set()
+        self._retry_now.set()
+
+    def run(self) -> None:
+        """Capture until stopped."""
+        while not self._stop.is_set():
+            try:
+                if not self._attempt():
+                    self._board.move(CameraState.ENDED, "the file is at its end")
+                    self._stop.wait()
+            except VedetteError as error:
+                self._pause(self._failed(error))
+
+    def silence(self) -> str:
+        """Why this process should be replaced; empty while it should not. Called by the watchdog's thread."""
+        now_s = self._clock()
+        opening_since_s, source = self._opening_since_s, self._source
+        if opening_since_s is not None and now_s - opening_since_s > SILENCE_S:
+            return f"{CameraState.STALLED.value}: the camera answers but opens no stream for {SILENCE_S:g} s"
+        if source is None or self._board.status.state is CameraState.ENDED:
+            return ""
+        limit_s = source.progress.read_limit_s + SILENCE_MARGIN_S
+        if now_s - source.progress.last_packet_s > limit_s:
+            return f"{CameraState.STALLED.value}: no packet for {limit_s:.1f} s"
+        return ""
+
+    def refresh(self) -> CameraStatus:
+        """Bring the counters up to date, notice a missing key picture; the state. Called by the watchdog's thread."""
+        source = self._source
+        now_s = self._clock()
+        if source is not None:
+            progress = source.progress
+            waiting_s = progress.waiting_for_key_s
+            state = self._board.status.state
+            keyless = waiting_s is not None and now_s - waiting_s > NO_KEYFRAME_S and progress.packets > 0
+            if keyless and state in (CameraState.CONNECTING, CameraState.STREAMING):
+                self._board.move(
+                    CameraState.NO_KEYFRAME,
+                    f"no key picture for {NO_KEYFRAME_S:g} s; set the camera's key-frame interval to 2 s or less",
+                    "V203",
+                )
+            self._board.update(
+                codec=progress.codec,
+                width=progress.width,
+                height=progress.height,
+                stream_fps=round(progress.fps, 2),
+                frames_decoded=self._decoded + progress.decoded,
+                frames_corrupt=self._corrupt + progress.corrupt,
+            )
+        self._meter.note(now_s, 0)
+        self._board.update(
+            frames_published=self._published,
+            published_fps=round(self._meter.rate, 2),
+            reconnects=max(self._connections - 1, 0),
+            last_frame_age_s=None if self._last_picture_s is None else round(now_s - self._last_picture_s, 3),
+        )
+        return self._board.status
+
+    def _attempt(self) -> bool:
+        """One connection from knock to end; False where a file is at its end."""
+        # What is wrong stays shown until a picture proves the contrary: a camera that opens streams and sends
+        # nothing is STALLED all the while, not CONNECTING again and again.
+        board = self._board
+        if not self._opener.wait(self._stop, self._unreachable):
+            return True
+        if board.status.state is CameraState.UNREACHABLE:
+            board.move(CameraState.CONNECTING, "the camera answers; opening the stream")
+        self._opening_since_s = self._clock()
+        try:
+            source = self._opener.open(self._fps, self._gap_reason)
+        finally:
+            self._opening_since_s = None
+        self._connections += 1
+        self._source = source
+        try:
+            source.set_fps(self._fps)  # it may have changed while opening
+            for info, pixels in source:
+                if self._stop.is_set():
+                    break
+                self._take(info, pixels)
+        finally:
+            self._source = None
+            self._decoded += source.progress.decoded
+            self._corrupt += source.progress.corrupt
+            source.close()
+        return self._endless or self._stop.is_set()
+
+    def _take(self, info: FrameInfo, pixels: Pixels) -> None:
+        if self._gap_reason:
+            self._gap_reason = ""
+        state = self._board.status.state
+        if state is not CameraState.STREAMING:
+            if CameraState.STREAMING not in TRANSITIONS[state]:
+                self._board.move(CameraState.CONNECTING, "the first picture came")
+            self._board.move(CameraState.STREAMING)
+        published = self._publisher.publish(info, pixels)
+        self._published += published
+        self._last_picture_s = self._clock()
+        self._meter.note(self._last_picture_s, published)
+        if self._health is not None:
+            report = self._health.look(info, pixels)
+            if report is not None:
+                self._board.update(health=report)
+
+    def _unreachable(self, why: str) -> None:
+        if self._board.status.state is not CameraState.UNREACHABLE or self._board.status.reason != why:
+            self._board.move(CameraState.UNREACHABLE, why, "V201")
+
+    def _failed(self, error: VedetteError) -> CameraState:
+        state = _STATE_OF_CODE.get(error.code)
+        if state is None:
+            state = CameraState.STALLED if "no packet" in error.message else CameraState.UNREACHABLE
+        reason = f"{error.message} {error.hint}".strip()
+        self._board.move(state, reason, error.code)
+        if not self._gap_reason:
+            self._gap_reason = f"{state.value}: {error.message}"
+        logger.info("camera %s: %s: %s", self._board.status.camera, state.value, reason)
+        return state
+
+    def _pause(self, state: CameraState) -> None:
+        limit_s = _WAITS.get(state)
+        wait_s = limit_s if limit_s is not None else RETRY_S * (0.5 + 0.5 * self._jitter()) * 0.2
+        self._retry_now.wait(wait_s)
+        if not self._stop.is_set():
+            self._retry_now.clear()
