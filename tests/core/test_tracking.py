@@ -235,6 +235,23 @@ def test_a_second_box_on_the_same_object_starts_no_twin() -> None:
         assert tracks.ids.tolist() == [1]
 
 
+def test_a_part_of_a_followed_object_starts_no_track_unless_it_is_told_apart_by_class() -> None:
+    car, windscreen = (100, 0, 270, 300, 0.9, 2), (120, 0, 265, 150, 0.6, 67)
+    agnostic, strict = ByteTracker(Tracker(class_agnostic=True)), ByteTracker(Tracker())
+    for index in range(5):
+        one = agnostic.update(seen(car, windscreen), index * 0.1)
+        both = strict.update(seen(car, windscreen), index * 0.1)
+    assert len(one) == 1
+    assert len(both) == 2
+
+
+def test_a_new_track_survives_an_unsure_picture_but_is_not_confirmed_by_it() -> None:
+    scores = [0.7, 0.3, 0.3, 0.5]
+    tracker = ByteTracker(Tracker())
+    counts = [len(tracker.update(seen(person(100 + 5 * i, 100, s)), i * 0.2)) for i, s in enumerate(scores)]
+    assert counts == [0, 0, 0, 1]
+
+
 def test_numbers_belong_to_the_instance() -> None:
     for _ in range(2):
         assert ByteTracker(Tracker(min_hits=1)).update(seen(person(1, 1)), 0.0).ids.tolist() == [1]
