@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.core.scheduling import FairQueue, Pacer
+from vedette.core.scheduling import FairQueue
 
 WEIGHTS = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0.5, 30), min_size=1)
 
@@ -59,34 +59,3 @@ def test_nobody_and_strangers() -> None:
     assert queue.pick(["a", "b"]) == "b"
     with pytest.raises(ValueError, match="above 0"):
         queue.set_weights({"b": 0})
-
-
-@given(st.integers(2, 60), st.integers(1, 30), st.integers(0, 2**32))
-def test_the_rate_is_met_and_not_exceeded(stream_fps: int, fps: int, seed: int) -> None:
-    """Pictures with jitter of a tenth of their interval: the rate asked for, or the stream's where that is less."""
-    rng = np.random.default_rng(seed)
-    n = 40 * stream_fps
-    times = (np.arange(n) + rng.uniform(-0.1, 0.1, n)) / stream_fps
-    pacer = Pacer(fps)
-    taken = 0
-    for t in times:
-        if pacer.due(t):
-            pacer.taken(t)
-            taken += 1
-    assert taken <= 40 * fps + 2
-    if stream_fps <= fps or stream_fps % fps == 0 or stream_fps >= 4 * fps:
-        assert taken >= 0.97 * 40 * min(fps, stream_fps) - 2
-
-
-def test_what_a_reader_is_armed_with() -> None:
-    pacer = Pacer(5)
-    assert pacer.due(100.0)
-    assert pacer.taken(100.0) == pytest.approx(0.15)  # a quarter of 0.2 s early is still in time
-    assert not pacer.due(100.14)
-    assert pacer.due(100.16)
-    assert pacer.taken(100.16) == pytest.approx(0.19)  # the grid stays: next due at 100.4
-    assert pacer.taken(103.0) == pytest.approx(0.15)  # after a pause it starts anew
-    pacer.reset()
-    assert pacer.due(1.0)
-    with pytest.raises(ValueError, match="above 0"):
-        Pacer(0)

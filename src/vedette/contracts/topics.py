@@ -17,6 +17,11 @@ def local_status(camera: str) -> str:
     return f"vedette/{camera}/status"
 
 
+def local_inference(model: str) -> str:
+    """Local topic of a model session's state and figures, once a second and at each change."""
+    return f"vedette/inference/{model}"
+
+
 def local_alerts() -> str:
     """Local topic of all alerts of the device."""
     return ALERTS

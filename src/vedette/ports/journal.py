@@ -38,6 +38,10 @@ class JournalReader(Protocol):
         """The newest batch of a pipeline and camera analysed at or after ``since_wall_s``."""
         ...
 
+    def recent(self, pipeline: str, camera: str, since_wall_s: float, limit: int = 256) -> Sequence[TrackBatch]:
+        """Batches of a pipeline and camera analysed at or after ``since_wall_s``, newest first."""
+        ...
+
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something may have been appended; False on time-out."""
         ...

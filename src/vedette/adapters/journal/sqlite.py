@@ -303,6 +303,19 @@ class SqliteJournalReader:
                 return TrackBatch.from_json(bytes(body))
         return None
 
+    def recent(self, pipeline: str, camera: str, since_wall_s: float, limit: int = 256) -> Sequence[TrackBatch]:
+        """Up to ``limit`` batches of a pipeline and camera analysed at or after ``since_wall_s``, newest first."""
+        rows = self._query(
+            "SELECT seq, CAST(body AS BLOB) FROM (SELECT * FROM batches ORDER BY seq DESC LIMIT ?)"
+            " WHERE pipeline = ? AND camera = ? AND at >= ? ORDER BY seq DESC LIMIT ?",
+            (LAST_LIMIT, pipeline, camera, since_wall_s, limit),
+        )
+        found = []
+        for _seq, body in rows:
+            with contextlib.suppress(StorageError):
+                found.append(TrackBatch.from_json(bytes(body)))
+        return found
+
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something may have been appended; False on time-out."""
         if self._bell is not None:

@@ -1,0 +1,290 @@
+"""One model's process, put together: gate, session, cameras, journal.
+
+What needs NumPy and ONNX Runtime is imported while the gate's canary runs, so that the check costs next to no time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from vedette.adapters.engines.gate import Gate, GateReport, read_model
+from vedette.adapters.models.store import ModelStore, resolve_model
+from vedette.adapters.state import PlanFile, StateLayout
+from vedette.adapters.supervision import ChildLink
+from vedette.contracts.base import Contract
+from vedette.contracts.errors import StorageError, VedetteError
+from vedette.contracts.plan import ModelPlan, PipelinePlan
+from vedette.contracts.tracks import TrackBatch
+
+if TYPE_CHECKING:
+    from vedette.adapters.engines.onnx import OnnxDetector
+    from vedette.pipeline.camera import BatchTracker
+    from vedette.pipeline.detect import DetectLoop
+    from vedette.ports.journal import JournalWriter
+
+logger = logging.getLogger(__name__)
+
+#: How often the main thread looks at everything and reports life.
+TICK_S: Final = 0.2
+#: How often the plan's file is looked at, and figures are sent.
+PLAN_S: Final = 0.5
+FIGURES_S: Final = 1.0
+#: A model that was refused is tried again after this time, or when its file or the plan changes.
+MODEL_RETRY_S: Final = 30.0
+#: The disk may have room again sooner than a model repairs itself.
+STORAGE_RETRY_S: Final = 2.0
+#: Longest time for gate and load; after it the process is replaced.
+LOAD_LIMIT_S: Final = 120.0
+#: Track batches kept for publication between two looks.
+_PUBLISH_LIMIT: Final = 64
+
+
+class ModelSpec(Contract):
+    """What a model's process is told on its standard input.
+
+    Attributes:
+        key: ``ModelPlan.key``.
+        state_directory: journal, plan, sockets.
+        model_directory: the model store.
+        threads: analyses at the same time.
+        publish_tracks: whether batches are sent to the supervisor too.
+    """
+
+    key: str
+    state_directory: str
+    model_directory: str
+    threads: int
+    publish_tracks: bool = False
+
+
+class ModelState(StrEnum):
+    """Where a model's process stands."""
+
+    WAITING = "WAITING"
+    LOADING = "LOADING"
+    RUNNING = "RUNNING"
+    DEGRADED = "DEGRADED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    detector: OnnxDetector
+    report: GateReport
+
+
+class ModelProcess:
+    """Loads one model and analyses its cameras until the supervisor closes the link.
+
+    Args:
+        link: to the supervisor.
+        monotonic: clock of all intervals.
+    """
+
+    def __init__(self, link: ChildLink, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._link = link
+        self._spec = ModelSpec.model_validate(link.spec)
+        self._layout = StateLayout(Path(self._spec.state_directory))
+        self._store = ModelStore(Path(self._spec.model_directory))
+        self._plan_file = PlanFile(self._layout.plan)
+        self._monotonic = monotonic
+        self._plan: ModelPlan | None = None
+        self._plan_at_s = self._figures_at_s = float("-inf")
+        self._tracks: deque[TrackBatch] = deque(maxlen=_PUBLISH_LIMIT)
+        self._gap_reason = f"inference was restarted: {link.reason}" if link.restarts else ""
+        self._progress = 0
+        self._told: ModelState | None = None
+
+    def run(self) -> None:
+        """Serve until the link is closed.
+
+        Raises:
+            Exception: a worker failed in a way nobody foresaw; the process is replaced.
+        """
+        while not self._link.closed.is_set():
+            if self._look_at_plan() is None:
+                self._tell(ModelState.WAITING, "the plan does not mention this model")
+                self._link.closed.wait(TICK_S)
+                continue
+            try:
+                self._serve()
+            except VedetteError as error:
+                self._rest(error)
+
+    def _serve(self) -> None:
+        """Load, analyse, until the link is closed or something fails."""
+        plan = self._plan
+        assert plan is not None
+        loaded = self._load(plan)
+        if loaded is None:
+            return
+        from vedette.adapters.journal.sqlite import SqliteJournalWriter
+        from vedette.pipeline.detect import DetectLoop
+
+        journal = SqliteJournalWriter(self._layout.root / "journal.db", self._layout.run / "alerting.bell")
+        loop = DetectLoop(
+            loaded.detector,
+            _Tee(journal, self._tracks) if self._spec.publish_tracks else journal,
+            self._open_reader,
+            lambda pipeline: self._make_tracker(pipeline, loaded.detector.labels),
+            threads=self._spec.threads,
+            usual_run_s=loaded.report.run_s,
+            gap_reason=self._gap_reason,
+        )
+        self._gap_reason = ""
+        try:
+            loop.set_pipelines(plan.pipelines)
+            loop.start()
+            self._watch(loop, plan, loaded.detector.degraded)
+        finally:
+            ended = loop.close()
+            journal.close()
+            if not ended:
+                self._link.stalled("an analysis does not end")
+
+    def _watch(self, loop: DetectLoop, plan: ModelPlan, degraded: str) -> None:
+        """The main thread while pictures are analysed: reports life only while there is some."""
+        state = ModelState.DEGRADED if degraded else ModelState.RUNNING
+        code, text = (degraded[:4], degraded[5:]) if degraded else ("", "")
+        while not self._link.closed.wait(TICK_S):
+            if loop.failure is not None:
+                raise loop.failure
+            if reason := loop.stalled():
+                self._link.stalled(reason)
+                continue
+            new = self._look_at_plan()
+            if new is None or (new.file, new.model) != (plan.file, plan.model):
+                return
+            if new.pipelines != plan.pipelines:
+                plan = new
+                loop.set_pipelines(plan.pipelines)
+            self._progress = loop.progress
+            cameras = {name: figures.as_json() for name, figures in loop.figures().items()}
+            self._tell(state, text, code, cameras)
+            while self._tracks:
+                batch = self._tracks.popleft()
+                self._link.send({"tracks": batch.frame.camera, "batch": batch.to_json().decode()})
+
+    def _load(self, plan: ModelPlan) -> _Loaded | None:
+        """Gate and session, in a thread, so that life is reported meanwhile. None: the link was closed."""
+        self._tell(ModelState.LOADING, "the model is being checked")
+        started_s = self._monotonic()
+        with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
+            future: Future[_Loaded] = pool.submit(self._load_now, plan)
+            done = threading.Event()
+            future.add_done_callback(lambda _: done.set())
+            while not done.wait(TICK_S):
+                if self._link.closed.is_set():
+                    return None
+                if self._monotonic() - started_s > LOAD_LIMIT_S:
+                    self._link.stalled(f"loading the model has not ended after {LOAD_LIMIT_S:g} s")
+                self._tell(ModelState.LOADING, "the model is being checked")
+            return future.result()
+
+    def _load_now(self, plan: ModelPlan) -> _Loaded:
+        data = read_model(resolve_model(plan.file, None, self._store), plan.model)
+        with Gate(data, plan.model).start() as gate:
+            from vedette.adapters.engines.onnx import OnnxDetector
+
+            report = gate.result()
+        return _Loaded(OnnxDetector(data, plan.model), report)
+
+    def _rest(self, error: VedetteError) -> None:
+        """Say what is wrong, and wait until there is reason to try again."""
+        logger.error("%s", error)
+        until_s = self._monotonic() + (STORAGE_RETRY_S if isinstance(error, StorageError) else MODEL_RETRY_S)
+        before, plan = self._mark(), self._plan
+        while not self._link.closed.is_set() and self._monotonic() < until_s:
+            hint = f" {error.hint}" if error.hint else ""
+            self._tell(ModelState.FAILED, error.message + hint, error.code)
+            self._link.closed.wait(TICK_S)
+            if self._mark() != before or self._look_at_plan() != plan:
+                return
+
+    def _tell(self, state: ModelState, text: str = "", code: str = "", cameras: dict[str, Any] | None = None) -> None:
+        """A sign of life; with everything known, once a second."""
+        now_s = self._monotonic()
+        if now_s - self._figures_at_s < FIGURES_S and state == self._told:
+            self._link.beat(self._progress)
+            return
+        self._figures_at_s, self._told = now_s, state
+        self._link.beat(self._progress, state=state.value, error=text, code=code, cameras=cameras or {})
+
+    def _look_at_plan(self) -> ModelPlan | None:
+        """This model's part of the plan, read again where the file has changed."""
+        now_s = self._monotonic()
+        if now_s - self._plan_at_s >= PLAN_S:
+            self._plan_at_s = now_s
+            if self._plan_file.changed():
+                try:
+                    plan = self._plan_file.read()
+                except StorageError as error:
+                    logger.error("%s", error)
+                else:
+                    models = plan.models if plan is not None else ()
+                    self._plan = next((model for model in models if model.key == self._spec.key), None)
+        return self._plan
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        """Tells one version of the model's file from another: of the file itself, or of the store that names it."""
+        file = Path(self._plan.file if self._plan is not None else "")
+        try:
+            info = os.stat(file if file.is_absolute() else self._store.directory)
+        except OSError:
+            return None
+        return info.st_ino, info.st_mtime_ns, info.st_size
+
+    def _open_reader(self, camera: str) -> Any:
+        from vedette.adapters.frames import FrameStoreClient
+
+        return FrameStoreClient(self._layout.frames / f"{camera}.sock")
+
+    def _make_tracker(self, pipeline: PipelinePlan, labels: tuple[str, ...]) -> BatchTracker:
+        """A tracker that goes on where the journal ends: who was there keeps the number, no number is given twice."""
+        from vedette.adapters.journal.sqlite import SqliteJournalReader
+        from vedette.pipeline.resume import with_lost_objects
+        from vedette.pipeline.track import PipelineTracker
+
+        tracker = PipelineTracker(pipeline, labels)
+        with closing(SqliteJournalReader(self._layout.root / "journal.db")) as journal:
+            last = journal.last(pipeline.key, pipeline.camera, 0.0)
+            if last is not None:
+                since_s = last.analysed_wall_s - pipeline.tracker.lost_s
+                earlier = journal.recent(pipeline.key, pipeline.camera, since_s)
+                tracker.restore(with_lost_objects(last, earlier, pipeline.tracker.lost_s))
+        return tracker
+
+
+class _Tee:
+    """Implements ``ports.journal.JournalWriter``: the journal, and the newest batches for whoever listens."""
+
+    def __init__(self, journal: JournalWriter, copies: deque[TrackBatch]) -> None:
+        self._journal = journal
+        self._copies = copies
+
+    def append(self, batch: TrackBatch) -> None:
+        """Hand one batch over."""
+        self._journal.append(batch)
+        self._copies.append(batch)
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+
+def main() -> None:
+    """Entry point of the process. Whatever nobody foresaw ends it, and the supervisor starts a new one."""
+    link = ChildLink()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    ModelProcess(link).run()
