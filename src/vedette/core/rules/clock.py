@@ -22,7 +22,8 @@ LEAST_GAP_S: Final = 1.0
 #: Between two ingest epochs, monotonic and wall clock may differ by this much before the device is taken to have been
 #: started anew (its monotonic clock began at 0 again), seconds.
 REBOOT_S: Final = 5.0
-#: Unix time of the end of year 9999, the last an RFC 3339 date can say.
+#: Unix time of the years 1 and 10000: what lies outside cannot be said in RFC 3339.
+FIRST_WALL_S: Final = -62_135_596_800.0
 LAST_WALL_S: Final = 253_402_300_800.0
 
 
@@ -67,7 +68,7 @@ class StreamClock:
             its times or size are no usable numbers.
         """
         numbers = (frame.t_s, frame.wall_s, frame.media_time_s)
-        if not all(map(math.isfinite, numbers)) or not 0.0 <= frame.wall_s < LAST_WALL_S:
+        if not all(map(math.isfinite, numbers)) or not FIRST_WALL_S <= frame.wall_s < LAST_WALL_S:
             return None
         if frame.width <= 0 or frame.height <= 0:
             return None
