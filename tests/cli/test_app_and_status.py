@@ -17,7 +17,7 @@ import pytest
 from tests.cli.test_cli_main import vedette
 from tests.manifest.test_manifest_mistakes import GOOD
 from tests.state.test_plan import cam
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state import StateOwner, write_component_status
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.plan import Plan
 
@@ -144,6 +144,9 @@ def test_status_of_a_running_device(application: Path, short_tmp: Path) -> None:
     assert document["problems"] == []
     assert document["plan"]["streams"][0]["camera"] == "cam-1"
 
+    model = {"state": "FAILED", "error": "no such file", "code": "V301", "cameras": {}}
+    write_component_status(root, "vedette.Inference", {"models": {"yolox_nano-1": model}})
+    assert "model yolox_nano-1 FAILED V301 no such file" in vedette("status", "--state", str(root)).stdout
     watched.camera = CameraState.UNAUTHORIZED
     assert vedette("status", "--state", str(root)).returncode == 1
     watched.owner.close()

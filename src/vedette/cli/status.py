@@ -44,6 +44,8 @@ def status(
     plan = PlanFile(layout.plan).read() or Plan()
     components = read_component_status(directory)
     problems = list(answer.problems if answer is not None else plan.problems)
+    said = answer.status.get("problems", []) if answer is not None else []
+    problems += [problem for problem in said if isinstance(problem, str) and problem not in problems]
     document = {
         "state_directory": str(directory),
         "owner": "running" if answer is not None else trouble,
@@ -112,9 +114,23 @@ def _print(document: dict[str, Any], plan: Plan) -> None:
         table.add_row(escape(app["name"]), app.get("version", ""), str(len(rules)), escape(", ".join(models)))
     console.print(table if document["applications"] else "no application is attached")
     for name, entry in document["components"].items():
-        age_s = max(0.0, time.time() - float(entry.get("wall_s", 0.0)))
-        figures = ", ".join(f"{key} {value}" for key, value in entry.items() if isinstance(value, int | float | str))
-        silent = f"[red]silent for {age_s:.0f} s[/red] " if age_s > _SILENT_S else ""
-        console.print(f"{escape(name)}: {silent}{escape(figures)}")
+        _print_component(name, entry, console)
     for problem in document["problems"]:
         console.print(f"[yellow]problem:[/yellow] {escape(problem)}")
+
+
+def _print_component(name: str, entry: dict[str, Any], console: Console) -> None:
+    age_s = max(0.0, time.time() - float(entry.get("wall_s", 0.0)))
+    figures = ", ".join(
+        f"{key} {value}"
+        for key, value in entry.items()
+        if isinstance(value, int | float | str) and key not in ("wall_s", "pid")
+    )
+    silent = f"[red]silent for {age_s:.0f} s[/red] " if age_s > _SILENT_S else ""
+    console.print(f"{escape(name)}: {silent}{escape(figures or ('' if silent else 'running'))}")
+    models = entry.get("models")
+    for key, model in models.items() if isinstance(models, dict) else ():
+        if isinstance(model, dict):
+            state = str(model.get("state", "?"))
+            trouble = f" {model.get('code', '')} {model.get('error', '')}".rstrip()
+            console.print(f"  model {escape(key)} [{_STYLES.get(state, 'yellow')}]{escape(state)}[/]{escape(trouble)}")
