@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +29,7 @@ class PreRoll:
     """Keeps whole groups of pictures, so that what it holds always begins with a key packet.
 
     The oldest group goes when the rest still covers ``seconds``, or when there are too many bytes; a single group
-    that is too large is given up as a whole. Safe to use from several threads.
+    that is too large is given up as a whole. Used by one thread.
 
     Args:
         seconds: to be covered, at least, once they have passed.
@@ -42,7 +41,6 @@ class PreRoll:
         self._limit_bytes = limit_bytes
         self._groups: deque[list[StoredPacket]] = deque()
         self._bytes = 0
-        self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -51,30 +49,27 @@ class PreRoll:
 
     def add(self, data: bytes, key: bool, arrival_s: float) -> None:
         """Take the next packet. Packets before the first key packet are of no use and are dropped."""
-        with self._lock:
-            if key:
-                self._groups.append([])
-            if not self._groups:
-                return
-            self._groups[-1].append(StoredPacket(data, key, arrival_s))
-            self._bytes += len(data)
-            while len(self._groups) > 1 and (
-                self._bytes > self._limit_bytes or arrival_s - self._groups[1][0].arrival_s >= self._seconds
-            ):
-                self._drop_oldest()
-            if self._bytes > self._limit_bytes:
-                self._drop_oldest()
+        if key:
+            self._groups.append([])
+        if not self._groups:
+            return
+        self._groups[-1].append(StoredPacket(data, key, arrival_s))
+        self._bytes += len(data)
+        while len(self._groups) > 1 and (
+            self._bytes > self._limit_bytes or arrival_s - self._groups[1][0].arrival_s >= self._seconds
+        ):
+            self._drop_oldest()
+        if self._bytes > self._limit_bytes:
+            self._drop_oldest()
 
     def clear(self) -> None:
         """Forget everything: the stream was interrupted."""
-        with self._lock:
-            self._groups.clear()
-            self._bytes = 0
+        self._groups.clear()
+        self._bytes = 0
 
     def packets(self) -> list[StoredPacket]:
         """What is held, oldest first."""
-        with self._lock:
-            return [packet for group in self._groups for packet in group]
+        return [packet for group in self._groups for packet in group]
 
     def _drop_oldest(self) -> None:
         self._bytes -= sum(len(packet.data) for packet in self._groups.popleft())

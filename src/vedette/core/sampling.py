@@ -6,8 +6,8 @@ from typing import Final
 
 #: A picture this share of an interval early still counts: time stamps are rounded and cameras jitter.
 EARLY_SHARE: Final = 0.1
-#: Pictures owed after a slow stretch are forgotten beyond this many intervals, so that no burst follows.
-DEBT_INTERVALS: Final = 1.0
+#: A picture that is later than due by more than this many intervals starts the grid anew, so that no burst follows.
+LATE_INTERVALS: Final = 1.0
 
 
 class Sampler:
@@ -57,11 +57,10 @@ class Sampler:
     def taken(self, t_s: float) -> None:
         """Note that the picture of time ``t_s`` is used."""
         interval_s = self._interval_s
-        if self._next_s is None or t_s < self._last_s:
+        if self._next_s is None or t_s < self._last_s or t_s > self._next_s + LATE_INTERVALS * interval_s:
             self._next_s = t_s + interval_s
         else:
-            oldest_s = t_s - DEBT_INTERVALS * interval_s
-            self._next_s = max(self._next_s, oldest_s) + interval_s
+            self._next_s += interval_s
         self._last_s = t_s
 
     def wants(self, t_s: float) -> bool:

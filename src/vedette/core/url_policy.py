@@ -121,6 +121,8 @@ def check_url(url: str, policy: UrlPolicy, resolve: Callable[[str], Sequence[str
     match = _SCHEME.match(url)
     if match is None:
         if "file" in policy.schemes:
+            if ":" in url.partition("/")[0]:  # FFmpeg has protocols such as "subfile,,…:"
+                raise _refused(policy, url, "a file name with a colon is written with its folder, such as ./a:b.mp4")
             return CheckedUrl("file", target=url)
         raise _refused(policy, url, "it has no scheme")
     scheme = match[1].lower()
@@ -167,7 +169,7 @@ def _check_network(
     if userinfo and not policy.userinfo:
         raise _refused(policy, url, "it holds a user name; credentials belong in a secret")
     host, port = _host_and_port(url, location, scheme, policy)
-    if "@" in target.split("?", 1)[0] and not userinfo and policy.userinfo and port == DEFAULT_PORTS.get(scheme):
+    if "@" in rest[end:] and ":" in location and not userinfo:
         raise _refused(policy, url, "an unescaped / ? or # stands before the @: percent-encode the password")
     literal = _literal(url, host, policy)
     addresses = (literal,) if literal else tuple(dict.fromkeys(resolve(host)))

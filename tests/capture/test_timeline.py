@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette.core.timeline import LAG_LIMIT_S, FileTimeline, LiveTimeline
+
+stamps = st.none() | st.floats(-1e5, 1e5) | st.sampled_from([0.0, 2**31 / 90000, 2**32 / 90000, -(2**31) / 90000])
+steps = st.lists(st.tuples(stamps, st.floats(0, 5)), min_size=1, max_size=60)
+
+
+@given(steps)
+def test_live_time_always_goes_forward_and_stays_near_the_arrival(steps: list[tuple[float | None, float]]) -> None:
+    timeline = LiveTimeline()
+    arrival = 1000.0
+    last_t, last_media = -math.inf, -math.inf
+    for number, (stamp, wait) in enumerate(steps):
+        arrival += wait
+        times = timeline.next(stamp, arrival)
+        assert times.t_s > last_t
+        assert times.media_time_s > last_media
+        assert times.media_time_s >= 0
+        assert times.t_s <= arrival + 1e-6 * (number + 1) + 1e-3
+        assert times.t_s >= arrival - LAG_LIMIT_S - 5 * 1e-3 - 1e-6
+        last_t, last_media = times.t_s, times.media_time_s
+
+
+@given(st.lists(st.floats(0, 0.4), min_size=50, max_size=200))
+def test_bursts_on_the_way_do_not_show(delays: list[float]) -> None:
+    timeline = LiveTimeline()
+    arrival = 0.0
+    times = []
+    for number, delay in enumerate([0.0, *delays]):
+        arrival = max(arrival, 5000 + number / 25 + delay)
+        times.append(timeline.next(number / 25, arrival))
+    gaps = [b.t_s - a.t_s for a, b in itertools.pairwise(times)]
+    assert gaps == pytest.approx([0.04] * len(gaps), abs=0.002)
+    assert times[-1].media_time_s == pytest.approx(len(delays) / 25, abs=1e-6)
+
+
+def test_a_jump_of_the_stamps_is_no_jump_of_time() -> None:
+    for jump in (3600.0, -3600.0, 2**31 / 90000, -(2**31) / 90000):
+        timeline = LiveTimeline()
+        times = [timeline.next(i / 25 + (jump if i >= 50 else 0), 100 + i / 25) for i in range(100)]
+        gaps = [b.t_s - a.t_s for a, b in itertools.pairwise(times)]
+        assert gaps == pytest.approx([0.04] * 99, abs=0.001), jump
+        assert times[-1].media_time_s == pytest.approx(99 / 25, abs=0.01)
+
+
+def test_missing_stamps_fall_back_to_the_arrival() -> None:
+    timeline = LiveTimeline()
+    times = [timeline.next(None, 7 + i / 10) for i in range(10)]
+    assert [t.t_s for t in times] == pytest.approx([7 + i / 10 for i in range(10)])
+    assert times[-1].media_time_s == pytest.approx(0.9)
+
+
+def test_a_clock_that_drifts_is_followed() -> None:
+    timeline = LiveTimeline()
+    lag = 0.0
+    for i in range(25 * 3600):
+        arrival = i / 25 * 1.0001  # the camera's clock is 100 ppm slow
+        lag = arrival - timeline.next(i / 25, arrival).t_s
+    assert abs(lag) < 0.01
+
+
+def test_a_file_begins_at_zero_whatever_its_edit_list_says() -> None:
+    timeline = FileTimeline(0.04)
+    times = [timeline.next(s) for s in (1.5, 1.54, 1.58, None, 1.66, 1.66, 0.2, 0.24)]
+    assert [t.media_time_s for t in times] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.20, 0.24, 0.28])
+    assert all(t.t_s == t.media_time_s for t in times)
+
+
+@given(st.lists(st.none() | st.floats(-1e6, 1e6), min_size=2, max_size=50))
+def test_a_file_never_goes_back(stamps: list[float | None]) -> None:
+    timeline = FileTimeline(0.04)
+    times = [timeline.next(stamp).media_time_s for stamp in stamps]
+    assert all(b > a for a, b in itertools.pairwise(times))
