@@ -7,4 +7,4 @@ python="$PWD/venv/bin/python3"
 [ -x "$python" ] || python=python3
 PYTHONPATH="$(dirname "$here")${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONPATH
-exec "$python" -s -m inference
+exec "$python" -s -P -m inference

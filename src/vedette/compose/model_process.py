@@ -170,8 +170,7 @@ class ModelProcess:
                 plan = new
                 loop.set_pipelines(plan.pipelines)
             self._progress = loop.progress
-            cameras = {name: figures.as_json() for name, figures in loop.figures().items()}
-            self._tell(state, text, code, cameras)
+            self._tell(state, text, code, loop)
             while self._tracks:
                 batch = self._tracks.popleft()
                 self._link.send({"tracks": batch.frame.camera, "batch": batch.to_json().decode()})
@@ -212,14 +211,16 @@ class ModelProcess:
             if self._mark() != before or self._look_at_plan() != plan:
                 return
 
-    def _tell(self, state: ModelState, text: str = "", code: str = "", cameras: dict[str, Any] | None = None) -> None:
+    def _tell(self, state: ModelState, text: str = "", code: str = "", loop: DetectLoop | None = None) -> None:
         """A sign of life; with everything known, once a second."""
         now_s = self._monotonic()
         if now_s - self._figures_at_s < FIGURES_S and state == self._told:
             self._link.beat(self._progress)
             return
         self._figures_at_s, self._told = now_s, state
-        self._link.beat(self._progress, state=state.value, error=text, code=code, cameras=cameras or {})
+        figures = loop.figures() if loop is not None else {}
+        cameras = {name: entry.as_json() for name, entry in figures.items()}
+        self._link.beat(self._progress, state=state.value, error=text, code=code, cameras=cameras)
 
     def _look_at_plan(self) -> ModelPlan | None:
         """This model's part of the plan, read again where the file has changed."""

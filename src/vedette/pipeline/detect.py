@@ -176,6 +176,8 @@ class DetectLoop:
             if not running:
                 return ""
             age_s, camera = max(running, key=lambda entry: entry[0])
+            if age_s <= HANG_S:
+                return ""
             medians = sorted(run_s for c in self._cameras.values() if (run_s := c.figures.median_run_s) > 0)
         usual_s = medians[len(medians) // 2] if medians else self._usual_run_s
         limit_s = max(HANG_S, HANG_MEDIANS * usual_s)
