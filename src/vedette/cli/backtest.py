@@ -79,7 +79,7 @@ def _print(test: Backtest, console: Console, *, as_json: bool) -> None:
             bar.update(task, description=name, media=f"{media_s:.1f} s")
 
         for alert in _counted(test.alerts(progress), counts):
-            typer.echo(alert.model_dump_json() if as_json else alert_line(alert))
+            typer.echo(alert.model_dump_json(exclude_none=True) if as_json else alert_line(alert))
     elapsed_s = time.monotonic() - began_s
     for problem in test.report.problems:
         console.print(f"note: {problem}", style="yellow", highlight=False)

@@ -127,11 +127,14 @@ class Session:
         self._console = console
         self._view = LiveView(f"{settings.manifest.title or settings.manifest.name} · {settings.root}")
         self._done = threading.Event()
+        self._plain = False
         self._alerts = AlertFollower(settings.alerts_file)
+        self._models: dict[str, str] = {}
 
     def run(self, limit_s: float | None, *, headless: bool) -> None:
         """Until Ctrl-C, SIGTERM or the time is over; prints the summary."""
         started_s = time.monotonic()
+        self._plain = headless
         with _until_signalled(self._done), Edge(self._settings) as edge:
             edge.core.subscribe_local("vedette/#", self._on_message)
             if headless:
@@ -144,19 +147,26 @@ class Session:
         self._summary(time.monotonic() - started_s)
 
     def _follow(self, edge: Edge, started_s: float, limit_s: float | None, refresh: Callable[[], None]) -> None:
-        headless = not self._console.is_terminal or self._console.stderr
+        headless = self._plain
         while not self._done.is_set():
             self._take_alerts(headless)
-            self._view.problems = tuple(
+            broken = (
                 f"{name} is BROKEN (V604): it failed three times; see {edge.core.log_path(name)}"
                 for name, component in edge.core.states().items()
                 if component.state is ComponentState.BROKEN
             )
+            self._show_problems((*broken, *(problem for problem in list(self._models.values()) if problem)), headless)
             refresh()
             left_s = REFRESH_S if limit_s is None else min(REFRESH_S, started_s + limit_s - time.monotonic())
             if left_s <= 0:
                 break
             self._done.wait(left_s)
+
+    def _show_problems(self, problems: tuple[str, ...], headless: bool) -> None:
+        for problem in problems:
+            if headless and problem not in self._view.problems:
+                self._console.print(problem, style="red", highlight=False, soft_wrap=True)
+        self._view.problems = problems
 
     def _take_alerts(self, headless: bool) -> None:
         for alert in self._alerts.new():
@@ -172,14 +182,22 @@ class Session:
                 status = CameraStatus.model_validate(message)
             except ValidationError:
                 return
+            before = self._view.cameras.get(status.camera)
             self._view.cameras[status.camera] = status
+            if self._plain and (before is None or before.state is not status.state):
+                reason = f": {status.reason}" if status.reason else ""
+                self._console.print(f"{status.camera} {status.state.value}{reason}", highlight=False, soft_wrap=True)
         elif topic.startswith("vedette/inference/"):
+            error = str(message.get("error", ""))
+            self._models[topic] = (
+                f"model {message.get('model', '?')} is {message.get('state', '?')}: {error}" if error else ""
+            )
             for name, figures in message.get("cameras", {}).items():
                 self._view.analysis[name] = AnalysisFigures(
                     fps=float(figures.get("fps", 0.0)),
                     inference_ms=float(figures.get("inference_p50_ms", 0.0)),
                     dropped=int(figures.get("dropped", 0)),
-                    error=str(message.get("error", "")),
+                    error=str(figures.get("error", "")),
                 )
 
     def _summary(self, elapsed_s: float) -> None:
