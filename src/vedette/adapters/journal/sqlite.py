@@ -289,6 +289,11 @@ class SqliteJournalReader:
                 log.error("journal row %d left out: %s", seq, error.message)
         return found
 
+    def position(self, before_wall_s: float) -> int:
+        """Sequence number of the newest batch analysed before a time; 0 where there is none. Looks at every row."""
+        rows = self._query("SELECT max(seq), x'' FROM batches WHERE at < ?", (before_wall_s,))
+        return int(rows[0][0] or 0) if rows else 0
+
     def last(self, pipeline: str, camera: str, since_wall_s: float) -> TrackBatch | None:
         """The newest batch of a pipeline and camera analysed at or after ``since_wall_s``."""
         if not self._name:

@@ -1,0 +1,1 @@
+"""Those who are told of alerts, one file each."""

@@ -1,0 +1,88 @@
+"""Alerts to the owner's AWS account: published over the nucleus, kept until the ledger says that it has them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from vedette.contracts import topics
+from vedette.contracts.alert import CloudAcknowledgement, CloudTombstone
+from vedette.ports.bus import Bus
+from vedette.ports.outbox import OutboxRow
+
+log = logging.getLogger(__name__)
+
+#: Nucleus lite takes messages of 10,000 bytes, and the payload travels as base64 inside JSON.
+MAX_PAYLOAD_BYTES: Final = 7_000
+MAX_ACKNOWLEDGEMENT_BYTES: Final = 1_024
+
+
+class CloudLink:
+    """Speaks the device's side of the ledger's protocol.
+
+    Args:
+        bus: Greengrass.
+        thing: IoT thing name.
+    """
+
+    def __init__(self, bus: Bus, thing: str) -> None:
+        self._bus = bus
+        self._alerts = topics.cloud_alerts(thing)
+        self._acknowledgements = topics.cloud_ack(thing)
+
+    def listen(self, acknowledged: Callable[[str, int], None]) -> None:
+        """Call back with epoch and number at each acknowledgement; what is none is left out.
+
+        Raises:
+            CoreError: V603, the subscription was refused.
+        """
+
+        def receive(_topic: str, payload: bytes) -> None:
+            if len(payload) > MAX_ACKNOWLEDGEMENT_BYTES:
+                log.warning("an acknowledgement of %d bytes was left out", len(payload))
+                return
+            try:
+                found = CloudAcknowledgement.model_validate_json(payload)
+            except ValidationError as error:
+                log.warning("an acknowledgement was left out: %s", error.errors()[0]["msg"])
+                return
+            acknowledged(found.epoch, found.through_seq)
+
+        self._bus.subscribe_cloud(self._acknowledgements, receive)
+
+    def send(self, row: OutboxRow) -> None:
+        """Publish one alert. Returning does not mean delivered.
+
+        Raises:
+            DeliveryError: V502, the nucleus could not take it.
+        """
+        self._bus.publish_cloud(self._alerts, envelope(row))
+
+    def send_tombstone(self, tombstone: CloudTombstone) -> None:
+        """Publish that numbers will never come.
+
+        Raises:
+            DeliveryError: V502, the nucleus could not take it.
+        """
+        self._bus.publish_cloud(self._alerts, tombstone.model_dump_json().encode())
+
+
+def envelope(row: OutboxRow) -> bytes:
+    """The alert with its place in the sequence, small enough for every nucleus.
+
+    An alert about very many objects loses boxes and track ids from the end, never as a whole.
+    """
+    alert: dict[str, Any] = json.loads(row.body)
+    boxes, track_ids = list(alert.get("boxes", ())), list(alert.get("track_ids", ()))
+    kept = max(len(boxes), len(track_ids))
+    while True:
+        alert["boxes"], alert["track_ids"] = boxes[:kept], track_ids[:kept]
+        document = {"epoch": row.epoch, "seq": row.seq, "alert_id": row.alert_id, "alert": alert}
+        payload = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        if len(payload) <= MAX_PAYLOAD_BYTES or not kept:
+            return payload
+        kept = kept * 3 // 4

@@ -1,0 +1,95 @@
+"""Secrets of receivers: from the nucleus, remembered in a private file for when the nucleus has none to give."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from vedette.adapters.state.files import write_durably
+from vedette.contracts.errors import DeliveryError, StorageError
+
+log = logging.getLogger(__name__)
+
+#: A rotated secret is used within this time.
+REFRESH_S: Final = 60.0
+_MAX_BYTES: Final = 65_536
+
+
+class SecretStore:
+    """Asks the nucleus at most once a minute for each name. Safe to call from several threads.
+
+    Args:
+        ask: name → key-value pairs; raises DeliveryError (V503).
+        folder: for the remembered ones: files of mode 0600.
+        learned: called with every secret value, so that logs can be kept clean of it.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str], Mapping[str, str]],
+        folder: Path,
+        *,
+        learned: Callable[[str], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._folder = folder
+        self._learned = learned
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, Mapping[str, str]]] = {}
+
+    def get(self, name: str) -> Mapping[str, str]:
+        """The secret's pairs; the last known ones where the nucleus has none at the moment.
+
+        Raises:
+            DeliveryError: V503, neither to be had nor remembered.
+        """
+        with self._lock:
+            known = self._known.get(name)
+            now_s = self._monotonic()
+            if known is not None and now_s - known[0] < REFRESH_S:
+                return known[1]
+            try:
+                pairs = dict(self._ask(name))
+            except DeliveryError as error:
+                remembered = known[1] if known is not None else self._remembered(name)
+                if remembered is None:
+                    raise
+                log.info("secret %s: the last known value is used (%s)", name, error.message)
+                pairs = dict(remembered)
+            else:
+                if known is None or known[1] != pairs:
+                    self._remember(name, pairs)
+            for value in pairs.values():
+                self._learned(value)
+            self._known[name] = (now_s, pairs)
+            return pairs
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"alerting-{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+    def _remembered(self, name: str) -> dict[str, str] | None:
+        try:
+            with self._path(name).open("rb") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    log.warning("secret %s: the remembered file is readable by others and is not used", name)
+                    return None
+                pairs = json.loads(file.read(_MAX_BYTES))
+            return {str(key): str(value) for key, value in pairs.items()}
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def _remember(self, name: str, pairs: Mapping[str, str]) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_durably(self._path(name), json.dumps(dict(pairs)).encode(), 0o600)
+        except (StorageError, OSError) as error:
+            log.warning("secret %s cannot be remembered (%s)", name, error)

@@ -1,0 +1,218 @@
+"""HTTP requests whose receiver may be hostile: checked address, bounded answer, bounded time."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from vedette.adapters.egress.rules import Resolve, check_http, resolve
+from vedette.contracts.errors import ConfigurationError, DeliveryError
+from vedette.core.url_policy import CheckedUrl
+
+#: All that is read of an answer: status line and headers, and a body that is thrown away.
+MAX_HEAD_BYTES: Final = 16 << 10
+MAX_BODY_BYTES: Final = 64 << 10
+#: An idle connection older than this is not used again.
+KEEP_ALIVE_S: Final = 15.0
+
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a receiver said.
+
+    Attributes:
+        status: HTTP status.
+        retry_after_s: seconds it asks to wait, from ``Retry-After`` in seconds; None where it does not.
+    """
+
+    status: int
+    retry_after_s: float | None
+
+
+class HttpPoster:
+    """POSTs to one URL, keeping the connection between requests. For one thread.
+
+    Args:
+        url: as configured.
+        allow_private: see the module.
+        timeout_s: for one whole request: connecting, sending, the answer.
+        resolver: name → addresses.
+        context: TLS; the system's certificate authorities where absent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        allow_private: bool = False,
+        timeout_s: float = 5.0,
+        resolver: Resolve = resolve,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._url = url
+        self._allow_private = allow_private
+        self._timeout_s = timeout_s
+        self._resolver = resolver
+        self._context = context
+        self._socket: socket.socket | None = None
+        self._used_s = 0.0
+        self._checked: CheckedUrl | None = None
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+        """Send one request and read the answer's head.
+
+        Raises:
+            DeliveryError: V502, the receiver cannot be reached, did not answer in time or does not speak HTTP.
+            ConfigurationError: V105, the address is not allowed.
+        """
+        deadline_s = time.monotonic() + self._timeout_s
+        kept = self._socket is not None and time.monotonic() - self._used_s < KEEP_ALIVE_S
+        try:
+            if kept:
+                try:
+                    return self._exchange(body, headers, deadline_s)
+                except _NoAnswerError:  # the receiver had closed the connection we kept
+                    pass
+            self.close()
+            self._connect(deadline_s)
+            return self._exchange(body, headers, deadline_s)
+        except (OSError, _NoAnswerError) as error:
+            self.close()
+            where = self._checked.shown if self._checked is not None else "webhook"
+            raise DeliveryError(f"{where} cannot be reached: {_what(error)}.", code="V502") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _connect(self, deadline_s: float) -> None:
+        checked = self._checked = check_http(self._url, allow_private=self._allow_private, resolver=self._resolver)
+        failure: OSError | None = None
+        for address in checked.addresses:
+            try:
+                plain = socket.create_connection((address, checked.port), timeout=_left(deadline_s))
+            except OSError as error:
+                failure = error
+                continue
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = plain
+            if checked.scheme == "https":
+                context = self._context or ssl.create_default_context()
+                plain.settimeout(_left(deadline_s))
+                self._socket = context.wrap_socket(plain, server_hostname=checked.host)
+            return
+        assert failure is not None
+        raise failure
+
+    def _exchange(self, body: bytes, headers: Mapping[str, str], deadline_s: float) -> HttpAnswer:
+        assert self._socket is not None
+        assert self._checked is not None
+        request = _request(self._checked, body, headers)
+        try:
+            self._socket.settimeout(_left(deadline_s))
+            self._socket.sendall(request)
+            head, rest = self._read_head(deadline_s)
+        except (ConnectionError, ssl.SSLEOFError) as error:
+            raise _NoAnswerError(_what(error)) from error
+        status, fields = _parse(head)
+        if not self._drain(fields, rest, deadline_s):
+            self.close()
+        self._used_s = time.monotonic()
+        return HttpAnswer(status, _seconds(fields.get("retry-after", "")))
+
+    def _read_head(self, deadline_s: float) -> tuple[bytes, bytes]:
+        assert self._socket is not None
+        data = b""
+        while True:
+            while b"\r\n\r\n" not in data:
+                if len(data) > MAX_HEAD_BYTES:
+                    raise DeliveryError(f"the head of the answer is longer than {MAX_HEAD_BYTES} bytes.", code="V502")
+                self._socket.settimeout(_left(deadline_s))
+                chunk = self._socket.recv(4096)
+                if not chunk:
+                    raise _NoAnswerError("the connection was closed without an answer")
+                data += chunk
+            head, _, data = data.partition(b"\r\n\r\n")
+            if not head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):  # 1xx: the real answer follows
+                return head, data
+
+    def _drain(self, fields: Mapping[str, str], rest: bytes, deadline_s: float) -> bool:
+        """Read the body away; False where the connection cannot be used again."""
+        length = fields.get("content-length", "")
+        if "transfer-encoding" in fields or not length.isascii() or not length.isdigit() or len(length) > 9:
+            return False
+        left = int(length) - len(rest)
+        if left < 0 or left > MAX_BODY_BYTES or fields.get("connection", "").lower() == "close":
+            return False
+        assert self._socket is not None
+        while left:
+            try:
+                self._socket.settimeout(_left(deadline_s))
+                chunk = self._socket.recv(min(left, 4096))
+            except OSError:
+                return False
+            if not chunk:
+                return False
+            left -= len(chunk)
+        return True
+
+
+class _NoAnswerError(Exception):
+    """The connection ended before the first byte of an answer."""
+
+
+def _left(deadline_s: float) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("no answer in time")
+    return left_s
+
+
+def _request(checked: CheckedUrl, body: bytes, headers: Mapping[str, str]) -> bytes:
+    target = checked.target if checked.target.startswith("/") else f"/{checked.target}"
+    host = f"[{checked.host}]" if ":" in checked.host else checked.host
+    lines = [f"POST {target} HTTP/1.1", f"Host: {host}:{checked.port}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(lines)
+    if "\n" in head.replace("\r\n", "") or "\r" in head.replace("\r\n", ""):
+        raise ConfigurationError("a header of the request holds a line break.", code="V105")
+    return head.encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+def _parse(head: bytes) -> tuple[int, dict[str, str]]:
+    first, *lines = head.split(b"\r\n")
+    match = _STATUS.fullmatch(first)
+    if match is None:
+        raise DeliveryError("the receiver does not answer in HTTP/1.1.", code="V502")
+    fields = {}
+    for line in lines:
+        name, _, value = line.partition(b":")
+        fields[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+    return int(match[1]), fields
+
+
+def _seconds(text: str) -> float | None:
+    """``Retry-After`` in seconds, at most an hour; a date is not followed, because clocks differ."""
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        return None
+    return min(float(text), 3600.0)
+
+
+def _what(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

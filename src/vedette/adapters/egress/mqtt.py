@@ -1,0 +1,145 @@
+"""A connection to an MQTT broker of the site, over the AWS common runtime."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from vedette.adapters.egress.rules import Resolve, check_broker, resolve
+from vedette.contracts.errors import ConfigurationError, DeliveryError
+
+MQTT_KEEP_ALIVE_S: Final = 10
+MQTT_PING_TIMEOUT_MS: Final = 5_000
+MQTT_CONNACK_TIMEOUT_MS: Final = 5_000
+MQTT_ACK_TIMEOUT_S: Final = 10
+#: First and longest pause between attempts: a broker that is back is connected to within two seconds.
+MQTT_RECONNECT_MS: Final = (200, 1_500)
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """A broker.
+
+    Attributes:
+        ca_file: certificate authority (PEM); the system's where None.
+        username: empty where the broker asks for none.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    client_id: str
+    ca_file: str | None = None
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+class MqttConnection:
+    """A connection to a broker that comes back by itself. MQTT 5, clean sessions: the outbox remembers, not the broker.
+
+    Args:
+        settings: the broker.
+        resolver: name → addresses.
+
+    Raises:
+        ConfigurationError: V105, the address is not allowed; V103, the certificate authority cannot be read.
+        DeliveryError: V502, the name cannot be resolved at the moment.
+    """
+
+    def __init__(self, settings: MqttSettings, *, resolver: Resolve = resolve) -> None:
+        from awscrt import mqtt5
+
+        self.where = f"MQTT broker {settings.host}:{settings.port}"
+        self.problem = "not connected yet"
+        self._connected = threading.Event()
+        self._stopped = threading.Event()
+        self._client = mqtt5.Client(self._options(settings, _host(settings, resolver)))
+        self._client.start()
+
+    def publish(self, topic: str, payload: bytes) -> Future[Any]:
+        """Publish with QoS 1; the future has the broker's answer (``puback``) or a failure."""
+        from awscrt import mqtt5
+
+        packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)
+        return self._client.publish(packet)  # type: ignore[no-any-return]  # awscrt has no types
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Whether there is a connection, waiting for one."""
+        return self._connected.wait(timeout_s)
+
+    def close(self) -> None:
+        """Disconnect; idempotent."""
+        if self._client is not None:
+            self._client.stop()
+            self._stopped.wait(MQTT_CONNACK_TIMEOUT_MS / 1000)
+            self._client = None
+
+    def _options(self, settings: MqttSettings, host: str) -> Any:
+        from awscrt import mqtt5
+
+        return mqtt5.ClientOptions(
+            host_name=host,
+            port=settings.port,
+            tls_ctx=_tls(settings) if settings.tls else None,
+            connect_options=mqtt5.ConnectPacket(
+                client_id=settings.client_id,
+                keep_alive_interval_sec=MQTT_KEEP_ALIVE_S,
+                username=settings.username or None,
+                password=settings.password.encode() if settings.password else None,
+            ),
+            session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
+            offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
+            retry_jitter_mode=mqtt5.ExponentialBackoffJitterMode.FULL,
+            min_reconnect_delay_ms=MQTT_RECONNECT_MS[0],
+            max_reconnect_delay_ms=MQTT_RECONNECT_MS[1],
+            min_connected_time_to_reset_reconnect_delay_ms=1000,
+            ping_timeout_ms=MQTT_PING_TIMEOUT_MS,
+            connack_timeout_ms=MQTT_CONNACK_TIMEOUT_MS,
+            ack_timeout_sec=MQTT_ACK_TIMEOUT_S,
+            on_lifecycle_event_connection_success_fn=lambda _: self._up(),
+            on_lifecycle_event_connection_failure_fn=lambda event: self._down(event.exception),
+            on_lifecycle_event_disconnection_fn=lambda event: self._down(event.exception),
+            on_lifecycle_event_stopped_fn=lambda _: self._stopped.set(),
+            disable_metrics=True,
+        )
+
+    def _up(self) -> None:
+        self.problem = ""
+        self._connected.set()
+
+    def _down(self, error: Any) -> None:
+        self.problem = str(error)
+        self._connected.clear()
+
+
+def _host(settings: MqttSettings, resolver: Resolve) -> str:
+    """What the client connects to: the name where TLS verifies it, else the address that was checked."""
+    try:
+        addresses: Sequence[str] = check_broker(
+            settings.host, settings.port, tls=settings.tls, resolver=resolver
+        ).addresses
+    except OSError as error:
+        raise DeliveryError(
+            f"MQTT broker {settings.host}: its name cannot be resolved ({error.strerror or error}).", code="V502"
+        ) from error
+    return settings.host if settings.tls else addresses[0]
+
+
+def _tls(settings: MqttSettings) -> Any:
+    from awscrt import io
+
+    options = io.TlsContextOptions()
+    if settings.ca_file is not None:
+        try:
+            options.override_default_trust_store(Path(settings.ca_file).read_bytes())
+        except OSError as error:
+            raise ConfigurationError(
+                f"ca_file {settings.ca_file} of the MQTT broker {settings.host}: {error.strerror or error}.",
+                hint="Give a PEM file that the component's user can read.",
+                code="V103",
+            ) from error
+    return io.ClientTlsContext(options)

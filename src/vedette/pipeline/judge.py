@@ -1,0 +1,207 @@
+"""journal → judge → outbox: reads batches by a durable cursor and commits what they mean together with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from vedette.contracts.alert import Alert
+from vedette.contracts.errors import StorageError
+from vedette.contracts.plan import Plan
+from vedette.contracts.tracks import TrackBatch
+from vedette.core.judge import Judge, NotAnalysed, Verdict
+from vedette.ports.outbox import CLOUD_CHANNEL, Gap, NewAlert, Origin, Outbox
+
+log = logging.getLogger(__name__)
+
+#: Batches judged in one go.
+STEP_BATCHES: Final = 200
+#: Progress without an alert is committed this often; judging the same batches again gives the same alerts.
+COMMIT_S: Final = 1.0
+#: Where the position in the journal was lost, batches older than this are not judged again: what they meant was
+#: mostly delivered, and a repeat of a day is worse than a gap of which the report tells.
+LOST_POSITION_S: Final = 300.0
+#: Pause before a commit that the disk and memory refused is tried again.
+RETRY_S: Final = 0.5
+
+
+class Source(Protocol):
+    """The journal as the judge reads it."""
+
+    def identity(self) -> str:
+        """Name of the journal; empty where there is none yet."""
+        ...
+
+    def position(self, before_wall_s: float) -> int:
+        """Sequence number of the newest batch analysed before a time; 0 where there is none."""
+        ...
+
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, TrackBatch]]:
+        """Batches above a sequence number, in order."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until something may have been appended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeHealth:
+    """How judging fares.
+
+    Attributes:
+        judged: batches since the start.
+        alerts: alerts since the start.
+        lag_s: age of the newest batch judged, at its judging.
+        problem: why judging waits; empty where it does not.
+    """
+
+    judged: int
+    alerts: int
+    lag_s: float
+    problem: str
+
+
+class JudgeLoop:
+    """The position in the journal, the rules, and what they found but could not commit yet. For one thread.
+
+    Args:
+        device: IoT thing name.
+        source: the journal.
+        outbox: where everything is committed.
+        committed: called with the new alerts after each commit that had some.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        source: Source,
+        outbox: Outbox,
+        committed: Callable[[Sequence[Alert]], None],
+        *,
+        wall_s: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._device = device
+        self._source = source
+        self._outbox = outbox
+        self._committed = committed
+        self._wall_s = wall_s
+        self._monotonic = monotonic
+        self._resume = outbox.resume()
+        self._journal, self._cursor = self._resume.journal, self._resume.cursor
+        self._state = self._resume.state
+        self._judge: Judge | None = None
+        self._channels: dict[str, str] = {}
+        self._held: list[NewAlert] = []
+        self._gaps: list[Gap] = []
+        self._dirty = False
+        self._commit_due_s = monotonic() + COMMIT_S
+        self._health = JudgeHealth(0, 0, 0.0, "")
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """Journal and sequence number up to which everything was judged and committed or is held here."""
+        return self._journal, self._cursor
+
+    def health(self) -> JudgeHealth:
+        """For the health report."""
+        return self._health
+
+    def set_plan(self, plan: Plan) -> None:
+        """Use these rules from the next batch on; a rule that is as it was goes on where it stood."""
+        judge = Judge(self._device, plan.rules)
+        judge.restore(self._judge.state() if self._judge is not None else self._state)
+        self._judge = judge
+        self._channels = {
+            key: CLOUD_CHANNEL if action.type == "iot_core" else key for key, action in plan.actions.items()
+        }
+
+    def step(self, timeout_s: float) -> bool:
+        """Judge what there is, waiting for it up to ``timeout_s``; whether there was anything."""
+        if self._judge is None:
+            self._source.wait(timeout_s)
+            return False
+        if not self._find_place():
+            self._source.wait(timeout_s)
+            return False
+        if self._health.problem and not self.commit():
+            time.sleep(min(timeout_s, RETRY_S))
+            return False
+        batches = self._source.read(self._cursor, STEP_BATCHES)
+        for seq, batch in batches:
+            self._take(batch)
+            self._cursor = seq
+        self._dirty |= bool(batches)
+        if self._held or self._gaps or (self._dirty and self._monotonic() >= self._commit_due_s):
+            self.commit()
+        if not batches:
+            self._source.wait(timeout_s)
+        return bool(batches)
+
+    def commit(self) -> bool:
+        """Commit where judging stands; False where it has to be tried again."""
+        if self._judge is None or not (self._dirty or self._held or self._gaps):
+            self._say("")
+            return True
+        try:
+            self._outbox.commit(self._journal, self._cursor, self._judge.state(), self._held, self._gaps)
+        except StorageError as error:
+            self._say(error.message)
+            return False
+        alerts = [new.alert for new in self._held]
+        health = self._health
+        self._health = JudgeHealth(health.judged, health.alerts + len(alerts), health.lag_s, health.problem)
+        self._held, self._gaps, self._dirty = [], [], False
+        self._commit_due_s = self._monotonic() + COMMIT_S
+        self._say("")
+        if alerts:
+            self._committed(alerts)
+        return True
+
+    def _find_place(self) -> bool:
+        """Follow the journal where it is another one now; False where there is none."""
+        journal = self._source.identity()
+        if not journal:
+            return False
+        if journal == self._journal:
+            return True
+        if self._resume.origin is Origin.LOST and not self._journal:
+            self._cursor = self._source.position(self._wall_s() - LOST_POSITION_S)
+            log.warning("the position in the journal was lost; judging goes on %d s back", int(LOST_POSITION_S))
+        else:
+            if self._journal:
+                log.warning("the journal is another one now; judging begins at its start")
+            self._cursor = 0
+        self._journal, self._dirty = journal, True
+        return True
+
+    def _take(self, batch: TrackBatch) -> None:
+        assert self._judge is not None
+        for verdict in self._judge.judge(batch):
+            self._held.append(self._addressed(verdict))
+        self._gaps += [_gap(stretch) for stretch in self._judge.take_not_analysed()]
+        health = self._health
+        self._health = JudgeHealth(
+            health.judged + 1,
+            health.alerts,
+            max(0.0, self._wall_s() - batch.analysed_wall_s),
+            health.problem,
+        )
+
+    def _addressed(self, verdict: Verdict) -> NewAlert:
+        channels = (self._channels.get(action, action) for action in verdict.actions)
+        return NewAlert(verdict.alert, tuple(dict.fromkeys(channels)))
+
+    def _say(self, problem: str) -> None:
+        if problem and problem != self._health.problem:
+            log.error("judging waits: %s", problem)
+        health = self._health
+        self._health = JudgeHealth(health.judged, health.alerts, health.lag_s, problem)
+
+
+def _gap(stretch: NotAnalysed) -> Gap:
+    return Gap(stretch.pipeline, stretch.camera, stretch.from_s, stretch.seconds, stretch.reason)
