@@ -21,12 +21,13 @@ from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import Manifest
-from vedette.contracts.plan import AttachedApplication, ModelPlan, PipelinePlan, Plan
+from vedette.contracts.plan import AttachedApplication, ModelPlan, Plan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
 from vedette.core.judge import Judge, NotAnalysed
 from vedette.core.pixels import Pixels
 from vedette.core.plan import make_plan
+from vedette.core.sampling import Sampler
 from vedette.core.url_policy import camera_policy, check_url
 from vedette.pipeline.track import PipelineTracker
 from vedette.ports.detector import Detector
@@ -155,26 +156,12 @@ class _ModelStage:
     def __init__(self, model: ModelPlan, camera: str, detector: Detector) -> None:
         self.detector = detector
         self.trackers = [
-            (_Sampler(plan), PipelineTracker(plan, detector.labels))
+            (Sampler(plan.fps), PipelineTracker(plan, detector.labels))
             for plan in model.pipelines
             if plan.camera == camera
         ]
 
     def track(self, info: FrameInfo, detections: Detections) -> Iterator[TrackBatch]:
-        for due, tracker in self.trackers:
-            if due(info):
+        for sampler, tracker in self.trackers:
+            if sampler.wants(info.t_s):
                 yield tracker.track(info, detections)
-
-
-class _Sampler:
-    """Whether a pipeline that asks for fewer pictures than another one of its camera takes this one."""
-
-    def __init__(self, plan: PipelinePlan) -> None:
-        self._interval_s = 1.0 / plan.fps
-        self._due_s = float("-inf")
-
-    def __call__(self, info: FrameInfo) -> bool:
-        if info.t_s + 1e-6 < self._due_s:
-            return False
-        self._due_s = max(self._due_s + self._interval_s, info.t_s + self._interval_s / 2)
-        return True
