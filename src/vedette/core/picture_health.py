@@ -24,7 +24,7 @@ COLUMNS: Final = 64
 #: Brightest cells (99th percentile) below this, and a spread below ``BLACK_SPREAD``: black. Limited-range black is 16.
 BLACK_LEVEL: Final = 40.0
 BLACK_SPREAD: Final = 4.0
-#: Distance between the 5th and the 95th percentile of the cells below this: nothing is to be seen.
+#: Distance between the darkest and the brightest hundredth of the cells below this: nothing is to be seen.
 COVERED_RANGE: Final = 20.0
 #: Share of cells at or above ``BLOWN_LEVEL`` from which the picture is blown out.
 BLOWN_SHARE: Final = 0.9
@@ -163,7 +163,7 @@ def is_black(small: Thumbnail) -> bool:
 
 def is_covered(small: Thumbnail) -> bool:
     """Whether there is nothing to be seen: no contrast anywhere, or blown out."""
-    low, high = np.percentile(small, (5, 95))
+    low, high = np.percentile(small, (1, 99))
     return bool(high - low < COVERED_RANGE or np.mean(small >= BLOWN_LEVEL) >= BLOWN_SHARE)
 
 

@@ -4,9 +4,10 @@ The decoder conceals errors and goes on; what it shows then is invented, and so 
 up to the next key picture. Measured on H.264 with flipped bits: the decoder flags each picture it concealed and none
 of the (many more) that refer to it. So one sign of damage closes the gate, and only a key picture opens it.
 
-Signs: the decoder refuses a packet, flags a picture, the demuxer flags a packet or reports lost RTP packets. H.265
-with flipped bits inside a slice gives no sign (FFmpeg checks only what a picture hash in the stream allows); TCP
-does not flip bits and a lost RTP packet is noticed, so what remains is a camera that encodes nonsense.
+Signs: the decoder refuses a packet, flags a picture or logs that what it refers to is missing; the demuxer flags a
+packet or reports lost RTP packets. Arithmetic-coded slices (H.265, most H.264) with flipped bits may decode to
+something plausible without any sign. TCP does not flip bits and a lost RTP packet is noticed, so what remains is a
+camera that encodes nonsense.
 """
 
 from __future__ import annotations
@@ -14,16 +15,24 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import deque
 from typing import Final
 
 import av
 import av.logging
 
-#: What FFmpeg's RTP reader says when packets did not come, or came too late to be put in order.
+#: What FFmpeg says when packets did not come (RTP reader) and when a picture cannot be what was encoded (decoders).
+#: Complaints about side information, of which some cameras cause one per picture, are not among them.
 _LOST: Final = re.compile(
-    r"RTP: missed \d+ packets|bad cseq|max delay reached|jitter buffer full|dropping.*packet", re.I
+    r"RTP: missed \d+ packets|bad cseq|max delay reached|jitter buffer full"
+    r"|error while decoding|concealing|mmco: unref|illegal memory management|Reference \d+ >= |cabac_init_idc"
+    r"|no frame!|decode_slice_header|Missing reference picture|Could not find ref with POC|Frame num (?:gap|change)"
+    r"|First slice in a frame missing|reference picture missing|out of range|overflow|unavailable",
+    re.I,
 )
-#: Log records can be had per thread only by asking which thread wrote them.
+#: How many damaged packets are remembered by their time stamp, in case their picture comes out later.
+_REMEMBERED: Final = 32
+#: PyAV logs under this name.
 _ROOT: Final = "libav"
 
 
@@ -75,21 +84,30 @@ class DamageGate:
     def __init__(self, now_s: float) -> None:
         self.closed_since_s: float | None = now_s
         self.thrown_away = 0
+        self._damaged: deque[int] = deque(maxlen=_REMEMBERED)
 
-    def damage(self, now_s: float) -> None:
-        """Something was lost or damaged: nothing passes until a key picture."""
+    def damage(self, now_s: float, pts: int | None = None) -> None:
+        """Something was lost or damaged: nothing passes until a key picture.
+
+        Args:
+            now_s: monotonic time.
+            pts: time stamp of the damaged packet; its picture does not pass even if it is a key picture.
+        """
+        if pts is not None:
+            self._damaged.append(pts)
         if self.closed_since_s is None:
             self.closed_since_s = now_s
 
-    def passes(self, *, key: bool, corrupt: bool, now_s: float) -> bool:
+    def passes(self, *, key: bool, corrupt: bool, now_s: float, pts: int | None = None) -> bool:
         """Whether a picture may be used.
 
         Args:
             key: it refers to no other.
             corrupt: the decoder flagged it.
             now_s: monotonic time.
+            pts: its time stamp.
         """
-        if corrupt:
+        if corrupt or (pts is not None and pts in self._damaged):
             self.damage(now_s)
         elif key:
             self.closed_since_s = None

@@ -100,6 +100,7 @@ class PyAvSource:
         self._sampler = Sampler(IDLE_FPS)
         self.set_fps(fps)
         self._closed = threading.Event()
+        self._reader = 0
         self._losses = watch_losses()
         self.progress = StreamProgress(last_packet_s=time.monotonic(), read_limit_s=read_limit_s)
         self._container = self._open()
@@ -110,9 +111,14 @@ class PyAvSource:
         self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
 
     def close(self) -> None:
-        """End the session with the camera; idempotent. From another thread: noticed at the next packet."""
+        """End the session with the camera; idempotent.
+
+        From another thread than the one that iterates it takes effect at the next packet: FFmpeg does not survive a
+        container that is closed while it is read.
+        """
         self._closed.set()
-        self._container.close()
+        if self._reader in (0, threading.get_ident()):
+            self._container.close()
 
     def __iter__(self) -> Iterator[tuple[FrameInfo, Pixels]]:
         """Pictures in the order of their time; the pixels are valid until the next one is asked for.
@@ -120,12 +126,18 @@ class PyAvSource:
         Raises:
             CameraError: V201, the connection was lost or no packet came; V203, it cannot be decoded.
         """
-        while True:
-            yield from self._pictures()
-            if not self._loop or self._closed.is_set():
-                return
-            self._container.close()
-            self._container = self._open()
+        self._reader = threading.get_ident()
+        try:
+            while not self._closed.is_set():
+                yield from self._pictures()
+                if not self._loop or self._closed.is_set():
+                    return
+                self._container.close()
+                self._container = self._open()
+        finally:
+            self._reader = 0
+            if self._closed.is_set():
+                self._container.close()
 
     def _open(self) -> InputContainer:
         container = open_container(self._address, self._transport, self._read_limit_s)
@@ -199,9 +211,8 @@ class PyAvSource:
                     progress.packets += 1
                     if self._on_packet is not None:
                         self._on_packet(bytes(packet), packet.is_keyframe, now_s)
-                if packet.is_corrupt or self._losses.losses != losses:
-                    losses = self._losses.losses
-                    gate.damage(now_s)
+                if packet.is_corrupt:
+                    gate.damage(now_s, packet.pts)
                 if self._keys_only != skipping:
                     skipping = self._keys_only
                     stream.codec_context.skip_frame = "NONKEY" if skipping else "DEFAULT"
@@ -212,16 +223,21 @@ class PyAvSource:
                     frames = []
                 except (av.error.InvalidDataError, av.error.PatchWelcomeError):
                     frames = []
-                    gate.damage(now_s)
+                    gate.damage(now_s, packet.pts)
                     progress.corrupt += 1
+                if self._losses.losses != losses:  # packets lost on the way here, or trouble in decoding
+                    losses = self._losses.losses
+                    gate.damage(now_s, packet.pts)
                 for frame in frames:
                     if not isinstance(frame, VideoFrame):
                         continue
-                    if gate.passes(key=_is_key(frame), corrupt=frame.is_corrupt, now_s=now_s):
+                    if gate.passes(key=bool(frame.key_frame), corrupt=frame.is_corrupt, now_s=now_s, pts=frame.pts):
                         progress.decoded += 1
                         progress.width, progress.height = frame.width, frame.height
                         progress.waiting_for_key_s = None
                         yield frame
+                        if self._closed.is_set():  # while the picture was in use: the container is gone
+                            return
                     else:
                         progress.corrupt += 1
                 progress.waiting_for_key_s = gate.closed_since_s
@@ -312,10 +328,6 @@ def _plane(frame: VideoFrame, index: int, height: int, width: int) -> NDArray[np
     plane = frame.planes[index]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[:height, :width]
-
-
-def _is_key(frame: VideoFrame) -> bool:
-    return bool(frame.key_frame)
 
 
 def _file_epoch(path: str) -> str:
