@@ -22,6 +22,11 @@ def local_inference(model: str) -> str:
     return f"vedette/inference/{model}"
 
 
+def local_alerting() -> str:
+    """Local topic of the alerting component's state and figures."""
+    return "vedette/alerting"
+
+
 def local_alerts() -> str:
     """Local topic of all alerts of the device."""
     return ALERTS

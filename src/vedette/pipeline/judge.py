@@ -24,6 +24,8 @@ COMMIT_S: Final = 1.0
 #: Where the position in the journal was lost, batches older than this are not judged again: what they meant was
 #: mostly delivered, and a repeat of a day is worse than a gap of which the report tells.
 LOST_POSITION_S: Final = 300.0
+#: Stretches without analysis that wait for the next commit.
+MAX_GAPS: Final = 1_000
 #: Pause before a commit that the disk and memory refused is tried again.
 RETRY_S: Final = 0.5
 
@@ -93,6 +95,7 @@ class JudgeLoop:
         self._monotonic = monotonic
         self._resume = outbox.resume()
         self._journal, self._cursor = self._resume.journal, self._resume.cursor
+        self._safe = (self._journal, self._cursor)
         self._state = self._resume.state
         self._judge: Judge | None = None
         self._channels: dict[str, str] = {}
@@ -104,8 +107,8 @@ class JudgeLoop:
 
     @property
     def position(self) -> tuple[str, int]:
-        """Journal and sequence number up to which everything was judged and committed or is held here."""
-        return self._journal, self._cursor
+        """Journal and sequence number up to which everything was judged and committed."""
+        return self._safe
 
     def health(self) -> JudgeHealth:
         """For the health report."""
@@ -136,7 +139,7 @@ class JudgeLoop:
             self._take(batch)
             self._cursor = seq
         self._dirty |= bool(batches)
-        if self._held or self._gaps or (self._dirty and self._monotonic() >= self._commit_due_s):
+        if self._held or (self._dirty and self._monotonic() >= self._commit_due_s):
             self.commit()
         if not batches:
             self._source.wait(timeout_s)
@@ -152,6 +155,7 @@ class JudgeLoop:
         except StorageError as error:
             self._say(error.message)
             return False
+        self._safe = (self._journal, self._cursor)
         alerts = [new.alert for new in self._held]
         health = self._health
         self._health = JudgeHealth(health.judged, health.alerts + len(alerts), health.lag_s, health.problem)
@@ -184,6 +188,7 @@ class JudgeLoop:
         for verdict in self._judge.judge(batch):
             self._held.append(self._addressed(verdict))
         self._gaps += [_gap(stretch) for stretch in self._judge.take_not_analysed()]
+        del self._gaps[:-MAX_GAPS]
         health = self._health
         self._health = JudgeHealth(
             health.judged + 1,

@@ -1,0 +1,8 @@
+"""The worker process; started by the supervisor in ``alerting.__main__``, never by hand."""
+
+from __future__ import annotations
+
+from vedette.compose.alerting_worker import main
+
+if __name__ == "__main__":
+    main()

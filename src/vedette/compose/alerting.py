@@ -1,0 +1,118 @@
+"""The alerting component's first process: keeps one worker alive and its configuration current. No native work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from vedette.adapters.supervision import ChildSpec, Supervisor
+from vedette.contracts.config import AlertingConfig
+from vedette.contracts.errors import VedetteError
+from vedette.ports.bus import Bus
+
+log = logging.getLogger(__name__)
+
+WORKER: Final = (sys.executable, "-s", "-m", "alerting.worker")
+#: A disk may take its time for a flush; a worker that shows no progress for longer hangs.
+SILENCE_S: Final = 30.0
+START_S: Final = 20.0
+STOP_S: Final = 10.0
+RETRY_S: Final = 2.0
+
+
+class AlertingService:
+    """Runs until stopped; whatever happens to its worker does not end it.
+
+    Args:
+        bus: Greengrass.
+        worker: command line of the worker.
+    """
+
+    def __init__(self, bus: Bus, *, worker: tuple[str, ...] = WORKER) -> None:
+        self._bus = bus
+        self._worker = worker
+        self._supervisor = Supervisor(lambda _name, _message: None, self._on_exit)
+        self._changed = threading.Event()
+        self._stopping = threading.Event()
+        self._config: AlertingConfig | None = None
+
+    def run(self) -> None:
+        """Serve until ``stop``."""
+        self._changed.set()
+        self._supervisor.start()
+        try:
+            self._bus.on_configuration_change(self._changed.set)
+            self._bus.report_running()
+            while not self._stopping.is_set():
+                self._changed.wait()
+                self._changed.clear()
+                if not self._stopping.is_set() and not self._configure():
+                    self._stopping.wait(RETRY_S)
+                    self._changed.set()
+        finally:
+            self._supervisor.stop()
+
+    def stop(self) -> None:
+        """End ``run``; from a signal handler too."""
+        self._stopping.set()
+        self._changed.set()
+
+    def pids(self) -> dict[str, int]:
+        """Process number of the worker."""
+        return self._supervisor.pids()
+
+    def _configure(self) -> bool:
+        """Take over the configuration; one that cannot be used is reported, and the one before stays in force."""
+        try:
+            config = read_config(self._bus.configuration())
+        except VedetteError as error:
+            log.error("%s", error)
+            return False
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            log.error("V103 configuration `%s`: %s. The configuration before stays in force.", field, first["msg"])
+            if self._config is not None:
+                return True
+            config = AlertingConfig()
+        logging.getLogger().setLevel(config.logLevel)
+        self._config = config
+        spec = {"config": config.model_dump(mode="json"), "device": device_name()}
+        self._supervisor.set_children(
+            [
+                ChildSpec(
+                    name="worker",
+                    argv=self._worker,
+                    spec=spec,
+                    silence_limit_s=SILENCE_S,
+                    start_limit_s=START_S,
+                    stop_limit_s=STOP_S,
+                    greengrass=True,
+                )
+            ]
+        )
+        return True
+
+    def _on_exit(self, name: str, reason: str) -> None:
+        log.warning("%s: %s; alerts wait on disk until the next one", name, reason)
+
+
+def read_config(values: dict[str, Any]) -> AlertingConfig:
+    """The component's configuration; keys of other releases are left out.
+
+    Raises:
+        ValidationError: a value is not allowed.
+    """
+    known = AlertingConfig.model_fields
+    return AlertingConfig.model_validate({key: value for key, value in values.items() if key in known})
+
+
+def device_name() -> str:
+    """The IoT thing's name, as the nucleus gives it to every component; the host's name where there is none."""
+    return os.environ.get("AWS_IOT_THING_NAME") or socket.gethostname()

@@ -1,0 +1,321 @@
+"""The worker of the alerting component: judges, commits, delivers, tells how it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from vedette.adapters.actions.iot_core import CloudLink
+from vedette.adapters.actions.secrets import SecretStore
+from vedette.adapters.journal.retention import JournalRetention
+from vedette.adapters.journal.sqlite import SqliteJournalReader
+from vedette.adapters.outbox.sqlite import SqliteOutbox
+from vedette.adapters.state import PlanFile, StateLayout, write_component_status
+from vedette.compose.receivers import make_receiver
+from vedette.contracts import topics
+from vedette.contracts.alert import Alert
+from vedette.contracts.config import AlertingConfig
+from vedette.contracts.errors import VedetteError
+from vedette.contracts.health import AlertingHealth, ReceiverHealth
+from vedette.contracts.manifest import Action
+from vedette.contracts.plan import Plan
+from vedette.pipeline.deliver import Delivery, DeliveryHealth
+from vedette.pipeline.judge import JudgeLoop
+from vedette.pipeline.uplink import Uplink
+from vedette.ports.bus import Bus
+from vedette.ports.outbox import CLOUD_CHANNEL, OutboxHealth
+
+log = logging.getLogger(__name__)
+
+COMPONENT: Final = "vedette.Alerting"
+#: Longest wait for the doorbell, and how often the plan's file is looked at.
+STEP_S: Final = 0.25
+PLAN_S: Final = 0.5
+#: How often the journal is trimmed, the state told on the device, and to the cloud.
+TRIM_S: Final = 2.0
+LOCAL_HEALTH_S: Final = 2.0
+CLOUD_HEALTH_S: Final = 60.0
+#: A subscription that was refused is tried again after this time.
+LISTEN_RETRY_S: Final = 2.0
+#: Rows of an action that is in no plan for so long become dead letters: it was removed, not redeployed.
+ABANDON_S: Final = 3600.0
+#: Alerts that wait to be published on the device; it is for people to look at, so the oldest give way.
+PUBLISH_LIMIT: Final = 1_000
+
+
+class AlertingWorker:
+    """Everything of one worker process. The thread that calls ``run`` judges; others deliver and keep house.
+
+    Args:
+        config: the component's.
+        device: IoT thing name.
+        bus: Greengrass.
+        beat: called at least every quarter of a second with a counter that moves, and the state for the supervisor.
+        learned: called with every secret value.
+
+    Raises:
+        StorageError: V401, the state directory is not usable, or another worker has the outbox.
+    """
+
+    def __init__(
+        self,
+        config: AlertingConfig,
+        device: str,
+        bus: Bus,
+        *,
+        beat: Callable[[int], None] = lambda _: None,
+        learned: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._config = config
+        self._device = device
+        self._bus = bus
+        self._beat = beat
+        layout = StateLayout(Path(config.stateDirectory))
+        self._directory = layout.root
+        self._plan_file = PlanFile(layout.plan)
+        self._plan_due_s = 0.0
+        self._outbox = SqliteOutbox(layout.root / "outbox.db", max_bytes=config.outboxMaxBytes)
+        journal = layout.root / "journal.db"
+        self._reader = SqliteJournalReader(journal, layout.run / "alerting.bell")
+        self._retention = JournalRetention(journal, max_age_s=config.journalMaxAgeS, max_bytes=config.journalMaxBytes)
+        self._secrets = SecretStore(bus.secret, layout.secrets, learned=learned)
+        self._judge = JudgeLoop(device, self._reader, self._outbox, self._committed)
+        self._judged = self._judge.position
+        self._link = CloudLink(bus, device)
+        self._uplink = Uplink(self._outbox, self._link)
+        self._lock = threading.Lock()
+        self._actions: dict[str, Action] = {}
+        self._deliveries: dict[str, Delivery] = {}
+        self._absent_since_s: dict[str, float] = {}
+        self._to_publish: deque[Alert] = deque(maxlen=PUBLISH_LIMIT)
+        self._plan_problem = ""
+        self._unjudged = 0
+        self._stopping = threading.Event()
+        self._house_wake = threading.Event()
+        self._house = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        self._house.start()
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Judge until ``stopped`` says so, then commit and close everything."""
+        rounds = 0
+        try:
+            while not stopped():
+                self._look_at_plan()
+                self._judge.step(STEP_S)
+                self._judged = self._judge.position
+                self._outbox.flush()
+                rounds += 1
+                self._beat(rounds)
+        finally:
+            self._close()
+
+    def health(self) -> AlertingHealth:
+        """How everything is now."""
+        judge, outbox = self._judge.health(), self._outbox.health()
+        with self._lock:
+            told = {key: delivery.health() for key, delivery in self._deliveries.items()}
+        told[CLOUD_CHANNEL] = self._uplink.health()
+        damage = self._outbox.damage
+        problems = (judge.problem, outbox.problem, self._reader.problem, self._plan_problem, str(damage or ""))
+        return AlertingHealth(
+            time=datetime.now(UTC),
+            device=self._device,
+            judged=judge.judged,
+            alerts=judge.alerts,
+            lag_s=round(judge.lag_s, 3),
+            durable=outbox.durable,
+            volatile=outbox.volatile,
+            receivers=_receivers(outbox, told),
+            evicted=dict(outbox.evicted),
+            dead_letters=outbox.dead_letters,
+            salvaged=outbox.salvaged,
+            not_analysed_s=round(outbox.not_analysed_s, 3),
+            unjudged=self._unjudged,
+            outbox_bytes=outbox.used_bytes,
+            problems=tuple(problem for problem in problems if problem),
+        )
+
+    # -- the judging thread -----------------------------------------------------------------------------------------
+
+    def _look_at_plan(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._plan_due_s:
+            return
+        self._plan_due_s = now_s + PLAN_S
+        self._abandon(now_s)
+        if not self._plan_file.changed():
+            return
+        try:
+            plan = self._plan_file.read()
+            if plan is not None:
+                self._judge.set_plan(plan)
+                self._set_receivers(plan)
+            self._plan_problem = ""
+        except (VedetteError, ValueError) as error:
+            self._plan_problem = f"the plan cannot be used: {error}"
+            log.error("%s", self._plan_problem)
+
+    def _set_receivers(self, plan: Plan) -> None:
+        """Go on with receivers that are as they were, replace those that changed, end those that are gone."""
+        wanted = {key: action for key, action in plan.actions.items() if action.type != CLOUD_CHANNEL}
+        for key in [key for key, action in self._actions.items() if wanted.get(key) != action]:
+            with self._lock:
+                delivery = self._deliveries.pop(key)
+            del self._actions[key]
+            delivery.close()
+        for key, action in wanted.items():
+            if key not in self._actions:
+                receiver = make_receiver(
+                    key, action, directory=self._directory, device=self._device, secrets=self._secrets
+                )
+                self._actions[key] = action
+                with self._lock:
+                    self._deliveries[key] = Delivery(self._outbox, key, receiver)
+
+    def _abandon(self, now_s: float) -> None:
+        gone = {name for name in self._outbox.channels() if name != CLOUD_CHANNEL and name not in self._actions}
+        self._absent_since_s = {name: self._absent_since_s.get(name, now_s) for name in gone}
+        for name, since_s in self._absent_since_s.items():
+            if now_s - since_s > ABANDON_S:
+                self._outbox.abandon(name, "no application has this action any more")
+
+    def _committed(self, alerts: Sequence[Alert]) -> None:
+        with self._lock:
+            deliveries = list(self._deliveries.values())
+        for delivery in deliveries:
+            delivery.wake()
+        self._uplink.wake()
+        if self._config.publishAlerts:
+            self._to_publish.extend(alerts)
+            self._house_wake.set()
+
+    # -- the housekeeping thread --------------------------------------------------------------------------------------
+
+    def _keep_house(self) -> None:
+        """What may wait for the nucleus or the disk: it must not hold up judging."""
+        due = {self._listen: 0.0, self._trim: 0.0, self._tell_device: 0.0, self._tell_cloud: 0.0}
+        while not self._stopping.is_set():
+            self._house_wake.clear()
+            self._publish_alerts()
+            for task in list(due):
+                if time.monotonic() >= due[task]:
+                    try:
+                        due[task] = time.monotonic() + task()
+                    except Exception:
+                        log.exception("housekeeping failed")
+                        due[task] = time.monotonic() + TRIM_S
+            self._house_wake.wait(max(0.0, min(due.values()) - time.monotonic()))
+
+    def _listen(self) -> float:
+        try:
+            self._link.listen(self._uplink.acknowledged)
+        except VedetteError as error:
+            log.warning("acknowledgements of the cloud cannot be heard yet: %s", error.message)
+            return LISTEN_RETRY_S
+        return float("inf")
+
+    def _trim(self) -> float:
+        identity, cursor = self._judged
+        more = True
+        while more and not self._stopping.is_set():
+            pruned = self._retention.step(identity, cursor, time.time())
+            more = pruned.more
+            if pruned.unjudged:
+                self._unjudged += pruned.unjudged
+                log.error("the journal is full: %d batches were deleted before they were judged", pruned.unjudged)
+            time.sleep(0.01)  # writers have their turn
+        return TRIM_S
+
+    def _tell_device(self) -> float:
+        health = self.health().model_dump(mode="json")
+        try:
+            write_component_status(self._directory, COMPONENT, health)
+            self._bus.publish_local(topics.local_alerting(), health)
+        except VedetteError as error:
+            log.debug("state not told: %s", error.message)
+        return LOCAL_HEALTH_S
+
+    def _tell_cloud(self) -> float:
+        try:
+            self._bus.publish_cloud(topics.cloud_health(self._device), self.health().model_dump_json().encode())
+        except VedetteError as error:
+            log.debug("state not told to the cloud: %s", error.message)
+        return CLOUD_HEALTH_S
+
+    def _publish_alerts(self) -> None:
+        while self._to_publish:
+            try:
+                message: dict[str, Any] = self._to_publish.popleft().model_dump(mode="json", exclude_none=True)
+                self._bus.publish_local(topics.local_alerts(), message)
+            except VedetteError as error:
+                log.warning("an alert was not published on the device: %s", error.message)
+                return
+
+    def _close(self) -> None:
+        self._judge.commit()
+        self._stopping.set()
+        self._house_wake.set()
+        self._uplink.close()
+        with self._lock:
+            deliveries = list(self._deliveries.values())
+        for delivery in deliveries:
+            delivery.close()
+        self._house.join(STEP_S)
+        self._reader.close()
+        self._outbox.close()
+
+
+def _receivers(outbox: OutboxHealth, told: dict[str, DeliveryHealth]) -> dict[str, ReceiverHealth]:
+    now_s = time.time()
+    found = {}
+    for name in sorted({*outbox.channels, *told}):
+        queue, health = (
+            outbox.channels.get(name),
+            told.get(name, DeliveryHealth(0, 0, "no application has this action")),
+        )
+        oldest_s = queue.oldest_wall_s if queue is not None and queue.pending else None
+        found[name] = ReceiverHealth(
+            pending=queue.pending if queue is not None else 0,
+            oldest_age_s=None if oldest_s is None else round(max(0.0, now_s - oldest_s), 1),
+            delivered=health.delivered,
+            failures=health.failures,
+            problem=health.problem[:400],
+        )
+    return found
+
+
+def main() -> None:
+    """The worker process: its specification comes from the supervisor."""
+    from vedette.adapters.supervision import ChildLink
+
+    link = ChildLink()
+    from vedette.adapters.bus.greengrass import GreengrassBus
+    from vedette.core.redact import RedactingFilter
+
+    redaction = RedactingFilter()
+    handler = logging.StreamHandler()
+    handler.addFilter(redaction)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", handlers=[handler])
+    config = AlertingConfig.model_validate(link.spec["config"])
+    logging.getLogger().setLevel(config.logLevel)
+    link.beat(0)
+    run_directory = StateLayout(Path(config.stateDirectory)).run
+    while not run_directory.is_dir():  # its owner, vedette.CameraIngest, has not made it yet
+        link.beat(0)
+        if link.closed.wait(STEP_S):
+            return
+    try:
+        bus = GreengrassBus()
+        worker = AlertingWorker(config, str(link.spec["device"]), bus, beat=link.beat, learned=redaction.add)
+    except VedetteError as error:
+        log.error("%s", error)
+        os._exit(1)  # the bus' threads must not keep a worker that cannot work
+    worker.run(link.closed.is_set)
+    bus.close()
