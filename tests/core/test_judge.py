@@ -191,7 +191,7 @@ def test_labels_and_confidence_choose_what_a_rule_is_about() -> None:
     batches = []
     for index in range(30):
         # A weak picture now and then does not end it; a track that is weak throughout never counts.
-        strong = 0.35 if index % 6 == 5 else 0.8
+        strong = 0.3 if index % 6 == 5 else 0.62
         batches.append(
             batch(index / 5, {1: IN, 2: OUT, 3: IN}, labels={1: "car", 2: "car"}, scores={1: strong, 2: 0.5})
         )

@@ -39,6 +39,7 @@ def test_a_gap_restarts_what_was_not_reported_and_repeats_nothing() -> None:
     on = machine(type="count", above=1, for_s=4)
     assert times(play(on, still(0, 3, TWO) + still(6, 12, TWO))) == [10.0]
     assert not play(on, still(15, 25, TWO))
+    assert times(play(on, still(28, 29, ONE) + still(29, 34, TWO))) == [33.0]
 
 
 def test_counts_are_reported_when_they_have_settled() -> None:
@@ -55,6 +56,11 @@ def test_a_change_during_a_gap_is_reported_after_it_and_no_change_is_not() -> No
     assert [e.count for _, e in play(on, still(0, 1, TWO) + still(4, 5, TWO) + still(9, 10, ONE))] == [2, 1]
     # Even after a gap so long that everything else is forgotten.
     assert not play(on, still(500, 501, ONE))
+
+
+def test_a_count_that_waits_to_settle_waits_anew_after_a_gap() -> None:
+    events = play(machine(type="count_changed", hold_s=1), still(0, 0.8, TWO) + still(4, 6, TWO))
+    assert [(event.moment.media_time_s, decided_s) for decided_s, event in events] == [(4.0, 5.0)]
 
 
 def test_nothing_seen_once_until_something_is() -> None:

@@ -100,6 +100,12 @@ def test_the_new_side_must_last() -> None:
     assert events[0][0] == pytest.approx(1.4)
 
 
+def test_a_step_back_over_the_line_starts_the_wait_anew() -> None:
+    events = walk(line(hold_s=1.0), [0.3, 0.7, 0.495, *[0.7] * 8])
+    assert times(events) == [0.6]
+    assert events[0][0] == pytest.approx(1.6)
+
+
 def test_many_tracks_are_forgotten_in_time() -> None:
     on = line()
     for index in range(3000):
