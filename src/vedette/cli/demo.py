@@ -63,7 +63,7 @@ def demo(
                 alerts_file=root / "alerts.jsonl",
                 thing_name="demo",
             )
-            Session(settings, console).run(parse_duration(for_), headless=plain)
+            Session(settings, console, keep=keep).run(parse_duration(for_), headless=plain)
         if keep:
             console.print(f"kept: {root}")
     finally:

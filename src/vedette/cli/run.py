@@ -120,10 +120,17 @@ def _broker(broker: str | None, ca: Path | None, cert: Path | None, key: Path | 
 
 
 class Session:
-    """One ``vedette run``: the edge side, a view of it, a summary at the end."""
+    """One ``vedette run``: the edge side, a view of it, a summary at the end.
 
-    def __init__(self, settings: EdgeSettings, console: Console) -> None:
+    Args:
+        settings: what to run.
+        console: where to show it.
+        keep: whether the files of the run are there afterwards.
+    """
+
+    def __init__(self, settings: EdgeSettings, console: Console, *, keep: bool = True) -> None:
         self._settings = settings
+        self._keep = keep
         self._console = console
         self._view = LiveView(f"{settings.manifest.title or settings.manifest.name} · {settings.root}")
         self._done = threading.Event()
@@ -204,7 +211,8 @@ class Session:
         total: Counter[str] = Counter()
         for (name, rule), n in self._view.counts.items():
             total[f"{name} {rule}"] += n
-        self._console.print(f"{sum(total.values())} alerts in {elapsed_s:.0f} s; all in {self._settings.alerts_file}")
+        where = f"; all in {self._settings.alerts_file}" if self._keep else ""
+        self._console.print(f"{sum(total.values())} alerts in {elapsed_s:.0f} s{where}", soft_wrap=True)
         for name, n in sorted(total.items()):
             self._console.print(f"  {n:4d} {name}", highlight=False)
 
