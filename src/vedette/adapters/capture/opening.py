@@ -80,7 +80,7 @@ def open_container(address: CheckedUrl, transport: Transport, read_limit_s: floa
         container_format = "v4l2"
         limits = (OPEN_LIMIT_S, read_limit_s)
     else:
-        options |= _LIVE | {"rtsp_transport": "udp" if transport is Transport.UDP else "tcp"}
+        options |= _live_options(transport)
         limits = (OPEN_LIMIT_S, read_limit_s)
     try:
         container = av.open(
@@ -97,6 +97,22 @@ def open_container(address: CheckedUrl, transport: Transport, read_limit_s: floa
         container.close()
         raise CameraError(f"{address.shown} has no video.", hint="Check the path of the address.", code="V203")
     return container
+
+
+def sound_codec(address: CheckedUrl, transport: Transport) -> str:
+    """Name of the sound that a network camera offers; empty where there is none or the camera does not say.
+
+    Opens a session of its own: the sessions that pictures are read from leave the sound out.
+    """
+    options = _live_options(transport) | {
+        "protocol_whitelist": _PROTOCOLS[address.scheme],
+        "allowed_media_types": "audio",
+    }
+    try:
+        with av.open(media_url(address), mode="r", options=options, timeout=(OPEN_LIMIT_S, READ_LIMIT_S)) as container:
+            return container.streams.audio[0].codec_context.name if container.streams.audio else ""
+    except (av.error.FFmpegError, ValueError, OSError, AttributeError):  # the last: a coding FFmpeg has no decoder for
+        return ""
 
 
 def explain(error: Exception, address: CheckedUrl, limit_s: float = OPEN_LIMIT_S) -> CameraError:
@@ -125,6 +141,10 @@ def explain(error: Exception, address: CheckedUrl, limit_s: float = OPEN_LIMIT_S
     if isinstance(error, av.error.DecoderNotFoundError | av.error.PatchWelcomeError):
         return CameraError(f"{shown} cannot be decoded: {_words(error)}.", code="V203")
     return CameraError(f"{shown}: {_words(error)}.", hint="Check the camera and its network.")
+
+
+def _live_options(transport: Transport) -> dict[str, str]:
+    return _LIVE | {"rtsp_transport": "udp" if transport is Transport.UDP else "tcp"}
 
 
 def foreign_peer(address: CheckedUrl) -> str:

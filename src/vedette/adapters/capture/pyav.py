@@ -42,6 +42,8 @@ _FULL_RANGE: Final = 2
 #: A file in real time never sleeps longer at once, so that ``close`` is noticed.
 _NAP_S: Final = 0.1
 _DIGEST_BYTES: Final = 1 << 20
+#: Packets that gave no picture, beyond those the decoder holds back to put pictures in order, that mean damage.
+OWED_LIMIT: Final = 2
 #: Key pictures used a second where nobody asked for pictures.
 IDLE_FPS: Final = 1.0
 
@@ -197,7 +199,9 @@ class PyAvSource:
         progress = self.progress
         gate = DamageGate(time.monotonic())
         losses = self._losses.losses
-        skipping = False
+        skipping = interlaced = False
+        context = stream.codec_context
+        owed = 0
         try:
             for packet in self._container.demux(stream):
                 if self._closed.is_set():
@@ -215,7 +219,7 @@ class PyAvSource:
                     gate.damage(now_s, packet.pts)
                 if self._keys_only != skipping:
                     skipping = self._keys_only
-                    stream.codec_context.skip_frame = "NONKEY" if skipping else "DEFAULT"
+                    context.skip_frame = "NONKEY" if skipping else "DEFAULT"
                     gate.damage(now_s)  # what was skipped is missing as a reference
                 try:
                     frames = packet.decode()
@@ -228,9 +232,16 @@ class PyAvSource:
                 if self._losses.losses != losses:  # packets lost on the way here, or trouble in decoding
                     losses = self._losses.losses
                     gate.damage(now_s, packet.pts)
+                # A decoder that misses what a picture refers to may swallow it, and some more, without a word.
+                owed = 0 if skipping else owed + bool(packet.size) - len(frames)
+                if owed > context.reorder_depth + self._threads - 1 + OWED_LIMIT:
+                    owed = 0
+                    if not interlaced:  # two packets may make one picture
+                        gate.damage(now_s)
                 for frame in frames:
                     if not isinstance(frame, VideoFrame):
                         continue
+                    interlaced = frame.interlaced_frame
                     if gate.passes(key=bool(frame.key_frame), corrupt=frame.is_corrupt, now_s=now_s, pts=frame.pts):
                         progress.decoded += 1
                         progress.width, progress.height = frame.width, frame.height
