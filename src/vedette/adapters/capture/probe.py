@@ -89,6 +89,8 @@ class _Seen:
 
     stamps_s: list[float] = field(default_factory=list)
     keys_s: list[float] = field(default_factory=list)
+    unstamped_key: bool = False
+    ended: bool = False
     size_bytes: int = 0
     packets: int = 0
     damaged: int = 0
@@ -101,6 +103,15 @@ class _Seen:
     @property
     def span_s(self) -> float:
         return max(self.stamps_s) - min(self.stamps_s) if self.stamps_s else 0.0
+
+    def stamp_first_key(self) -> None:
+        """FFmpeg gives the first RTP packet no time: the rate says when it was."""
+        ordered_s = sorted(set(self.stamps_s))
+        if self.unstamped_key and len(ordered_s) > 1:
+            gap_s = statistics.median(after - before for before, after in itertools.pairwise(ordered_s))
+            self.stamps_s.insert(0, ordered_s[0] - gap_s)
+            self.keys_s.insert(0, ordered_s[0] - gap_s)
+            self.unstamped_key = False
 
     def picture(self, frame: VideoFrame, after_s: float) -> None:
         if frame.is_corrupt:
@@ -230,9 +241,14 @@ def _watch(
             # Time stamps may stand still or jump; the clock ends the measurement of a camera all the same.
             over = now_s - started_s > 2 * seconds + SILENCE_LIMIT_S
             if seen.span_s >= seconds or seen.packets >= PACKET_LIMIT or (live and over):
-                break
+                return seen
     except (av.error.FFmpegError, OSError) as error:
         raise _failed(error, address, transport, seen) from None
+    if live:
+        raise CameraError(
+            f"{address.shown}: the camera ended the connection.", hint="Look again; if it stays, restart it."
+        )
+    seen.ended = True
     return seen
 
 
@@ -248,6 +264,8 @@ def _take(packet: Any, seen: _Seen, *, by_decoding: bool, elapsed_s: Callable[[]
             seen.stamps_s.append(stamp_s)
             if packet.is_keyframe:
                 seen.keys_s.append(stamp_s)
+        elif not seen.stamps_s and packet.is_keyframe:
+            seen.unstamped_key = True
     if seen.decoded >= DECODED_PICTURES and seen.first is not None:
         return
     try:
@@ -277,7 +295,8 @@ def _result(container: InputContainer, address: CheckedUrl, transport: Transport
     codec = _CODEC_NAMES.get(context.name, context.name)
     if first is None:
         raise _no_picture(address, codec, seen)
-    stamps_s = complete_stamps(seen.stamps_s)
+    seen.stamp_first_key()
+    stamps_s = sorted(set(seen.stamps_s)) if seen.ended else complete_stamps(seen.stamps_s)
     span_s = stamps_s[-1] - stamps_s[0] if stamps_s else 0.0
     gaps_s = [after - before for before, after in itertools.pairwise(stamps_s)]
     keys_s = sorted(set(seen.keys_s))
