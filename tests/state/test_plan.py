@@ -152,3 +152,19 @@ def test_plan_properties(apps: list[AttachedApplication], cams: list[CameraConfi
             targets = one.bindings.get(name, (name,))
             if not set(targets) <= set(usable) or not targets:
                 assert any(repr(name) in p and repr(one.manifest.name) in p for p in plan.problems)
+
+
+def test_a_rule_knows_the_rate_of_its_pipeline_on_its_camera() -> None:
+    text = {
+        "api": "vedette/v1",
+        "name": "app",
+        "cameras": {"a": {}, "b": {}},
+        "models": {"m": {"family": "yolox", "file": "m"}},
+        "pipelines": {"p": {"model": "m", "cameras": ["a", "b"], "fps": 8}},
+        "rules": {"r": {"type": "nothing_seen", "for_s": 5}},
+    }
+    app = AttachedApplication(manifest=Manifest.model_validate(text), directory="/apps/app")
+    cameras = [CameraConfig(name="a", url="a.mp4"), CameraConfig(name="b", url="b.mp4", max_fps=2)]
+    plan = make_plan([app], cameras)
+    assert {(rule.camera, rule.fps) for rule in plan.rules} == {("a", 8.0), ("b", 2.0)}
+    assert {stream.camera: stream.fps for stream in plan.streams} == {"a": 8.0, "b": 2.0}

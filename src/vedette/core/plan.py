@@ -52,7 +52,9 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
             pipelines.append((file, model, plan))
             wanted = app.manifest.pipelines[plan.pipeline].stream
             streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted)
-        rules += _rules(app.manifest, bound, {(plan.pipeline, plan.camera) for _, _, plan in served}, problems)
+        rules += _rules(
+            app.manifest, bound, {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}, problems
+        )
         actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
     return Plan(
         revision=revision,
@@ -179,8 +181,10 @@ def _pipelines(
     return plans
 
 
-def _rules(manifest: Manifest, bound: _Bound, served: set[tuple[str, str]], problems: list[str]) -> list[RulePlan]:
-    """Every rule on every camera of its pipeline."""
+def _rules(
+    manifest: Manifest, bound: _Bound, served: dict[tuple[str, str], float], problems: list[str]
+) -> list[RulePlan]:
+    """Every rule on every camera of its pipeline; ``served`` holds the rate of each pipeline on each camera."""
     plans: list[RulePlan] = []
     for name, rule in sorted(manifest.rules.items()):
         pipeline = manifest.rule_pipeline(rule)
@@ -206,6 +210,7 @@ def _rules(manifest: Manifest, bound: _Bound, served: set[tuple[str, str]], prob
                         app_camera=app_camera,
                         rule=rule,
                         actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
+                        fps=served[pipeline, device],
                     )
                 )
     return plans
