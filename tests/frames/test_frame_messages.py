@@ -21,6 +21,7 @@ grants = st.builds(
     ring=st.just(RING.ring),
     slot=st.integers(0, RING.slots - 1),
     lease=u64,
+    granted_s=number,
     expires_s=number,
     full_range=st.booleans(),
     info=st.builds(
@@ -39,11 +40,11 @@ grants = st.builds(
 messages = st.one_of(
     st.builds(m.Ring, ring=u32, slots=u16, slot_bytes=u64, width=u32, height=u32, camera=name),
     grants,
-    st.builds(m.Arm, after_s=number, interval_s=st.floats(0, 1000)),
+    st.builds(m.Arm, after_s=number, interval_s=st.floats(0, 1000), release=u64),
     st.builds(m.Release, lease=u64),
     st.just(m.Wake()),
     st.just(m.Nothing()),
-    st.just(m.Latest()),
+    st.builds(m.Latest, release=u64),
 )
 
 
@@ -72,7 +73,7 @@ def test_a_cut_packet_is_never_another_message_of_the_same_kind(message: m.Messa
 
 def test_long_reasons_are_cut_to_the_packet() -> None:
     info = FrameInfo("gate", "e", 1, 0.0, 0.0, 0.0, 64, 48, gap_reason="ä" * 5000)
-    grant = m.decode(m.encode(m.Grant(7, 0, 1, 0.0, False, info)), RING)
+    grant = m.decode(m.encode(m.Grant(7, 0, 1, 0.0, 0.0, False, info)), RING)
     assert isinstance(grant, m.Grant)
     assert grant.info.gap_reason == "ä" * (m.TEXT_LIMIT_BYTES // 2)
 

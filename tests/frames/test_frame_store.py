@@ -16,6 +16,7 @@ import pytest
 
 from tests.frames.pattern import info, intact, picture
 from vedette.adapters.frames import FrameStoreClient, FrameStoreWriter, messages
+from vedette.adapters.frames.client import OFFER_FRESH_S
 from vedette.contracts.errors import CameraError, StorageError
 from vedette.core.pixels import Pixels
 
@@ -86,15 +87,48 @@ def test_the_freshest_wins_and_a_reader_is_woken_once(store: FrameStoreWriter, c
     for number in range(10):
         put(store, number)
     assert woken(client)
+    stale_s = time.monotonic() + OFFER_FRESH_S
+    eventually(lambda: time.monotonic() > stale_s)
     lease = client.latest()
     assert lease is not None
-    assert lease.info.frame_no == 9
+    assert lease.info.frame_no == 9, "what was handed over with the wake-up is not fresh any more"
     lease.release()
     assert not woken(client, 0.02), "one wake-up per arm"
     client.arm(lease.info, 0.0)
     assert not woken(client, 0.02)
     put(store, 10)
     assert woken(client)
+
+
+def test_a_stale_offer_is_used_where_there_is_nothing_fresher(
+    store: FrameStoreWriter, client: FrameStoreClient
+) -> None:
+    client.arm(None, 10.0)
+    assert client.latest() is None  # the store has seen the arm
+    put(store, 1)
+    put(store, 2)  # not due
+    stale_s = time.monotonic() + OFFER_FRESH_S
+    eventually(lambda: time.monotonic() > stale_s)
+    lease = client.latest()
+    assert lease is not None
+    assert lease.info.frame_no == 1
+    assert intact(lease.pixels, 1)
+    assert lease.release()
+    assert client.latest() is None
+
+
+def test_offers_leave_the_writer_room(store: FrameStoreWriter, client: FrameStoreClient, path: Path) -> None:
+    others = [FrameStoreClient(path) for _ in range(4)]
+    put(store, 0)
+    for reader in (client, *others):
+        first = reader.latest()
+        assert first is not None
+        first.release()
+        reader.arm(first.info, 0.0)
+    for number in range(1, 100):
+        assert put(store, number), "readers that were handed pictures and do not come for them stop nothing"
+    for reader in others:
+        reader.close()
 
 
 def test_arm_finds_a_picture_that_is_there_already(store: FrameStoreWriter, client: FrameStoreClient) -> None:
@@ -133,6 +167,7 @@ def test_a_leased_slot_is_never_overwritten_and_full_means_drop(
         assert store.stats.dropped == 1
         assert [intact(lease.pixels, lease.info.frame_no) for lease in held] == [True] * 4
         assert held[0].release()
+        client.arm(held[1].info, 100.0)  # the release travels with the next question
         eventually(lambda: put(store, 6))
         assert [intact(lease.pixels, lease.info.frame_no) for lease in held[1:]] == [True] * 3
 

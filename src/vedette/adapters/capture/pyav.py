@@ -106,6 +106,7 @@ class PyAvSource:
         self._losses = watch_losses()
         self.progress = StreamProgress(last_packet_s=time.monotonic(), read_limit_s=read_limit_s)
         self._container = self._open()
+        self.progress.last_packet_s = time.monotonic()  # opening has a limit of its own
 
     def set_fps(self, fps: float) -> None:
         """Change the rate, from any thread; no reconnection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from typing import Final, Self
 import numpy as np
 
 from vedette.adapters.frames import memory, messages, peers
-from vedette.contracts.errors import CameraError
+from vedette.contracts.errors import CameraError, CoreError
 from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels
 
 #: A store answers from a thread of its own, within a millisecond; after this it hangs or its process is stopped.
 ANSWER_S: Final = 1.0
+#: A picture handed over unasked is used if it came so recently; else a fresher one is asked for.
+OFFER_FRESH_S: Final = 0.02
 
 
 class Lease:
@@ -79,6 +82,7 @@ class FrameStoreClient:
         self._memory = np.empty(0, np.uint8)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._closed = False
+        self._unreleased = 0
         try:
             self._socket.settimeout(ANSWER_S)
             self._socket.connect(peers.check_path(path))
@@ -104,7 +108,7 @@ class FrameStoreClient:
         Raises:
             CameraError: V205, the connection is lost.
         """
-        self._send(messages.Arm(-math.inf if after is None else after.t_s, interval_s))
+        self._send(messages.Arm(-math.inf if after is None else after.t_s, interval_s, self._take_unreleased()))
 
     def latest(self) -> Lease | None:
         """Lease the freshest picture not yet had and due; None where there is none.
@@ -112,14 +116,19 @@ class FrameStoreClient:
         Raises:
             CameraError: V205, the connection is lost or the store does not answer.
         """
-        self._send(messages.Latest())
+        offer = self._offered()
+        if offer is not None and time.monotonic() - offer.granted_s < OFFER_FRESH_S:
+            return self._lease(offer)
+        self._send(messages.Latest(self._take_unreleased()))
         deadline_s = time.monotonic() + ANSWER_S
         while time.monotonic() < deadline_s:
             match self._receive():
                 case messages.Grant() as grant:
+                    if offer is not None:
+                        self._give_back(offer.lease)
                     return self._lease(grant)
                 case messages.Nothing():
-                    return None
+                    return None if offer is None else self._lease(offer)
         raise self._lost("it does not answer")
 
     def close(self) -> None:
@@ -148,14 +157,29 @@ class FrameStoreClient:
         )
         return Lease(grant.info, pixels, grant.expires_s, lambda: self._give_back(grant.lease))
 
+    def _offered(self) -> messages.Grant | None:
+        """The picture that was handed over with the wake-up, where one was."""
+        while select.select([self._socket], [], [], 0)[0]:
+            match self._receive():
+                case messages.Grant() as grant:
+                    return grant
+        return None
+
     def _give_back(self, lease: int) -> bool:
+        """Note a release; it travels with the next question, which follows at once in every reader's loop."""
         if self._closed:
             return False
         try:
-            self._send(messages.Release(lease))
+            if self._unreleased:
+                self._send(messages.Release(self._take_unreleased()))
         except CameraError:
             return False
+        self._unreleased = lease
         return True
+
+    def _take_unreleased(self) -> int:
+        lease, self._unreleased = self._unreleased, 0
+        return lease
 
     def _send(self, message: messages.Message) -> None:
         if self._closed:
@@ -173,7 +197,10 @@ class FrameStoreClient:
         try:
             if not packet:
                 raise self._lost("its process ended or it refused this user")
-            message = messages.decode(packet, self._ring)
+            try:
+                message = messages.decode(packet, self._ring)
+            except CoreError as error:
+                raise self._lost(error.message) from error
             if isinstance(message, messages.Ring):
                 if not descriptors:
                     raise self._lost("it announced memory without handing it over")

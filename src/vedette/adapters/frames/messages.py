@@ -14,14 +14,14 @@ from vedette.contracts.errors import CoreError
 from vedette.contracts.frames import FrameInfo
 
 #: Raised when the layout of a message changes; both ends come from one release, so they must agree.
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 #: Largest packet; texts are cut so that they fit.
 PACKET_LIMIT_BYTES: Final = 2048
 TEXT_LIMIT_BYTES: Final = 512
 
 _RING: Final = struct.Struct("<BBHIQII")  # type, version, slots, ring, slot bytes, width, height; then the camera
-_GRANT: Final = struct.Struct("<BBHIQQddddHH")  # type, flags, slot, ring, lease, number, times, text lengths
-_ARM: Final = struct.Struct("<Bdd")
+_GRANT: Final = struct.Struct("<BBHIQQdddddHH")  # type, flags, slot, ring, lease, number, times, text lengths
+_ARM: Final = struct.Struct("<BddQ")
 _RELEASE: Final = struct.Struct("<BQ")
 _FULL_RANGE: Final = 1
 
@@ -73,6 +73,7 @@ class Grant:
         ring: which memory it is in.
         slot: where in it.
         lease: number for the release.
+        granted_s: CLOCK_MONOTONIC.
         expires_s: CLOCK_MONOTONIC; until then the slot is not overwritten.
         full_range: as in ``Pixels``.
         info: identity and time; camera and size are the ring's.
@@ -81,6 +82,7 @@ class Grant:
     ring: int
     slot: int
     lease: int
+    granted_s: float
     expires_s: float
     full_range: bool
     info: FrameInfo
@@ -97,11 +99,14 @@ class Arm:
 
     after_s: float
     interval_s: float
+    release: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """Lease me the freshest picture."""
+    """Lease me the freshest picture. ``release`` is a lease given back at the same time (0: none)."""
+
+    release: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +148,14 @@ def encode(message: Message) -> bytes:
                 info.t_s,
                 info.media_time_s,
                 info.wall_s,
+                message.granted_s,
                 message.expires_s,
                 len(epoch),
                 len(gap),
             )
             return head + epoch + gap
         case Arm():
-            return _ARM.pack(TYPE_ARM, message.after_s, message.interval_s)
+            return _ARM.pack(TYPE_ARM, message.after_s, message.interval_s, message.release)
         case Release():
             return _RELEASE.pack(TYPE_RELEASE, message.lease)
         case Wake():
@@ -157,7 +163,7 @@ def encode(message: Message) -> bytes:
         case Nothing():
             return bytes((TYPE_NONE,))
         case Latest():
-            return bytes((TYPE_LATEST,))
+            return _RELEASE.pack(TYPE_LATEST, message.release)
 
 
 def decode(packet: bytes, ring: Ring | None = None) -> Message:
@@ -193,28 +199,28 @@ def _decode(packet: bytes, ring: Ring | None) -> Message:
             raise ValueError("a ring without room")
         return Ring(number, slots, slot_bytes, width, height, packet[_RING.size :].decode())
     if kind == TYPE_ARM:
-        _, after_s, interval_s = _ARM.unpack(packet)
+        _, after_s, interval_s, release = _ARM.unpack(packet)
         if not 0 <= interval_s < 1e6 or after_s != after_s:
             raise ValueError(f"interval {interval_s}")
-        return Arm(after_s, interval_s)
+        return Arm(after_s, interval_s, release)
     if kind == TYPE_RELEASE:
         return Release(_RELEASE.unpack(packet)[1])
+    if kind == TYPE_LATEST:
+        return Latest(_RELEASE.unpack(packet)[1])
     if len(packet) != 1:
         raise ValueError("more bytes than the type has")
     if kind == TYPE_WAKE:
         return Wake()
     if kind == TYPE_NONE:
         return Nothing()
-    if kind == TYPE_LATEST:
-        return Latest()
     raise ValueError(f"type {kind}")
 
 
 def _decode_grant(packet: bytes, ring: Ring | None) -> Grant:
     if ring is None:
         raise ValueError("a grant before the ring")
-    _, flags, slot, number, lease, frame_no, t_s, media_s, wall_s, expires_s, epoch_size, gap_size = _GRANT.unpack_from(
-        packet
+    _, flags, slot, number, lease, frame_no, t_s, media_s, wall_s, granted_s, expires_s, epoch_size, gap_size = (
+        _GRANT.unpack_from(packet)
     )
     texts = packet[_GRANT.size :]
     if len(texts) != epoch_size + gap_size or number != ring.ring or slot >= ring.slots:
@@ -230,7 +236,7 @@ def _decode_grant(packet: bytes, ring: Ring | None) -> Grant:
         height=ring.height,
         gap_reason=texts[epoch_size:].decode(),
     )
-    return Grant(number, slot, lease, expires_s, bool(flags & _FULL_RANGE), info)
+    return Grant(number, slot, lease, granted_s, expires_s, bool(flags & _FULL_RANGE), info)
 
 
 def _cut(text: str) -> bytes:

@@ -35,6 +35,8 @@ LEASE_S: Final = 2.0
 #: Pictures in the ring: one being written, the freshest, and one for each of two readers.
 SLOTS: Final = 4
 READERS_LIMIT: Final = 16
+#: A picture is handed over unasked only while more slots than this are not leased.
+OFFER_RESERVE: Final = 2
 #: A reader that connects within this time of an interruption is still told its reason.
 GAP_MEMORY_S: Final = 10.0
 
@@ -152,8 +154,7 @@ class FrameStoreWriter:
             self._latest = (index, info, pixels.full_range)
             for reader in list(self._readers.values()):
                 if reader.armed and reader.sampler.due(info.t_s):
-                    reader.armed = False
-                    self._send(reader, messages.Wake())
+                    self._wake(reader)
         return True
 
     def close(self) -> None:
@@ -267,18 +268,32 @@ class FrameStoreWriter:
         with self._lock:
             match message:
                 case messages.Arm():
+                    self._release(reader, message.release)
                     reader.arm(message.after_s, message.interval_s)
                     if self._due(reader):
-                        reader.armed = False
-                        self._send(reader, messages.Wake())
+                        self._wake(reader)
                 case messages.Latest():
+                    self._release(reader, message.release)
                     self._grant(reader)
                 case messages.Release():
-                    slot = reader.leases.pop(message.lease, None)
-                    if slot is not None and self._ring is not None:
-                        self._ring.slots[slot].lease_ends_s.pop(message.lease, None)
+                    self._release(reader, message.lease)
                 case _:
                     self._drop(reader)
+
+    def _wake(self, reader: Reader) -> None:
+        """Tell a reader of a due picture: hand it over at once where the writer keeps room, else only say so."""
+        reader.armed = False
+        assert self._ring is not None
+        unleased = sum(not slot.lease_ends_s for slot in self._ring.slots)
+        if unleased > OFFER_RESERVE and not reader.leases and self._due(reader):
+            self._grant(reader)
+        else:
+            self._send(reader, messages.Wake())
+
+    def _release(self, reader: Reader, lease: int) -> None:
+        slot = reader.leases.pop(lease, None)
+        if slot is not None and self._ring is not None:
+            self._ring.slots[slot].lease_ends_s.pop(lease, None)
 
     def _due(self, reader: Reader) -> bool:
         return (
@@ -299,7 +314,8 @@ class FrameStoreWriter:
         elif info.gap_reason:
             info = replace(info, gap_reason="")
         self._leases += 1
-        expires_s = self._clock() + self._lease_s
+        granted_s = self._clock()
+        expires_s = granted_s + self._lease_s
         self._ring.slots[index].lease_ends_s[self._leases] = expires_s
         reader.take(self._leases, index, self._sequence, info.t_s)
         for lease, slot in reader.forget_oldest():
@@ -307,7 +323,7 @@ class FrameStoreWriter:
         self._granted += 1
         self._send(
             reader,
-            messages.Grant(self._ring.header.ring, index, self._leases, expires_s, full_range, info),
+            messages.Grant(self._ring.header.ring, index, self._leases, granted_s, expires_s, full_range, info),
         )
 
     def _send(self, reader: Reader, message: messages.Message) -> None:
