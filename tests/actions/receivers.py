@@ -125,9 +125,15 @@ class Broker:
     def __init__(self, folder: Path, extra: str = "") -> None:
         self.port = free_port()
         self._configuration = folder / "mosquitto.conf"
-        self._configuration.write_text(
-            f"listener {self.port} 127.0.0.1\npersistence false\n{extra or 'allow_anonymous true'}\n"
+        # Started by root it would become another user, who cannot read the test's folder.
+        lines = (
+            f"listener {self.port} 127.0.0.1",
+            "user root",
+            "persistence true",  # a subscriber's session survives a restart, so that nothing is missed meanwhile
+            f"persistence_location {folder}/",
+            extra or "allow_anonymous true",
         )
+        self._configuration.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
         self.up()
 
@@ -143,7 +149,7 @@ class Broker:
 
     def down(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            self._process.terminate()
             self._process.wait()
             self._process = None
 
@@ -178,6 +184,7 @@ class Subscriber:
                     password=password.encode() or None,
                     session_expiry_interval_sec=3600,
                 ),
+                session_behavior=mqtt5.ClientSessionBehaviorType.REJOIN_POST_SUCCESS,
                 min_reconnect_delay_ms=50,
                 max_reconnect_delay_ms=100,
                 on_publish_callback_fn=lambda event: self.messages.append(json.loads(event.publish_packet.payload)),

@@ -16,8 +16,8 @@ from vedette.ports.outbox import Outbox, OutboxRow
 OVERTAKE_S: Final = 2.0
 #: A batch is at most this long, because nothing overtakes within it.
 BATCH_S: Final = 0.5
-#: Time of one row before anything was measured, and how fast the measure follows.
-FIRST_ROW_S: Final = 0.05
+#: Time of one row before anything was measured (a receiver counts as quick), and how fast the measure follows.
+FIRST_ROW_S: Final = 0.002
 SMOOTHING: Final = 0.2
 BACKLOG_TURN: Final = 4
 #: Rows counted at most.
@@ -66,4 +66,7 @@ class Lanes:
         if self.backlog_through and self._outbox.count(self._channel, 0, quick + 1) <= quick:
             self.backlog_through = 0
         if self._outbox.count(self._channel, self.backlog_through, quick + 1) > quick:
-            self.backlog_through = self._outbox.newest(self._channel)
+            newest = self._outbox.newest(self._channel)
+            # Where there is a backlog already the receiver does not keep up: what is newest must stay fresh, or
+            # nothing ever is. Row ids of one channel are nearly consecutive.
+            self.backlog_through = max(self.backlog_through, newest - quick) if self.backlog_through else newest

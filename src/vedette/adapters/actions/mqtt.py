@@ -12,7 +12,7 @@ from vedette.contracts.errors import DeliveryError
 from vedette.ports.outbox import OutboxRow
 
 #: Publishes on their way at a time.
-BATCH: Final = 100
+BATCH: Final = 500
 CONNECT_WAIT_S: Final = 2.0
 ACK_WAIT_S: Final = 12.0
 #: Of the reason codes of MQTT 5 (section 3.4.2.1) the one that is about the message itself; all others say that the

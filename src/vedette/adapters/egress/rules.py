@@ -70,4 +70,9 @@ def check_broker(host: str, port: int, *, tls: bool, resolver: Resolve = resolve
         OSError: the name cannot be resolved at the moment.
     """
     bracketed = f"[{host}]" if ":" in host else host
-    return check_url(f"{'mqtts' if tls else 'mqtt'}://{bracketed}:{port}", _BROKER, resolver)
+    checked = check_url(f"{'mqtts' if tls else 'mqtt'}://{bracketed}:{port}", _BROKER, resolver)
+    if (checked.host, checked.port) != (host, port):
+        raise ConfigurationError(
+            f"MQTT broker {host[:200]!r} is refused: it is neither a name nor an address.", code="V105"
+        )
+    return checked
