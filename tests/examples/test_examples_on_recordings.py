@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from vedette.adapters.models.store import ModelStore
 
 from tests.examples.expected import EXAMPLES, differences, load
 from vedette.adapters.manifest import load_manifest
+from vedette.adapters.models.store import ModelStore
 from vedette.cli.run import with_resolved_models
 from vedette.compose.backtest import Backtest
 from vedette.contracts.alert import Alert
