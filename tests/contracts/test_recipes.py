@@ -75,7 +75,7 @@ def test_default_configuration_is_what_the_component_reads(name: str) -> None:
         document.pop("accessControl")
         read = CONFIGS[name].model_validate(document)
         assert read.stateDirectory == "/var/lib/vedette"
-    fields = {field for field in CONFIGS[name].model_fields}
+    fields = set(CONFIGS[name].model_fields)
     assert set(document) <= fields
 
 
