@@ -63,6 +63,9 @@ def with_resolved_models(manifest: Manifest, directory: Path, store: ModelStore)
 def run(
     manifest: Annotated[Path, typer.Argument(help="The application's vedette.yaml.")],
     camera: Annotated[list[str] | None, typer.Option(help="NAME=URL or NAME=FILE; once per camera.")] = None,
+    sub: Annotated[
+        list[str] | None, typer.Option(help="NAME=URL: a camera's small stream; analysis uses it where it can.")
+    ] = None,
     for_: Annotated[str | None, typer.Option("--for", help="End after this time, such as 60s or 2m.")] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every alert to this file, one a line.")
@@ -93,7 +96,7 @@ def run(
     limit_s = None if for_ is None else parse_duration(for_)
     application = with_overrides(load_manifest(manifest), set_ or [])
     application = with_resolved_models(application, manifest.resolve().parent, ModelStore.default())
-    arguments = parse_camera_arguments(application, camera or [], loop=loop)
+    arguments = parse_camera_arguments(application, camera or [], sub_streams=sub or [], loop=loop)
     root = state or Path.home() / ".local" / "state" / "vedette" / application.name
     alerts_file = (json_file or root / "run-alerts.jsonl").resolve()
     settings = EdgeSettings(

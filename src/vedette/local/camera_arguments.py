@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import ValidationError
@@ -29,12 +31,19 @@ class CameraArguments:
     secrets: Mapping[str, Mapping[str, str]]
 
 
-def parse_camera_arguments(manifest: Manifest, arguments: Iterable[str], *, loop: bool = False) -> CameraArguments:
+#: What may stand before the first slash of an address without credentials.
+_HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:\d{1,5})?")
+
+
+def parse_camera_arguments(
+    manifest: Manifest, arguments: Iterable[str], *, sub_streams: Iterable[str] = (), loop: bool = False
+) -> CameraArguments:
     """Read the options; every camera named must be one of the manifest's.
 
     Args:
         manifest: the application whose cameras are bound.
         arguments: ``NAME=URL`` or ``NAME=FILE`` each.
+        sub_streams: ``NAME=URL`` each: the small stream of a camera given in ``arguments``.
         loop: files start again at their end.
 
     Raises:
@@ -45,10 +54,9 @@ def parse_camera_arguments(manifest: Manifest, arguments: Iterable[str], *, loop
     bindings: dict[str, tuple[str, ...]] = {}
     secrets: dict[str, dict[str, str]] = {}
     known = ", ".join(sorted(manifest.cameras))
+    subs = dict(_pair("--sub", argument, known) for argument in sub_streams)
     for argument in arguments:
-        name, separator, address = argument.partition("=")
-        if not separator or not name or not address:
-            raise UsageError(f"--camera {name!r} is not of the form NAME=URL or NAME=FILE; cameras here: {known}.")
+        name, address = _pair("--camera", argument, known)
         if name not in manifest.cameras:
             raise ConfigurationError(
                 f"application {manifest.name} has no camera {name!r}; it has {known}.", code="V104"
@@ -63,6 +71,7 @@ def parse_camera_arguments(manifest: Manifest, arguments: Iterable[str], *, loop
                 CameraConfig(
                     name=device_name,
                     url=_absolute(address),
+                    sub_url=_absolute(_without_credentials(subs.pop(device_name))[0]) if device_name in subs else None,
                     secret=f"vedette/camera/{device_name}" if secret else None,
                     loop=loop and "://" not in address,
                 )
@@ -70,6 +79,8 @@ def parse_camera_arguments(manifest: Manifest, arguments: Iterable[str], *, loop
         except ValidationError as error:
             raise UsageError(f"--camera {name}: {error.errors()[0]['msg']}") from error
         bindings[name] = (*bound, device_name)
+    if subs:
+        raise UsageError(f"--sub {next(iter(subs))}: there is no --camera of that name.")
     if not cameras:
         first = next(iter(manifest.cameras))
         raise ConfigurationError(
@@ -80,14 +91,23 @@ def parse_camera_arguments(manifest: Manifest, arguments: Iterable[str], *, loop
     return CameraArguments(tuple(cameras), bindings, secrets)
 
 
+def _pair(option: str, argument: str, known: str) -> tuple[str, str]:
+    """The two sides of NAME=URL."""
+    name, separator, address = argument.partition("=")
+    if not separator or not name or not address:
+        raise UsageError(f"{option} {name!r} is not of the form NAME=URL or NAME=FILE; cameras here: {known}.")
+    return name, address
+
+
 def _without_credentials(address: str) -> tuple[str, dict[str, str]]:
     """The address without its user part, and what was in it."""
     if "://" not in address:
         return address, {}
     scheme, _, rest = address.partition("://")
     authority, slash, path = rest.partition("/")
-    # A password may hold a slash that nobody escaped: the host starts after the last @ of the whole address.
-    if "@" in rest and "@" not in authority:
+    # A password may hold a slash that nobody escaped: then what stands before it is no host with a port, and the
+    # host starts after the last @ of the whole address. An @ in the path of a camera's address is just that.
+    if "@" in rest and "@" not in authority and not _HOST_AND_PORT.fullmatch(authority):
         authority, _, path = rest.rpartition("@")
         authority, slash = f"{authority}@{path.partition('/')[0]}", "/"
         path = path.partition("/")[2]
