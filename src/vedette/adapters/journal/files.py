@@ -30,6 +30,8 @@ BUSY_TIMEOUT_S: Final = 10.0
 #: The write-ahead log keeps this much on disk when it starts again, so that a full disk does not stop it.
 WAL_KEPT_BYTES: Final = 8 << 20
 
+CHECKPOINT_TRIES: Final = 5
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -122,10 +124,13 @@ def raise_sequence(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def flush(path: Path, name: str, *, carry_over: bool) -> None:
+def flush(path: Path, name: str, *, carry_over: bool) -> bool:
     """Flush the write-ahead log, holding no lock; with ``carry_over`` move it into the file as far as readers allow.
 
     Opening and closing the log is safe: SQLite locks the database and the index of the log, never the log itself.
+
+    Returns:
+        Whether everything was moved that was asked for. Only then does the log start again at its beginning.
 
     Raises:
         OSError: the disk failed.
@@ -134,14 +139,19 @@ def flush(path: Path, name: str, *, carry_over: bool) -> None:
     try:
         descriptor = os.open(path.parent / f"{name}-wal", os.O_RDWR)
     except FileNotFoundError:
-        return
+        return True
     try:
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
-    if carry_over:
-        with contextlib.closing(connect(path, name, create=False)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    if not carry_over:
+        return True
+    with contextlib.closing(connect(path, name, create=False)) as connection:
+        for _ in range(CHECKPOINT_TRIES):  # what was committed meanwhile is little, and moved by the next try
+            busy, frames, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if not busy and frames == moved:
+                return True
+    return False
 
 
 def is_damage(error: sqlite3.Error) -> bool:

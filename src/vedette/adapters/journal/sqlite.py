@@ -233,10 +233,10 @@ class SqliteJournalWriter:
     def _flush(self) -> None:
         with self._changed:
             carry_over = self._log_bytes > CHECKPOINT_BYTES
-            if carry_over:
-                self._log_bytes = 0
         try:
-            files.flush(self._path, self._name, carry_over=carry_over)
+            if files.flush(self._path, self._name, carry_over=carry_over) and carry_over:
+                with self._changed:
+                    self._log_bytes = 0
         except (OSError, sqlite3.Error) as error:
             log.error("journal %s cannot be flushed to disk (%s)", self._path, error)
 
