@@ -49,15 +49,29 @@ class SimulatedCameras:
         log_file: where the simulator's own words go.
         port: port to listen on; 0 takes a free one.
         control: Unix socket for commands, see ``vedette.testing.camera.ControlClient``.
+        separate_ports: a port for each camera, so that one of them can be away as a whole.
+        user: asked for by Digest authentication; empty for open cameras.
+        password_file: its first line is the password of ``user``.
     """
 
     def __init__(
-        self, files: Mapping[str, Path], *, log_file: Path, port: int = 0, control: Path | None = None
+        self,
+        files: Mapping[str, Path],
+        *,
+        log_file: Path,
+        port: int = 0,
+        control: Path | None = None,
+        separate_ports: bool = False,
+        user: str = "",
+        password_file: Path | None = None,
     ) -> None:
         self._files = dict(files)
         self._log_file = log_file
         self._port = port
         self._control = control
+        self._options = ["--separate-ports"] if separate_ports else []
+        if user and password_file is not None:
+            self._options += ["--user", user, "--password-file", str(password_file)]
         self._reader: threading.Thread | None = None
         self._loops: deque[LoopStart] = deque(maxlen=MAX_LOOPS)
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,6 +87,7 @@ class SimulatedCameras:
         command = [sys.executable, "-m", "vedette", "camera", "simulate", "--json", "--port", str(self._port)]
         if self._control is not None:
             command += ["--control", str(self._control)]
+        command += self._options
         command += [f"{name}={path}" for name, path in self._files.items()]
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(

@@ -52,6 +52,9 @@ class Camera:
         on_loop: called at each loop start.
         on_change: called whenever clients or faults changed.
         gate: awaited when the camera goes away or comes back, to close and open its port.
+
+    Attributes:
+        refused_logins: requests with an ``Authorization`` header that were answered with 401.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Camera:
         self.clients: list[Client] = []
         self.loops: deque[LoopStart] = deque(maxlen=_RECORDS_KEPT)
         self.records: deque[FaultRecord] = deque(maxlen=_RECORDS_KEPT)
+        self.refused_logins = 0
         self._rtp_start = rtp_start
         self._instant_start = instant_start
         self._on_loop = on_loop

@@ -163,15 +163,17 @@ class Connection(asyncio.Protocol):
             self._send(response(302, cseq, {"Location": redirect.url}))
             return True
         host = self._host
+        header = request.headers.get("authorization", "")
         if "unauthorized" in camera.faults:
+            camera.refused_logins += bool(header)
             self._send(response(401, cseq, {"WWW-Authenticate": host.authenticator.challenge()}))
             return True
         if host.credentials is None or request.method == "OPTIONS":
             return False
-        header = request.headers.get("authorization", "")
         verdict = host.authenticator.check(host.credentials, request.method, request.url, header)
         if verdict is Verdict.ACCEPTED:
             return False
+        camera.refused_logins += verdict is Verdict.WRONG
         challenge = host.authenticator.challenge(stale=verdict is Verdict.STALE)
         self._send(response(401, cseq, {"WWW-Authenticate": challenge}))
         return True

@@ -2,7 +2,7 @@
 
 Requests carry ``op`` and, where one is meant, ``camera``:
 
-* ``{"op": "list"}``: cameras with address, codec, size, faults
+* ``{"op": "list"}``: cameras with address, codec, size, faults, refused logins
 * ``{"op": "fault", "camera": "hall", "kind": "silent", "seconds": 5}``: answer holds ``t0_s``
 * ``{"op": "clear", "camera": "hall"}``, optionally with ``kind``: answer holds the records with ``t1_s``
 * ``{"op": "loops" | "clients" | "faults" | "spoiled", "camera": "hall"}``
@@ -173,6 +173,7 @@ class ControlServer:
             "duration_s": media.duration_s,
             "passed_through": media.passed_through,
             "faults": sorted(camera.faults),
+            "refused_logins": camera.refused_logins,
         }
 
 
