@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.examples.expected import EXAMPLES
@@ -26,6 +28,14 @@ def parse(*arguments: str, sub: tuple[str, ...] = ()) -> CameraArguments:
         ("rtsp://u:p@s@10.0.0.7/s", "rtsp://10.0.0.7/s", ("u", "p@s")),
         ("rtsp://u:p/s@10.0.0.7:554/s", "rtsp://10.0.0.7:554/s", ("u", "p/s")),
         ("rtsp://u@10.0.0.7/s", "rtsp://10.0.0.7/s", ("u", "")),
+        ("rtsp://me@home:s&p@/ss#%w@10.0.0.7:554/s", "rtsp://10.0.0.7:554/s", ("me@home", "s&p@/ss#%w")),
+        ("rtsp://u:p?x@cam/s", "rtsp://cam/s", ("u", "p?x")),
+        ("rtsp://u:p#x@cam", "rtsp://cam", ("u", "p#x")),
+        ("rtsp://u:12/34@cam/s", "rtsp://cam/s", ("u", "12/34")),
+        ("rtsp://u:p@ss/word@cam.lan/s", "rtsp://cam.lan/s", ("u", "p@ss/word")),
+        ("rtsp://u:p@cam/s@2x", "rtsp://cam/s@2x", ("u", "p")),
+        ("rtsp://cam/s@2x", "rtsp://cam/s@2x", None),
+        ("rtsp://cam.lan:554/user=a@b", "rtsp://cam.lan:554/user=a@b", None),
     ],
 )
 def test_credentials_are_taken_out_of_the_address(address: str, url: str, secret: tuple[str, str] | None) -> None:
@@ -44,6 +54,42 @@ def test_no_password_stays_in_the_address(password: str) -> None:
     assert result.secrets["vedette/camera/hall"]["password"] == password
 
 
+@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1, max_size=20))
+def test_no_pasted_password_stays_in_the_address(password: str) -> None:
+    """As people type it: nothing escaped. Only the host's own characters could be mistaken for one."""
+    assume("%" not in password and "." not in password and "\\" not in password)
+    result = parse(f"hall=rtsp://viewer:{password}@10.0.0.7:554/stream")
+    assert result.cameras[0].url == "rtsp://10.0.0.7:554/stream"
+    assert result.secrets["vedette/camera/hall"]["password"] == password
+
+
+def test_credentials_of_a_sub_stream_are_the_camera_s() -> None:
+    result = parse("hall=rtsp://a/1", sub=("hall=rtsp://u:p@a/2",))
+    assert result.cameras[0].sub_url == "rtsp://a/2"
+    assert result.secrets == {"vedette/camera/hall": {"username": "u", "password": "p"}}
+    with pytest.raises(UsageError, match="one user name"):
+        parse("hall=rtsp://u:other@a/1", sub=("hall=rtsp://u:p@a/2",))
+
+
+@pytest.mark.parametrize(
+    "argument", ["rtsp://u:canary@h/x", "rtsp://u:canary@h/x?a=b", "rtsp://u:can=ary@h", "hall=http://u:canary@h/x"]
+)
+def test_a_mistake_does_not_repeat_the_password(argument: str) -> None:
+    with pytest.raises((UsageError, ConfigurationError)) as caught:
+        parse(argument)
+    assert "canary" not in str(caught.value)
+    assert "ary@" not in str(caught.value)
+
+
+def test_only_files_that_can_be_read_are_taken(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    for path, words in ((empty, "empty"), (tmp_path, "directory"), (Path("/dev/null"), "device")):
+        with pytest.raises(UsageError, match=words):
+            parse(f"hall={path}")
+    assert parse("hall=/dev/video0").cameras[0].url == "v4l2:///dev/video0"
+
+
 def test_several_cameras_for_one_name_and_a_sub_stream() -> None:
     result = parse("hall=rtsp://a/1", "hall=rtsp://b/1", "lane=rtsp://c/1", sub=("hall=rtsp://a/2",))
     assert [camera.name for camera in result.cameras] == ["hall", "hall-2", "lane"]
@@ -58,6 +104,10 @@ def test_several_cameras_for_one_name_and_a_sub_stream() -> None:
         (("gate=rtsp://a/1",), (), ConfigurationError, "floor, hall, lane, shelf"),
         (("hall",), (), UsageError, "NAME=URL"),
         (("hall=/nowhere/at/all.mp4",), (), UsageError, "no file"),
+        (("hall=http://a/1",), (), ConfigurationError, "scheme"),
+        (("hall=rtsp://",), (), ConfigurationError, "no host"),
+        (("hall=rtsp://[::1/x",), (), ConfigurationError, "IPv6"),
+        (("hall=rtsp://a:99999/x",), (), ConfigurationError, "port"),
         (("hall=rtsp://a/1",), ("lane=rtsp://a/2",), UsageError, "no --camera of that name"),
     ],
 )

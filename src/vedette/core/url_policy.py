@@ -169,7 +169,8 @@ def _check_network(
     if userinfo and not policy.userinfo:
         raise _refused(policy, url, "it holds a user name; credentials belong in a secret")
     host, port = _host_and_port(url, location, scheme, policy)
-    if "@" in rest[end:] and ":" in location and not userinfo:
+    plain_name = not {".", ":"} & set(host) and host != "localhost"  # may as well be a user, its port a password
+    if "@" in rest[end:] and ":" in location and not userinfo and plain_name:
         raise _refused(policy, url, "an unescaped / ? or # stands before the @: percent-encode the password")
     literal = _literal(url, host, policy)
     addresses = (literal,) if literal else tuple(dict.fromkeys(resolve(host)))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.errors import ConfigurationError, UsageError
 from vedette.contracts.manifest import Manifest
+from vedette.core.redact import redact
+from vedette.core.url_policy import camera_policy, check_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,10 @@ class CameraArguments:
 
 
 #: What may stand before the first slash of an address without credentials.
-_HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:\d{1,5})?")
+_HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
+_VIDEO_DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/.+)")
+#: A documentation address (RFC 5737), for checks that need no name server.
+_SOME_ADDRESS: Final = "192.0.2.1"
 
 
 def parse_camera_arguments(
@@ -48,7 +56,8 @@ def parse_camera_arguments(
 
     Raises:
         UsageError: V701, not of the form, or no such file.
-        ConfigurationError: V104, the manifest has no such camera, or none was bound at all.
+        ConfigurationError: V104, the manifest has no such camera, or none was bound at all; V105, an address that
+            cannot be a camera's.
     """
     cameras: list[CameraConfig] = []
     bindings: dict[str, tuple[str, ...]] = {}
@@ -59,19 +68,23 @@ def parse_camera_arguments(
         name, address = _pair("--camera", argument, known)
         if name not in manifest.cameras:
             raise ConfigurationError(
-                f"application {manifest.name} has no camera {name!r}; it has {known}.", code="V104"
+                f"application {manifest.name} has no camera {name!r}; its cameras: {known}.", code="V104"
             )
         bound = bindings.get(name, ())
         device_name = name if not bound else f"{name}-{len(bound) + 1}"
-        address, secret = _without_credentials(address)
+        address, secret = without_credentials(address)
+        sub_address, sub_secret = without_credentials(subs.pop(device_name, ""))
+        if sub_secret and secret and sub_secret != secret:
+            raise UsageError(f"--sub {device_name}: a camera has one user name and password for all its streams.")
+        secret = secret or sub_secret
         if secret:
             secrets[f"vedette/camera/{device_name}"] = secret
         try:
             cameras.append(
                 CameraConfig(
                     name=device_name,
-                    url=_absolute(address),
-                    sub_url=_absolute(_without_credentials(subs.pop(device_name))[0]) if device_name in subs else None,
+                    url=_checked(address),
+                    sub_url=_checked(sub_address) if sub_address else None,
                     secret=f"vedette/camera/{device_name}" if secret else None,
                     loop=loop and "://" not in address,
                 )
@@ -84,7 +97,7 @@ def parse_camera_arguments(
     if not cameras:
         first = next(iter(manifest.cameras))
         raise ConfigurationError(
-            f"no camera is bound; application {manifest.name} has {known}.",
+            f"no camera is bound; the cameras of application {manifest.name}: {known}.",
             hint=f"Say which with --camera {first}=rtsp://… or --camera {first}=FILE.",
             code="V104",
         )
@@ -94,43 +107,94 @@ def parse_camera_arguments(
 def _pair(option: str, argument: str, known: str) -> tuple[str, str]:
     """The two sides of NAME=URL."""
     name, separator, address = argument.partition("=")
-    if not separator or not name or not address:
-        raise UsageError(f"{option} {name!r} is not of the form NAME=URL or NAME=FILE; cameras here: {known}.")
+    if not separator or not name or not address or "://" in name:
+        raise UsageError(
+            f"{option} {redact(argument)!r} is not of the form NAME=URL or NAME=FILE; cameras here: {known}."
+        )
     return name, address
 
 
-def _without_credentials(address: str) -> tuple[str, dict[str, str]]:
-    """The address without its user part, and what was in it."""
-    if "://" not in address:
+def without_credentials(address: str) -> tuple[str, dict[str, str]]:
+    """The address without its user part, and what was in it.
+
+    In a proper URL the user part ends at the last ``@`` before the first slash. People paste passwords with ``/``,
+    ``#``, ``?`` and ``@`` as they are; where the proper reading makes no sense, the user part ends at the last
+    ``@`` of all. A password that stayed in the address would be shown on screens and in logs.
+
+    Returns:
+        The address, and ``username`` and ``password`` (percent-decoded); empty where there are none.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator or "@" not in rest:
         return address, {}
-    scheme, _, rest = address.partition("://")
-    authority, slash, path = rest.partition("/")
-    # A password may hold a slash that nobody escaped: then what stands before it is no host with a port, and the
-    # host starts after the last @ of the whole address. An @ in the path of a camera's address is just that.
-    if "@" in rest and "@" not in authority and not _HOST_AND_PORT.fullmatch(authority):
-        authority, _, path = rest.rpartition("@")
-        authority, slash = f"{authority}@{path.partition('/')[0]}", "/"
-        path = path.partition("/")[2]
-    user_part, at, host = authority.rpartition("@")
-    if not at:
+    proper = _authority(rest).rpartition("@")[0]
+    last = rest.rpartition("@")[0]
+    user_part = proper
+    if last != proper and not _is_proper(proper, rest, last):
+        user_part = last
+    if not user_part and not rest.startswith("@"):
         return address, {}
     user, _, password = user_part.partition(":")
-    return f"{scheme}://{host}{slash}{path}", {"username": unquote(user), "password": unquote(password)}
+    return f"{scheme}://{rest[len(user_part) + 1 :]}", {"username": unquote(user), "password": unquote(password)}
 
 
-def _absolute(address: str) -> str:
-    """A file as an absolute path; a URL as it is.
+def _is_proper(user_part: str, rest: str, last: str) -> bool:
+    """Whether an address with an ``@`` after its first slash can be read as the standard says."""
+    location = _authority(rest[len(user_part) + 1 :] if user_part else rest)
+    if not _HOST_AND_PORT.fullmatch(location):
+        return False
+    if _is_certainly_host(location):
+        return True
+    if not user_part:  # "admin:12/34@camera" is a password; "camera/stream@2" is none
+        return ":" not in location or not _HOST_AND_PORT.fullmatch(_authority(rest[len(last) + 1 :]))
+    return not _is_certainly_host(_authority(rest[len(last) + 1 :]))
+
+
+def _authority(rest: str) -> str:
+    return re.split(r"[/?#]", rest, maxsplit=1)[0]
+
+
+def _is_certainly_host(location: str) -> bool:
+    """Whether host and port can be told from the rest of a password: an address, a full name, localhost."""
+    if not _HOST_AND_PORT.fullmatch(location):
+        return False
+    host = location.rpartition(":")[0] if re.search(r":\d+$", location) and location[-1] != "]" else location
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host == "localhost" or "." in host.strip(".")
+    return True
+
+
+def _checked(address: str) -> str:
+    """A file as an absolute path; a URL as it is, when a camera can have it.
 
     Raises:
         UsageError: V701, no such file.
+        ConfigurationError: V105, the address makes no sense or is not allowed.
     """
     if "://" in address:
-        parts = urlsplit(address)
-        return urlunsplit(parts)
+        check_url(address, camera_policy(), lambda _name: (_SOME_ADDRESS,))
+        return address
     path = Path(address).expanduser()
-    if not path.exists():
+    if _VIDEO_DEVICE.fullmatch(address):
+        return f"v4l2://{address}"
+    problem = _why_no_file(path)
+    if problem:
         raise UsageError(
-            f"no file {address!r} to use as a camera.",
-            hint="Give an existing file, or an address with rtsp:// in front.",
+            f"no file {redact(address)!r} to use as a camera: {problem}.",
+            hint="Give a video file, or an address with rtsp:// in front.",
         )
     return str(path.resolve())
+
+
+def _why_no_file(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        return (getattr(error, "strerror", "") or "not a file name").lower()
+    if not stat.S_ISREG(mode):
+        return "it is a directory" if stat.S_ISDIR(mode) else "it is a device, a pipe or a socket"
+    if not os.access(path, os.R_OK):
+        return "this user may not read it"
+    return "it is empty" if path.stat().st_size == 0 else ""
