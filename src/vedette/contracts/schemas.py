@@ -12,6 +12,7 @@ from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, Clo
 from vedette.contracts.camera import CameraStatus
 from vedette.contracts.config import AlertingConfig, ApplicationConfig, Attachments, CameraIngestConfig, InferenceConfig
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.health import AlertingHealth
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import Plan
 from vedette.contracts.state import StateAnswer, StateRequest
@@ -26,6 +27,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "cloud-tombstone": CloudTombstone,
     "cloud-acknowledgement": CloudAcknowledgement,
     "camera-status": CameraStatus,
+    "alerting-health": AlertingHealth,
     "plan": Plan,
     "attachments": Attachments,
     "state-answer": StateAnswer,
