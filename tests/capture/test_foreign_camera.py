@@ -52,14 +52,14 @@ def test_pictures_of_a_foreign_camera(
     start_s = time.monotonic()
     rig = make_rig(f"rtsp://127.0.0.1:{port}/{codec}", camera={"transport": transport})
     rig.until_state("STREAMING", 20)
-    rig.until(lambda: len(rig.frames) > 60, 20)
+    rig.until(lambda: len(rig.frames) > 45, 20)
     assert rig.frames[0][0] - start_s < 5, "its encoder starts with the first client"
     infos = [info for _, info in rig.frames]
     assert len({info.epoch for info in infos}) == 1, "one connection, not several"
     assert (infos[0].width, infos[0].height) == (320, 240)
     span_s = infos[-1].t_s - infos[20].t_s
     assert (len(infos) - 21) / span_s == pytest.approx(25, rel=0.15)
-    assert all(b.frame_no == a.frame_no + 1 for a, b in itertools.pairwise(infos[20:60]))
+    assert all(b.frame_no == a.frame_no + 1 for a, b in itertools.pairwise(infos[20:45]))
     rig.until(lambda: rig.status.codec == name and rig.status.stream_fps == pytest.approx(25, rel=0.1))
     assert rig.status.frames_corrupt <= 25, "only what came before the first key picture"
     assert rig.exits == []

@@ -44,8 +44,8 @@ def run(
 
 def noisy(picture: NDArray[np.float64], seconds: float, start_s: float = 0.0, light: float = 1.0) -> object:
     rng = np.random.default_rng(7)
-    for number in range(int(seconds * 5)):
-        yield start_s + number / 5, picture * light + rng.normal(0, 2, picture.shape)
+    for number in range(int(seconds * 2)):
+        yield start_s + number / 2, picture * light + rng.normal(0, 2, picture.shape)
 
 
 def states(reports: list[tuple[float, HealthReport]]) -> list[PictureHealth]:
@@ -104,11 +104,11 @@ def test_people_passing_by_are_no_alarm() -> None:
 
     def walk() -> object:
         rng = np.random.default_rng(5)
-        for number in range(1500):
+        for number in range(600):
             picture = background.copy()
-            x = (number * 7) % W
+            x = (number * 17) % W
             picture[40:160, x : x + 60] = 60
-            yield number / 5, picture + rng.normal(0, 2, (H, W))
+            yield number / 2, picture + rng.normal(0, 2, (H, W))
 
     assert run(walk()) == []
 

@@ -38,6 +38,8 @@ SILENT_PICTURES: Final = 3.0
 #: A stream that ended after so few packets may be a very slow one: the next one is given twice the time.
 FEW_PACKETS: Final = 3
 READ_LIMIT_MAX_S: Final = 10.0
+#: Over UDP the first stream is given this long between packets, so that TCP is tried soon where nothing gets through.
+UDP_TRIAL_S: Final = 0.9
 #: A reason like this from the process before means that UDP does not get through.
 _NOTHING_CAME: Final = re.compile(r"no packet")
 
@@ -138,13 +140,13 @@ class CameraOpener:
     def _read_limit_s(self) -> float:
         """How long the next stream may be silent. A camera at less than one picture a second is not dead."""
         if self._last is None:
-            return READ_LIMIT_S
+            return UDP_TRIAL_S if self._transport is Transport.UDP else READ_LIMIT_S
         progress = self._last.progress
         if progress.fps:
             return min(max(READ_LIMIT_S, SILENT_PICTURES / progress.fps), READ_LIMIT_MAX_S)
         if 0 < progress.packets <= FEW_PACKETS:
-            return min(2 * progress.read_limit_s, READ_LIMIT_MAX_S)
-        return progress.read_limit_s
+            return min(max(READ_LIMIT_S, 2 * progress.read_limit_s), READ_LIMIT_MAX_S)
+        return max(READ_LIMIT_S, progress.read_limit_s)
 
     def _check(self, stop: threading.Event, on_failure: Callable[[str], None]) -> CheckedUrl | None:
         while not stop.is_set():
