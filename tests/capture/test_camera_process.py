@@ -68,8 +68,8 @@ def test_a_camera_that_falls_silent_is_noticed_in_two_seconds_and_back_at_once(
     assert "no packet" in rig.status.reason
     time.sleep(2.5)
     assert rig.status.state == "STALLED" if kind == "silent" else rig.status.state in ("STALLED", "UNREACHABLE")
-    simulator.camera("cam").clear()
     end_s = time.monotonic()
+    simulator.camera("cam").clear()
     first_s, info = rig.until_frame_after(end_s)
     assert first_s - end_s < 1.0 + SLACK_S
     assert info.gap_reason.startswith("STALLED: ")
@@ -85,8 +85,8 @@ def test_a_cut_connection(make_rig: MakeRig, simulator: CameraSimulator, how: st
     rig.until(lambda: "refused" in rig.status.reason)
     time.sleep(1.5)
     pid = rig.pid
-    simulator.camera("cam").clear()
     end_s = time.monotonic()
+    simulator.camera("cam").clear()
     first_s, info = rig.until_frame_after(end_s)
     assert first_s - end_s < 1.0 + SLACK_S
     assert info.gap_reason.startswith("UNREACHABLE: ")
@@ -163,8 +163,8 @@ def test_garbage_instead_of_rtsp_is_given_up_and_forgotten(
     time.sleep(3)
     pages = int(Path(f"/proc/{rig.pid}/statm").read_text().split()[1])
     assert pages * 4096 < 250e6
-    simulator.camera("cam").clear()
     end_s = time.monotonic()
+    simulator.camera("cam").clear()
     first_s, _ = rig.until_frame_after(end_s)
     assert first_s - end_s < 3.0 + SLACK_S
 
