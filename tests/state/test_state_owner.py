@@ -223,12 +223,12 @@ def test_strangers_are_refused(owner: StateOwner, monkeypatch: pytest.MonkeyPatc
 
 
 def test_membership_of_the_directorys_group_decides(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vedette.adapters.state import layout
+    from vedette.adapters import unix_sockets
 
     short_tmp.chmod(0o2770)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert layout.peer_allowed(ours, short_tmp)
+        assert unix_sockets.peer_allowed(ours, short_tmp)
 
         class Stranger:
             def __init__(self, uid: int, gid: int, groups: tuple[int, ...]) -> None:
@@ -237,6 +237,7 @@ def test_membership_of_the_directorys_group_decides(short_tmp: Path, monkeypatch
             def getsockopt(self, level: int, name: int, size: int) -> bytes:
                 import struct
 
+                assert size <= 1024, "Python takes no more of a socket option"
                 uid, gid, groups = self.ids
                 if name == socket.SO_PEERCRED:
                     return struct.pack("3i", 1, uid, gid)
@@ -250,14 +251,14 @@ def test_membership_of_the_directorys_group_decides(short_tmp: Path, monkeypatch
             (Stranger(uid, group + 1, (group + 2,)), False),
             (Stranger(0, group + 1, ()), True),
         ):
-            assert layout.peer_allowed(stranger, short_tmp) is allowed  # type: ignore[arg-type]
+            assert unix_sockets.peer_allowed(stranger, short_tmp) is allowed  # type: ignore[arg-type]
         short_tmp.chmod(0o700)
-        assert not layout.peer_allowed(Stranger(uid, group, ()), short_tmp)  # type: ignore[arg-type]
+        assert not unix_sockets.peer_allowed(Stranger(uid, group, ()), short_tmp)  # type: ignore[arg-type]
 
 
 def test_a_path_too_long_for_a_socket_is_refused(short_tmp: Path) -> None:
     deep = short_tmp / ("x" * 100)
-    with pytest.raises(StorageError, match=r"has \d+ bytes; Unix sockets allow 107") as caught:
+    with pytest.raises(StorageError, match=r"has \d+ bytes; Unix sockets take at most 107") as caught:
         StateOwner(deep).start()
     assert "stateDirectory" in caught.value.hint
     assert not deep.exists()

@@ -22,7 +22,8 @@ from typing import Any, Final, Literal
 
 from vedette import __version__
 from vedette.adapters.models.store import ModelStore
-from vedette.adapters.state.layout import SOCKET_PATH_LIMIT, StateLayout
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.unix_sockets import SOCKET_PATH_LIMIT_BYTES
 from vedette.contracts.errors import VedetteError
 
 EDGE: Final = 'pip install "vedette[edge]"'
@@ -238,9 +239,9 @@ def _peer() -> None:
 
 def _state_directory(folder: Path) -> Iterator[Check]:
     length = len(os.fsencode(StateLayout(folder).frames / ("x" * 64 + ".sock")))
-    if length > SOCKET_PATH_LIMIT:
-        short = SOCKET_PATH_LIMIT - (length - 64)
-        advice = f"shorter than {SOCKET_PATH_LIMIT - 88} bytes fits every name"
+    if length > SOCKET_PATH_LIMIT_BYTES:
+        short = SOCKET_PATH_LIMIT_BYTES - (length - 64)
+        advice = f"shorter than {SOCKET_PATH_LIMIT_BYTES - 88} bytes fits every name"
         yield Check("state directory", "warn", f"camera names of at most {max(0, short)} bytes fit {folder}", advice)
     elif folder.exists() and not os.access(folder, os.W_OK):
         advice = "only the components need to write there; for your own runs take another --state"

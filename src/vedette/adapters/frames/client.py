@@ -15,7 +15,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from vedette.adapters.frames import memory, messages, peers
+from vedette.adapters.frames import memory, messages
+from vedette.adapters.unix_sockets import check_socket_path
 from vedette.contracts.errors import CameraError, CoreError
 from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels
@@ -85,7 +86,7 @@ class FrameStoreClient:
         self._unreleased = 0
         try:
             self._socket.settimeout(ANSWER_S)
-            self._socket.connect(peers.check_path(path))
+            self._socket.connect(check_socket_path(path))
         except OSError as error:
             self._socket.close()
             raise self._lost(f"nobody serves it ({error})") from error

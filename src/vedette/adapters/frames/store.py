@@ -22,8 +22,9 @@ from typing import Final
 
 import numpy as np
 
-from vedette.adapters.frames import memory, messages, peers
+from vedette.adapters.frames import memory, messages
 from vedette.adapters.frames.reader import Reader
+from vedette.adapters.unix_sockets import check_socket_path, peer_allowed
 from vedette.contracts.errors import CoreError, StorageError
 from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels, i420_size
@@ -235,7 +236,7 @@ class FrameStoreWriter:
             connection, _ = self._listener.accept()
         except OSError:  # it left before it was let in
             return
-        allowed = peers.may_connect(connection, self._path.parent)
+        allowed = peer_allowed(connection, self._path.parent, group_mode=0)
         if not allowed or len(self._readers) >= READERS_LIMIT:
             logger.warning(
                 "camera %s: a reader was refused: %s",
@@ -356,10 +357,10 @@ def _listen(path: Path) -> socket.socket:
     staging = path.with_name(f".{os.getpid()}.sock")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        peers.check_path(path)
+        check_socket_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         staging.unlink(missing_ok=True)
-        listener.bind(peers.check_path(staging))
+        listener.bind(check_socket_path(staging))
         staging.chmod(0o660)
         listener.listen(READERS_LIMIT)
         listener.setblocking(False)

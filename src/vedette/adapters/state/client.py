@@ -12,7 +12,8 @@ from typing import Final, Self
 
 from pydantic import ValidationError
 
-from vedette.adapters.state.layout import StateLayout, check_socket_path
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.unix_sockets import check_socket_path
 from vedette.contracts.errors import ERROR_CODES, CoreError, StorageError, VedetteError
 from vedette.contracts.plan import AttachedApplication
 from vedette.contracts.state import AttachRequest, DetachRequest, PlanRequest, StateAnswer, StateRequest, StatusRequest

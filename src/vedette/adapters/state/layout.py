@@ -1,25 +1,18 @@
-"""Paths inside the state directory, its modes, and who may speak to a socket in it."""
+"""Paths inside the state directory and its modes."""
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
-import stat
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.unix_sockets import check_socket_path
 from vedette.contracts.errors import StorageError
 
-#: Longest path of a Unix socket: ``sun_path`` has 108 bytes, the last of them zero (unix(7)).
-SOCKET_PATH_LIMIT: Final = 107
 DIRECTORY_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
-#: Linux 4.13 and later (socket(7)); the Python module has no name for it.
-_SO_PEERGROUPS: Final = 59
-_MAX_GROUPS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,38 +99,3 @@ def _make(folder: Path, mode: int) -> None:
             f"state directory {folder}: {error.strerror or error}.",
             hint="Give the user that runs the components write access, or set `stateDirectory` to another place.",
         ) from error
-
-
-def check_socket_path(path: Path) -> None:
-    """Refuse a path that the kernel would cut.
-
-    Raises:
-        StorageError: V401, longer than 107 bytes.
-    """
-    length = len(os.fsencode(path))
-    if length > SOCKET_PATH_LIMIT:
-        raise StorageError(
-            f"socket path {path} has {length} bytes; Unix sockets allow {SOCKET_PATH_LIMIT}.",
-            hint="Set `stateDirectory` to a shorter path.",
-        )
-
-
-def peer_allowed(connection: socket.socket, directory: Path) -> bool:
-    """Whether the process at the other end may use the state directory.
-
-    Allowed are root, the user of this process, and members of the directory's group: those who could change its
-    files anyway. The kernel says who it is; nothing the peer sends is believed.
-    """
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, gid = struct.unpack("3i", credentials)
-    if uid in (0, os.geteuid()):
-        return True
-    info = directory.stat()
-    if not info.st_mode & stat.S_IWGRP:
-        return False
-    try:
-        raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MAX_GROUPS)
-    except OSError:
-        raw = b""
-    groups = set(struct.unpack(f"{len(raw) // 4}I", raw)) | {gid}
-    return info.st_gid in groups

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from vedette.adapters.state.layout import FILE_MODE, check_socket_path, peer_allowed
+from vedette.adapters.state.layout import FILE_MODE
+from vedette.adapters.unix_sockets import check_socket_path, peer_allowed
 from vedette.contracts.errors import StorageError
 
 logger = logging.getLogger(__name__)
