@@ -18,6 +18,7 @@ class StreamProgress:
         height: pixels; 0 until known.
         fps: pictures a second by the stream's own time stamps, measured; 0 until known.
         packets: received.
+        key_packets: those of them that begin with a key picture, damaged or not.
         decoded: pictures decoded, undamaged ones only.
         corrupt: pictures or packets thrown away because they were damaged or refer to damaged ones.
         last_packet_s: monotonic time of the last packet, or of the opening.
@@ -31,6 +32,7 @@ class StreamProgress:
     height: int = 0
     fps: float = 0.0
     packets: int = 0
+    key_packets: int = 0
     decoded: int = 0
     corrupt: int = 0
     last_packet_s: float = 0.0

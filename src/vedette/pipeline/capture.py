@@ -7,8 +7,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from vedette.contracts.camera import TRANSITIONS, CameraState, CameraStatus, HealthReport
@@ -16,6 +16,7 @@ from vedette.contracts.errors import VedetteError
 from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels
 from vedette.core.stream import StreamProgress
+from vedette.pipeline.damage import DamageMeter
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ SILENCE_S: Final = 1.9
 SILENCE_MARGIN_S: Final = 0.1
 #: Packets come but no key picture for so long: the state says so.
 NO_KEYFRAME_S: Final = 5.0
+#: Pictures left out because of damage for longer than this are a gap with a reason.
+LEFT_OUT_S: Final = 0.5
 
 _STATE_OF_CODE: Final = {
     "V202": CameraState.UNAUTHORIZED,
@@ -43,6 +46,7 @@ _STATE_OF_CODE: Final = {
     "V105": CameraState.UNSUPPORTED,
     "V205": CameraState.UNSUPPORTED,
 }
+_SERVED: Final = (CameraState.CONNECTING, CameraState.STREAMING, CameraState.NO_KEYFRAME)
 _WAITS: Final = {CameraState.UNAUTHORIZED: UNAUTHORIZED_RETRY_S, CameraState.UNSUPPORTED: UNSUPPORTED_RETRY_S}
 
 
@@ -123,14 +127,24 @@ class Board:
         with self._lock:
             return self._status
 
-    def move(self, state: CameraState, reason: str = "", error: str = "") -> None:
+    def move(
+        self, state: CameraState, reason: str = "", error: str = "", *, only_in: Collection[CameraState] | None = None
+    ) -> None:
         """Enter a state, or change the reason of the present one.
+
+        Args:
+            state: the new one.
+            reason: for people.
+            error: code.
+            only_in: nothing happens in any other state (another thread may have changed it meanwhile).
 
         Raises:
             ValueError: the transition is not in the table: a mistake of ours.
         """
         with self._lock:
             old = self._status
+            if only_in is not None and old.state not in only_in:
+                return
             if (old.state, old.reason, old.error) == (state, reason, error):
                 return
             changes: dict[str, object] = {"reason": reason, "error": error}
@@ -205,6 +219,9 @@ class CaptureLoop:
         self._connections = 0
         self._published = self._decoded = self._corrupt = 0
         self._meter = _Meter()
+        self._damage = DamageMeter()
+        self._waiting: tuple[float | None, int] = (None, 0)  # for a key picture: since when, key packets until then
+        self._corrupt_then = 0
         self._last_picture_s: float | None = None
         self._opening_since_s: float | None = None
 
@@ -253,15 +270,7 @@ class CaptureLoop:
         now_s = self._clock()
         if source is not None:
             progress = source.progress
-            waiting_s = progress.waiting_for_key_s
-            state = self._board.status.state
-            keyless = waiting_s is not None and now_s - waiting_s > NO_KEYFRAME_S and progress.packets > 0
-            if keyless and state in (CameraState.CONNECTING, CameraState.STREAMING):
-                self._board.move(
-                    CameraState.NO_KEYFRAME,
-                    f"no key picture for {NO_KEYFRAME_S:g} s; set the camera's key-frame interval to 2 s or less",
-                    "V203",
-                )
+            self._judge(progress, now_s)
             self._board.update(
                 codec=progress.codec,
                 width=progress.width,
@@ -278,6 +287,22 @@ class CaptureLoop:
             last_frame_age_s=None if self._last_picture_s is None else round(now_s - self._last_picture_s, 3),
         )
         return self._board.status
+
+    def _judge(self, progress: StreamProgress, now_s: float) -> None:
+        """Say what is wrong with packets that come: damaged pictures, no key picture."""
+        board, waiting_s = self._board, progress.waiting_for_key_s
+        if waiting_s != self._waiting[0]:
+            self._waiting = (waiting_s, progress.key_packets)
+        if waiting_s is not None and now_s - waiting_s > NO_KEYFRAME_S and progress.packets > 0:
+            reason = f"no key picture for {NO_KEYFRAME_S:g} s; set the camera's key-frame interval to 2 s or less"
+            if progress.key_packets > self._waiting[1]:
+                reason = "every key picture arrives damaged; check the camera, its cable and its network"
+            board.move(CameraState.NO_KEYFRAME, reason, "V203", only_in=_SERVED)
+        if board.status.state is not CameraState.STREAMING:
+            self._damage.reset()
+            return
+        words = self._damage.words(now_s, progress.decoded, progress.corrupt)
+        board.move(CameraState.STREAMING, words, only_in=(CameraState.STREAMING,))
 
     def _attempt(self) -> bool:
         """One connection from knock to end; False where a file is at its end."""
@@ -300,13 +325,21 @@ class CaptureLoop:
             for info, pixels in source:
                 if self._stop.is_set():
                     break
-                self._take(info, pixels)
+                self._take(self._with_damage(info, source.progress), pixels)
         finally:
             self._source = None
             self._decoded += source.progress.decoded
             self._corrupt += source.progress.corrupt
             source.close()
         return self._endless or self._stop.is_set()
+
+    def _with_damage(self, info: FrameInfo, progress: StreamProgress) -> FrameInfo:
+        """The picture with the reason why those before it are missing, where they were left out."""
+        corrupt, self._corrupt_then = self._corrupt_then, self._corrupt + progress.corrupt
+        late = self._last_picture_s is not None and self._clock() - self._last_picture_s > LEFT_OUT_S
+        if info.gap_reason or not late or self._corrupt_then <= corrupt:
+            return info
+        return replace(info, gap_reason="pictures arrived damaged and were left out")
 
     def _take(self, info: FrameInfo, pixels: Pixels) -> None:
         if self._gap_reason:

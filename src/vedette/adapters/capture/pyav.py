@@ -201,6 +201,7 @@ class PyAvSource:
         gate = DamageGate(time.monotonic())
         losses = self._losses.losses
         skipping = interlaced = False
+        joining = True  # pictures before the first key picture are not damaged, merely of no use
         context = stream.codec_context
         owed = 0
         try:
@@ -214,6 +215,7 @@ class PyAvSource:
                 if packet.size:
                     progress.last_packet_s = now_s
                     progress.packets += 1
+                    progress.key_packets += packet.is_keyframe
                     if self._on_packet is not None:
                         self._on_packet(bytes(packet), packet.is_keyframe, now_s)
                 if packet.is_corrupt:
@@ -221,6 +223,7 @@ class PyAvSource:
                 if self._keys_only != skipping:
                     skipping = self._keys_only
                     context.skip_frame = "NONKEY" if skipping else "DEFAULT"
+                    joining = True
                     gate.damage(now_s)  # what was skipped is missing as a reference
                 try:
                     frames = packet.decode()
@@ -247,11 +250,12 @@ class PyAvSource:
                         progress.decoded += 1
                         progress.width, progress.height = frame.width, frame.height
                         progress.waiting_for_key_s = None
+                        joining = False
                         yield frame
                         if self._closed.is_set():  # while the picture was in use: the container is gone
                             return
                     else:
-                        progress.corrupt += 1
+                        progress.corrupt += bool(frame.is_corrupt) or not joining
                 progress.waiting_for_key_s = gate.closed_since_s
         except (av.error.FFmpegError, OSError) as error:
             if self._closed.is_set():
