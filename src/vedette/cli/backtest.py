@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vedette.adapters.manifest import load_manifest
+from vedette.adapters.manifest.loading import manifest_path
 from vedette.adapters.models.store import ModelStore
 from vedette.cli.live_view import alert_line
 from vedette.cli.run import with_resolved_models
@@ -45,7 +46,7 @@ def backtest(
         vedette backtest vedette.yaml --camera hall=a.mp4 --set models.objects.min_confidence=0.5 --json > alerts.jsonl
     """
     application = with_overrides(load_manifest(manifest), set_ or [])
-    directory = manifest.resolve().parent
+    directory = manifest_path(manifest).resolve().parent
     application = with_resolved_models(application, directory, ModelStore.default())
     arguments = parse_camera_arguments(application, camera or [])
     for configured in arguments.cameras:

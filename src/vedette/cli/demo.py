@@ -13,7 +13,9 @@ from rich.console import Console
 
 from vedette.adapters.manifest import load_manifest
 from vedette.adapters.models.store import ModelStore
-from vedette.cli.run import Session, parse_duration, with_resolved_models
+from vedette.cli.run import is_plain, parse_duration, with_resolved_models
+from vedette.cli.session import Session
+from vedette.cli.viewer import Viewer
 from vedette.contracts.errors import UsageError
 from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.data import data_directory
@@ -44,7 +46,8 @@ def demo(
     """
     console = Console()
     footage = _footage_folder(data)
-    plain = not console.is_terminal if headless is None else headless
+    plain = is_plain(console) if headless is None else headless
+    limit_s = parse_duration(for_)
     root = Path(tempfile.mkdtemp(prefix="vedette-demo-"))
     try:
         store = ModelStore(root / "models")
@@ -63,7 +66,9 @@ def demo(
                 alerts_file=root / "alerts.jsonl",
                 thing_name="demo",
             )
-            Session(settings, console, keep=keep).run(parse_duration(for_), headless=plain)
+            Session(settings, lambda gone: Viewer(gone, notes=console, alerts=console), keep=keep).run(
+                limit_s, headless=plain
+            )
         if keep:
             console.print(f"kept: {root}")
     finally:

@@ -63,7 +63,7 @@ class LiveView:
 
     def render(self) -> RenderableType:
         """The whole view."""
-        parts: list[RenderableType] = [self._camera_table()]
+        parts: list[RenderableType] = [self._camera_table(), *self._reasons()]
         parts += [Text(problem, style="bold red") for problem in self.problems]
         parts.append(self._alert_table())
         return Panel(Group(*parts), title=self.title, subtitle="Ctrl-C ends", border_style="blue")
@@ -74,7 +74,6 @@ class LiveView:
             table.add_column(heading, no_wrap=True)
         for heading in ("fps in", "analysed", "ms", "dropped", "alerts"):
             table.add_column(heading, justify="right")
-        table.add_column("what is wrong", ratio=1)
         for name in sorted(self.cameras):
             status = self.cameras[name]
             figures = self.analysis.get(name, AnalysisFigures())
@@ -88,9 +87,17 @@ class LiveView:
                 f"{figures.inference_ms:.0f}",
                 str(figures.dropped),
                 str(sum(n for (camera, _), n in self.counts.items() if camera == name)),
-                " ".join(part for part in (status.reason, figures.error) if part),
             )
         return table
+
+    def _reasons(self) -> list[RenderableType]:
+        """What is wrong with which camera; below the table, where there is room for a sentence."""
+        lines: list[RenderableType] = []
+        for name, status in sorted(self.cameras.items()):
+            words = " ".join(part for part in (status.reason, self.analysis.get(name, AnalysisFigures()).error) if part)
+            if words:
+                lines.append(Text.assemble((f"{name}: ", "bold"), words))
+        return lines
 
     def _alert_table(self) -> Table:
         table = Table(expand=True, box=None, header_style="bold")

@@ -135,8 +135,12 @@ class LocalCore:
             self.stop()
             raise
 
-    def stop(self) -> None:
-        """Stops every component, dependants first, and the core. Nothing happens where it is stopped."""
+    def stop(self, last: Callable[[], None] | None = None) -> None:
+        """Stops every component, dependants first, and the core. Nothing happens where it is stopped.
+
+        Args:
+            last: called when nothing runs any more and the root is still ours.
+        """
         if self._loop is None or self._thread is None:
             return
         loop, self._loop = self._loop, None
@@ -148,6 +152,8 @@ class LocalCore:
             self._thread.join()
             loop.close()
             self._listeners.close()
+            if last is not None:
+                last()
             if self._lock_file is not None:
                 os.close(self._lock_file)
                 self._lock_file = None
@@ -268,5 +274,9 @@ class LocalCore:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise CoreError(f"{self._layout.root}: another LocalCore uses this root.", code="V603") from None
+            raise CoreError(
+                f"{self._layout.root} is in use by another LocalCore, such as another `vedette run`.",
+                hint="End that one, or use another folder (--state).",
+                code="V401",
+            ) from None
         self._lock_file = descriptor

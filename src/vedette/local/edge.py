@@ -6,14 +6,17 @@ would set there too: the state directory, the cameras, the bindings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from vedette.contracts.camera import CameraConfig
+from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest
 from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
 from vedette.local.data import data_directory
@@ -25,6 +28,8 @@ EDGE_COMPONENTS: Final = {
     "vedette.Alerting": "alerting",
 }
 
+#: Journal, outbox and logs need some room from the first second.
+LEAST_FREE_BYTES: Final = 32_000_000
 #: Name of the file action that `run` adds, so that every alert reaches the person watching exactly once.
 RUN_ACTION: Final = "vedette-run"
 
@@ -110,15 +115,11 @@ class Edge:
     """A running edge side. Use as a context manager."""
 
     def __init__(self, settings: EdgeSettings) -> None:
-        """Write the application's directory and prepare LocalCore; nothing is started."""
+        """Prepare LocalCore; nothing is written or started."""
         self.settings = settings
-        settings.root.mkdir(parents=True, exist_ok=True)
-        application = settings.root / "application" / settings.manifest.name
-        application.mkdir(parents=True, exist_ok=True)
         manifest = with_alerts_file(settings.manifest, settings.alerts_file)
         # JSON is YAML: the component reads it as it would read the file of the application's author.
-        document = manifest.model_dump(mode="json", exclude_none=True)
-        (application / "vedette.yaml").write_text(json.dumps(document, indent=1))
+        self._document = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
         components = data_directory("components")
         self.core = LocalCore(
             LocalCoreConfig(
@@ -126,39 +127,81 @@ class Edge:
                 thing_name=settings.thing_name,
                 recipe_dirs=(data_directory("recipes"),),
                 artifact_sources={
-                    f"{settings.manifest.name}.zip": application,
+                    f"{settings.manifest.name}.zip": self._application,
                     **{f"{folder}.zip": components / folder for folder in EDGE_COMPONENTS.values()},
                 },
-                secrets_file=self._write_secrets(),
+                secrets_file=self._secrets_file if settings.secrets else None,
                 iot=settings.iot or FileIot(settings.root / "iot-core.jsonl"),
                 lite_quirks=settings.lite_quirks,
                 extra_recipes=(application_recipe(manifest),),
             )
         )
 
-    def _write_secrets(self) -> Path | None:
-        if not self.settings.secrets:
-            return None
-        path = self.settings.root / "secrets.json"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump({name: dict(values) for name, values in self.settings.secrets.items()}, file)
-        return path
+    @property
+    def _application(self) -> Path:
+        return self.settings.root / "application" / self.settings.manifest.name
+
+    @property
+    def _secrets_file(self) -> Path:
+        return self.settings.root / "secrets.json"
 
     def __enter__(self) -> Edge:
-        """Start LocalCore and deploy the components and the application."""
-        self.core.__enter__()
+        """Start LocalCore and deploy the components and the application.
+
+        Raises:
+            StorageError: V401, the folder cannot be used.
+            CoreError: V401, another run uses it; V6xx, see ``LocalCore``.
+        """
         try:
+            self._check_space()
+            self.core.__enter__()
+            # Not before: until the core holds the folder, it may be another run's.
+            self._write_application()
+            self._write_secrets()
             self.core.deploy(self._components())
+        except OSError as error:
+            self.core.stop(self._forget_secrets)
+            raise StorageError(
+                f"{error.filename or self.settings.root} cannot be used: {error.strerror or error}.",
+                hint="Name a folder that this user may write to, with --state.",
+            ) from error
         except BaseException:
-            self.core.stop()
+            self.core.stop(self._forget_secrets)
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Stop everything, in the reverse order."""
-        self.core.stop()
+        self.core.stop(self._forget_secrets)
+
+    def _check_space(self) -> None:
+        self.settings.root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.settings.root).free
+        if free < LEAST_FREE_BYTES:
+            raise StorageError(
+                f"{self.settings.root}: {free / 1e6:.1f} MB are free; a run needs {LEAST_FREE_BYTES / 1e6:.0f} MB.",
+                hint="Free some space, or name a folder on another disk with --state.",
+            )
+
+    def _write_application(self) -> None:
+        self._application.mkdir(parents=True, exist_ok=True)
+        (self._application / "vedette.yaml").write_text(self._document)
+
+    def _write_secrets(self) -> None:
+        self._forget_secrets()  # those of a run that was killed
+        if not self.settings.secrets:
+            return
+        descriptor = os.open(self._secrets_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+            json.dump({name: dict(values) for name, values in self.settings.secrets.items()}, file)
+
+    def _forget_secrets(self) -> None:
+        """A run is given its passwords anew each time: none stays on disk."""
+        with contextlib.suppress(OSError):
+            self._secrets_file.unlink(missing_ok=True)
+            for cached in (self.settings.state_directory / "secrets").glob("*"):
+                cached.unlink(missing_ok=True)
 
     def _components(self) -> dict[str, ComponentSpec]:
         settings = self.settings

@@ -335,6 +335,6 @@ def check_socket_path(path: Path) -> None:
     if length > MAX_SOCKET_PATH_BYTES:
         raise CoreError(
             f"{path}: {length} bytes; a Unix socket's path has at most {MAX_SOCKET_PATH_BYTES}.",
-            hint="Choose a root folder with a shorter path.",
-            code="V603",
+            hint="Choose a folder with a shorter path (--state).",
+            code="V401",
         )

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.outbox.samples import alert
+from vedette.cli.argv import redacted_arguments
+from vedette.cli.live_view import LiveView
+from vedette.cli.run import parse_duration
+from vedette.cli.session import AlertFollower, Session
+from vedette.cli.viewer import Viewer
+from vedette.contracts.camera import CameraConfig, CameraState, CameraStatus
+from vedette.contracts.errors import StorageError, UsageError
+from vedette.contracts.manifest import Manifest
+from vedette.local.core import LocalMessage
+from vedette.local.edge import Edge, EdgeSettings
+
+REASON = "camera address 'http://10.0.0.7/x' is refused: the scheme 'http' is not allowed."
+
+
+def manifest() -> Manifest:
+    return Manifest.model_validate(
+        {
+            "api": "vedette/v1",
+            "name": "one",
+            "cameras": {"gate": {}},
+            "models": {"m": {"family": "yolox", "file": "m.onnx", "labels": "coco"}},
+            "pipelines": {"p": {"model": "m", "cameras": ["gate"]}},
+            "rules": {"r": {"type": "dwell", "zone": [[0, 0], [1, 0], [1, 1]], "for_s": 5}},
+        }
+    )
+
+
+def settings(root: Path, **more: object) -> EdgeSettings:
+    cameras = (CameraConfig(name="gate", url="/recording.mp4"),)
+    return EdgeSettings(manifest=manifest(), cameras=cameras, root=root, alerts_file=root / "a.jsonl", **more)  # type: ignore[arg-type]
+
+
+def status(state: CameraState, reason: str = "") -> CameraStatus:
+    return CameraStatus.model_validate({"camera": "gate", "state": state.value, "reason": reason})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("60s", 60), ("2m", 120), ("1.5h", 5400), ("9" * 40, 3.2e9)])
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-5s", "0", "0s", "5 minutes", "inf"])
+def test_durations_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="60s or 2m"):
+        parse_duration(text)
+
+
+def test_arguments_are_hidden_byte_for_byte() -> None:
+    raw = b"vedette\0run\0--camera\0hall=rtsp://u:canary/p@h/x\0--camera\0hall=rtsp://:@h\0--for\0" + b"5s\0"
+    hidden = redacted_arguments(raw)
+    assert len(hidden) == len(raw)
+    assert [len(part) for part in hidden.split(b"\0")] == [len(part) for part in raw.split(b"\0")]
+    assert b"canary" not in hidden
+    assert hidden.endswith(b"--for\x005s\0")
+
+
+def test_the_process_list_shows_no_password() -> None:
+    code = "from vedette.cli.argv import hide_credentials as h; h(); print(open('/proc/self/cmdline').read())"
+    shown = subprocess.run(
+        [sys.executable, "-c", code, "hall=rtsp://u:canary@h/x", "after"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "canary" not in shown
+    assert "***@h/x" in shown
+    assert "after" in shown
+
+
+def test_a_reader_who_goes_ends_the_run_without_a_word() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = threading.Event()
+    with os.fdopen(writer, "w") as pipe:
+        viewer = Viewer(gone.set, notes=Console(file=pipe), alerts=Console(file=pipe))
+        with viewer.live("view"):
+            viewer.draw("view 2")
+            viewer.note("hello")
+            viewer.alert("alert")
+    assert gone.is_set()
+    assert viewer.gone
+
+
+def test_alerts_are_followed_from_now_on_through_garbage_and_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    lines = [alert(number).model_dump_json() + "\n" for number in range(4)]
+    path.write_text(lines[0])
+    follower = AlertFollower(path)
+    assert list(follower.new()) == []
+    with path.open("a") as file:
+        file.write("not an alert\n" + lines[1] + lines[2][:20])
+    assert [a.alert_id for a in follower.new()] == [alert(1).alert_id]
+    with path.open("a") as file:
+        file.write(lines[2][20:])
+    assert [a.alert_id for a in follower.new()] == [alert(2).alert_id]
+    path.write_text(lines[3])
+    assert [a.alert_id for a in follower.new()] == [alert(3).alert_id]
+    path.unlink()
+    assert list(follower.new()) == []
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_what_is_wrong_with_a_camera_can_be_read(columns: int) -> None:
+    view = LiveView("title", cameras={"gate": status(CameraState.UNSUPPORTED, REASON)})
+    console = Console(file=io.StringIO(), width=columns, height=24, record=True)
+    console.print(view.render())
+    text = console.export_text()
+    assert len(text.splitlines()) <= 12
+    assert REASON in " ".join(text.replace("│", " ").split())
+
+
+def test_a_run_ends_when_all_its_recordings_have(tmp_path: Path) -> None:
+    session = Session(settings(tmp_path))
+    assert not session._is_over(0.0)
+    session._view.cameras["gate"] = status(CameraState.ENDED)
+    assert not session._is_over(10.0)
+    assert not session._is_over(12.9)
+    assert session._is_over(13.0)
+    session._view.cameras["gate"] = status(CameraState.STREAMING)
+    assert not session._is_over(14.0)
+
+
+def test_states_are_told_once_and_not_while_the_run_ends(tmp_path: Path) -> None:
+    file = io.StringIO()
+    notes = Console(file=file, width=200)
+    session = Session(settings(tmp_path), lambda gone: Viewer(gone, notes=notes, alerts=notes))
+    session._plain = True
+
+    def tell(topic: str, text: str) -> None:
+        session._on_message(LocalMessage(topic, text.encode(), True))
+
+    for _ in range(2):
+        tell("vedette/gate/status", status(CameraState.CONNECTING, "starting").model_dump_json())
+        tell("vedette/inference/m", '{"model": "m", "state": "LOADING", "error": "the model is being checked"}')
+    tell("vedette/inference/m", '{"model": "m", "state": "FAILED", "error": "no model"}')
+    tell("vedette/alerting", '{"problems": ["the outbox is full"]}')
+    tell("vedette/alerting", "no JSON")
+    assert file.getvalue().splitlines() == ["gate CONNECTING: starting", "model m LOADING: the model is being checked"]
+    assert list(session._other_problems())[:2] == ["model m is FAILED: no model", "the outbox is full"]
+    session._done.set()
+    tell("vedette/gate/status", status(CameraState.STREAMING).model_dump_json())
+    assert len(file.getvalue().splitlines()) == 2
+
+
+def test_a_folder_that_cannot_be_used_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be used") as caught, Edge(settings(tmp_path / "file")):
+        pass
+    assert "--state" in caught.value.hint
+    monkeypatch.setattr("vedette.local.edge.LEAST_FREE_BYTES", 1 << 62)
+    with pytest.raises(StorageError, match="are free"), Edge(settings(tmp_path / "small")):
+        pass
+
+
+def test_a_second_run_in_the_same_folder_changes_nothing_of_the_first(short_tmp: Path) -> None:
+    import fcntl
+
+    from vedette.contracts.errors import CoreError
+
+    (short_tmp / "core").mkdir()
+    (short_tmp / "secrets.json").write_text("first")
+    with (short_tmp / "core" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = settings(short_tmp, secrets={"vedette/camera/gate": {"username": "u", "password": "p"}})
+        with pytest.raises(CoreError, match="in use"), Edge(second):
+            pass
+    assert (short_tmp / "secrets.json").read_text() == "first"
+    assert not (short_tmp / "application").exists()
