@@ -28,7 +28,7 @@ COMPONENT: Final = "vedette.CameraIngest"
 #: States are published this often, and at each change.
 PUBLISH_S: Final = 1.0
 #: Secrets of cameras that refuse their password are asked for again this often; of all others this often.
-SECRET_RETRY_S: Final = 4.0
+SECRET_RETRY_S: Final = 0.5
 SECRET_REFRESH_S: Final = 300.0
 #: A camera's process beats five times a second; so much silence means that it hangs.
 SILENCE_LIMIT_S: Final = 2.0
@@ -90,7 +90,8 @@ class IngestService:
                 if due:
                     next_s = now_s + PUBLISH_S
                 self._publish(everything=due)
-                self._wake.wait(max(next_s - time.monotonic(), 0.0))
+                limit_s = SECRET_RETRY_S if CameraState.UNAUTHORIZED in self._book.states() else PUBLISH_S
+                self._wake.wait(min(max(next_s - time.monotonic(), 0.0), limit_s))
                 self._wake.clear()
         finally:
             self._supervisor.stop()
