@@ -12,8 +12,8 @@ from vedette.adapters.supervision import ChildLink
 def main() -> int:
     """Take the specification from standard input and capture until the supervisor goes."""
     link = ChildLink()  # before the slow imports, so that this process cannot outlive its supervisor
-    from camera_ingest.logs import configure_logging
     from vedette.compose.capture import run_camera
+    from vedette.compose.processes import configure_logging
     from vedette.contracts.errors import VedetteError
 
     redaction = configure_logging(os.environ.get("VEDETTE_LOG_LEVEL", "INFO"))

@@ -17,6 +17,7 @@ from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, Clo
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.config import Attachments
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.health import AlertingHealth, ReceiverHealth
 from vedette.contracts.schemas import schema_names, schema_text
 from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
 from vedette.contracts.tracks import TrackBatch
@@ -58,6 +59,22 @@ BATCH = TrackBatch(
     analysed_wall_s=1.7e9,
     truncated=True,
 )
+HEALTH = AlertingHealth(
+    time=ALERT.time,
+    device="device-7",
+    judged=10,
+    alerts=1,
+    lag_s=0.01,
+    durable=True,
+    volatile=0,
+    receivers={"app/log": ReceiverHealth(pending=0)},
+    evicted={},
+    dead_letters=0,
+    salvaged=0,
+    not_analysed_s=0.0,
+    unjudged=0,
+    outbox_bytes=4096,
+)
 PLAN = make_plan([app()], [cam()], 3)
 
 #: schema → JSON that the code writes
@@ -67,6 +84,7 @@ REAL: dict[str, list[str]] = {
     "cloud-tombstone": [CloudTombstone(epoch="e", from_seq=1, through_seq=2, tombstone="evicted").model_dump_json()],
     "cloud-acknowledgement": [CloudAcknowledgement(epoch="e", through_seq=0).model_dump_json()],
     "camera-status": [CameraStatus(camera="hall", state=CameraState.STREAMING).model_dump_json()],
+    "alerting-health": [HEALTH.model_dump_json()],
     "plan": [PLAN.model_dump_json(), PLAN.model_dump_json(exclude_none=True)],
     "attachments": [Attachments(applications=(app(),)).model_dump_json()],
     "state-request": [AttachRequest(application=app()).model_dump_json(), StatusRequest().model_dump_json()],
@@ -90,6 +108,7 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("cloud-tombstone", ("from_seq",), "1"),
     ("cloud-acknowledgement", ("through_seq",), -1),
     ("camera-status", ("state",), "FINE"),
+    ("alerting-health", ("receivers", "app/log", "pending"), -1),
     ("plan", ("streams", 0, "fps"), 0),
     ("attachments", ("applications", 0, "bindings"), {"a b": []}),
     ("state-request", ("op",), "reboot"),

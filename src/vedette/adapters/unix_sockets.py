@@ -39,7 +39,8 @@ def peer_allowed(peer: socket.socket, directory: Path, *, group_mode: int = stat
     """Whether the process at the other end may use what lies in a directory.
 
     Allowed are root, the user of this process, and members of the directory's group, where its mode grants them
-    ``group_mode`` (0 asks for nothing more than membership). The kernel says who it is; nothing the peer sends is believed.
+    ``group_mode`` (0 asks for nothing more than membership). The kernel says who it is; nothing the peer sends is
+    believed.
     """
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, gid = struct.unpack("3i", credentials)

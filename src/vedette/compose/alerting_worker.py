@@ -297,14 +297,10 @@ def main() -> None:
 
     link = ChildLink()
     from vedette.adapters.bus.greengrass import GreengrassBus
-    from vedette.core.redact import RedactingFilter
+    from vedette.compose.processes import configure_logging
 
-    redaction = RedactingFilter()
-    handler = logging.StreamHandler()
-    handler.addFilter(redaction)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", handlers=[handler])
     config = AlertingConfig.model_validate(link.spec["config"])
-    logging.getLogger().setLevel(config.logLevel)
+    redaction = configure_logging(config.logLevel)
     link.beat(0)
     run_directory = StateLayout(Path(config.stateDirectory)).run
     while not run_directory.is_dir():  # its owner, vedette.CameraIngest, has not made it yet

@@ -22,6 +22,7 @@ from vedette.adapters.engines.gate import Gate, GateReport, read_model
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.adapters.state import PlanFile, StateLayout
 from vedette.adapters.supervision import ChildLink
+from vedette.compose.processes import configure_logging
 from vedette.contracts.base import Contract
 from vedette.contracts.errors import StorageError, VedetteError
 from vedette.contracts.plan import ModelPlan, PipelinePlan
@@ -287,5 +288,5 @@ class _Tee:
 def main() -> None:
     """Entry point of the process. Whatever nobody foresaw ends it, and the supervisor starts a new one."""
     link = ChildLink()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    configure_logging()
     ModelProcess(link).run()

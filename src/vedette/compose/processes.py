@@ -1,0 +1,58 @@
+"""What every process of a component does first: log without secrets, and run until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from vedette.contracts.errors import VedetteError
+from vedette.core.redact import RedactingFilter
+from vedette.ports.bus import Bus
+
+
+class Service(Protocol):
+    """A component's first process."""
+
+    def run(self) -> None:
+        """Serve until ``stop``."""
+        ...
+
+    def stop(self) -> None:
+        """End ``run``, from another thread or a signal handler."""
+        ...
+
+
+def configure_logging(level: str = "INFO") -> RedactingFilter:
+    """Log to standard error; the filter learns this process' secrets."""
+    redaction = RedactingFilter()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(redaction)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    return redaction
+
+
+def run_component(make: Callable[[Bus, RedactingFilter], Service]) -> int:
+    """Run a component's first process until SIGTERM; the exit status."""
+    # Children log too and have no use for the bus.
+    from vedette.adapters.bus.greengrass import GreengrassBus
+
+    redaction = configure_logging()
+    try:
+        bus = GreengrassBus()
+        try:
+            service = make(bus, redaction)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: service.stop())
+            service.run()
+        finally:
+            bus.close()
+    except VedetteError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 1
+    return 0
