@@ -103,7 +103,7 @@ def test_several_cameras_for_one_name_and_a_sub_stream() -> None:
         ((), (), ConfigurationError, "no camera is bound"),
         (("gate=rtsp://a/1",), (), ConfigurationError, "floor, hall, lane, shelf"),
         (("hall",), (), UsageError, "NAME=URL"),
-        (("hall=/nowhere/at/all.mp4",), (), UsageError, "no file"),
+        (("hall=/nowhere/at/all.mp4",), (), UsageError, "no such file"),
         (("hall=http://a/1",), (), ConfigurationError, "scheme"),
         (("hall=rtsp://",), (), ConfigurationError, "no host"),
         (("hall=rtsp://[::1/x",), (), ConfigurationError, "IPv6"),

@@ -88,6 +88,7 @@ def test_two_components_hear_each_other_and_read_each_others_configuration(short
     one = probe_recipe("test.One", configuration={"mine": 1})
     two = probe_recipe("test.Two", depends={"test.One": "HARD"})
     with make_core(short_tmp, one, two) as core:
+        deploy_probe(core, "test.One")  # its word that it is ready must not come after the subscription below
         second = deploy_probe(core, "test.Two")
         assert set(core.states()) == {"test.One", "test.Two"}
         assert second.do("subscribe", "probe/test.One/+") == "subscribed"

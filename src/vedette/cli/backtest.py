@@ -73,7 +73,7 @@ def _print(test: Backtest, console: Console, *, as_json: bool) -> None:
     began_s = time.monotonic()
     counts: Counter[tuple[str, str]] = Counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[media]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("decoding", total=None, media="")
 
         def progress(name: str, media_s: float) -> None:

@@ -83,10 +83,20 @@ def _footage_folder(given: Path | None) -> Path:
         UsageError: V702, there is none.
     """
     environment = os.environ.get("VEDETTE_DATA")
-    clone = data_directory("examples").parent
-    for folder in (given, Path(environment) if environment else None, clone.parent / "shared" / "data"):
-        if folder is not None and (folder / "videos").is_dir():
+    named = [("--data", given), ("VEDETTE_DATA", Path(environment) if environment else None)]
+    for source, folder in named:
+        if folder is None:
+            continue
+        if (folder / "videos").is_dir():
             return folder
+        raise UsageError(
+            f"{source} {folder} has no folder videos/ with recordings.",
+            hint="Name the folder that holds videos/ and models/yolox_nano.onnx.",
+            code="V702",
+        )
+    folder = data_directory("examples").parent.parent / "shared" / "data"
+    if (folder / "videos").is_dir():
+        return folder
     raise UsageError(
         "the demo needs a folder with recordings (videos/) and a model (models/yolox_nano.onnx), and found none.",
         hint="Say where it is with --data DIR or VEDETTE_DATA, or use your own camera with `vedette run`.",

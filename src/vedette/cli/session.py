@@ -180,10 +180,11 @@ class Session:
         self._viewer.note(f"{alerts} {'alert' if alerts == 1 else 'alerts'} in {elapsed_s:.0f} s{where}")
         for name, n in sorted(total.items()):
             self._viewer.note(f"  {n:4d} {name}")
+        models_fail = any(state in _MODEL_PROBLEMS for state, _ in self._models.values())
         for camera in self._settings.cameras:
             if not self._analysed[camera.name]:
-                state = self._view.cameras.get(camera.name)
-                self._viewer.note(f"no picture of {camera.name} was analysed{_why(state)}", "yellow")
+                why = ": see its model above" if models_fail else _why(self._view.cameras.get(camera.name))
+                self._viewer.note(f"no picture of {camera.name} was analysed{why}", "yellow")
 
 
 def _why(status: CameraStatus | None) -> str:

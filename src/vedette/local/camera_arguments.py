@@ -182,7 +182,7 @@ def _checked(address: str) -> str:
     problem = _why_no_file(path)
     if problem:
         raise UsageError(
-            f"no file {redact(address)!r} to use as a camera: {problem}.",
+            f"file {redact(address)!r} cannot be used as a camera: {problem}.",
             hint="Give a video file, or an address with rtsp:// in front.",
         )
     return str(path.resolve())

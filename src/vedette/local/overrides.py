@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import yaml
-from pydantic import ValidationError
 
+from vedette.adapters.manifest import validate_document
+from vedette.adapters.manifest.mistake import path_text
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import Manifest
+from vedette.core.manifest_checks import Finding
+
+#: ``rules.NAME``: what stands below has fields, which may be unset.
+_NAMES_DEPTH: Final = 2
 
 
 def with_overrides(manifest: Manifest, assignments: Iterable[str]) -> Manifest:
@@ -28,25 +33,57 @@ def with_overrides(manifest: Manifest, assignments: Iterable[str]) -> Manifest:
     document: dict[str, Any] = manifest.model_dump(mode="json", exclude_unset=True)
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
-        if not separator:
+        if not separator or not path:
             raise UsageError(
                 f"--set {assignment!r} is not of the form path=value, such as models.NAME.min_confidence=0.4."
             )
-        _assign(document, path.split("."), yaml.safe_load(text), path)
+        _assign(document, path.split("."), _value(text, path), path)
+    changed, findings = validate_document(document)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if changed is None or errors:
+        raise UsageError(
+            "--set makes the manifest wrong: " + "; ".join(_words(finding) for finding in errors) + ".",
+            hint="Every field is described in docs/manifest.md.",
+        )
+    return changed
+
+
+def _value(text: str, path: str) -> Any:
     try:
-        return Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"--set: {place}: {first['msg']} (found {first['input']!r}).") from error
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise UsageError(
+            f"--set {path}: {text!r} is no YAML value: {problem}.", hint="Put texts with [ { ! & * : # in quotes."
+        ) from error
+
+
+def _words(finding: Finding) -> str:
+    place = path_text(finding.path)
+    parts = [f"{place}: {finding.message}" if place else finding.message]
+    if finding.allowed:
+        parts.append(f"allowed: {finding.allowed}")
+    if finding.suggestion:
+        parts.append(f"meant {finding.suggestion}?")
+    return ", ".join(parts)
 
 
 def _assign(document: dict[str, Any], path: list[str], value: Any, whole: str) -> None:
-    """Put ``value`` at ``path``; every part but the last must exist."""
-    place = document
-    for part in path[:-1]:
-        child = place.get(part)
-        if not isinstance(child, dict):
-            raise UsageError(f"--set {whole}: there is no {part!r} here; there is {', '.join(sorted(place))}.")
-        place = child
-    place[path[-1]] = value
+    """Put ``value`` at ``path``; names of models, rules and the like must exist, fields may be new."""
+    place: Any = document
+    for depth, part in enumerate(path):
+        key: str | int = part
+        if isinstance(place, list):
+            if not part.isdecimal() or int(part) >= len(place):
+                raise UsageError(f"--set {whole}: {part!r} is no position of a list of {len(place)}.")
+            key = int(part)
+        elif not isinstance(place, dict):
+            raise UsageError(f"--set {whole}: there is nothing below {'.'.join(path[:depth])}.")
+        elif part not in place and depth < len(path) - 1:
+            if depth < _NAMES_DEPTH:
+                raise UsageError(f"--set {whole}: there is no {part!r} here; there is {', '.join(sorted(place))}.")
+            place[part] = {}
+        if depth == len(path) - 1:
+            place[key] = value
+        else:
+            place = place[key]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from vedette.adapters.manifest.loading import attached_application, check_manifest, load_manifest, manifest_path
+from vedette.adapters.manifest.loading import (
+    attached_application,
+    check_manifest,
+    load_manifest,
+    manifest_path,
+    validate_document,
+)
 from vedette.adapters.manifest.mistake import Mistake
 
-__all__ = ["Mistake", "attached_application", "check_manifest", "load_manifest", "manifest_path"]
+__all__ = ["Mistake", "attached_application", "check_manifest", "load_manifest", "manifest_path", "validate_document"]

@@ -100,7 +100,7 @@ def _read(path: Path) -> tuple[Manifest | None, list[Mistake]]:
             found = "the file is empty" if document.value is None else f"found {shown(document.value)} at the top"
             mistakes.append(show.at(Place(1, 1), (), Finding((), found, "fields, first of all `api: vedette/v1`")))
         return None, mistakes
-    manifest, findings = _validate(document.value)
+    manifest, findings = validate_document(document.value)
     reported = {path_text(note.path) for note in document.notes}
     mistakes += [
         show.finding(finding)
@@ -131,7 +131,12 @@ def _text(path: Path) -> str | Mistake:
         return Mistake(str(path), before.count(b"\n") + 1, column, "", "not UTF-8 text", "UTF-8 text")
 
 
-def _validate(value: dict[str, Any]) -> tuple[Manifest | None, list[Finding]]:
+def validate_document(value: dict[str, Any]) -> tuple[Manifest | None, list[Finding]]:
+    """The manifest, None where it has mistakes, and what there is to say of it.
+
+    Args:
+        value: what was read from YAML.
+    """
     findings = [*check_document(value), *check_clock_times(value)]
     errors = [finding for finding in findings if finding.level == "error"]
     try:
