@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vedette.core.sampling import Sampler
@@ -18,6 +18,7 @@ def taken(fps: float, times: list[float]) -> list[float]:
 @given(
     stream=st.floats(5, 120), asked=st.floats(0.5, 60), start=st.floats(0, 1e6), jitter=st.lists(st.floats(-0.3, 0.3))
 )
+@example(stream=10.0, asked=11.0, start=0.0, jitter=[0.0, 0.25])
 def test_the_mean_rate_is_the_one_asked_for(stream: float, asked: float, start: float, jitter: list[float]) -> None:
     seconds = 40
     times = [start + (i + (jitter[i % len(jitter)] if jitter else 0.0)) / stream for i in range(int(stream * seconds))]
@@ -37,6 +38,11 @@ def test_no_burst_follows_a_gap() -> None:
     times = [i / 25 for i in range(25)] + [100 + i / 25 for i in range(25)]
     got = [t for t in taken(5, times) if t >= 100]
     assert got == pytest.approx([100, 100.2, 100.4, 100.6, 100.8], abs=0.05)
+
+
+def test_after_a_short_gap_one_picture_comes_early_and_then_the_grid_holds() -> None:
+    times = [i / 25 for i in range(25)] + [1.6 + i / 25 for i in range(25)]
+    assert [t for t in taken(5, times) if t >= 1.6] == pytest.approx([1.6, 1.64, 1.84, 2.04, 2.24, 2.44], abs=0.05)
 
 
 def test_time_that_goes_back_starts_anew() -> None:

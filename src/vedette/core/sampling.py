@@ -6,8 +6,9 @@ from typing import Final
 
 #: A picture this share of an interval early still counts: time stamps are rounded and cameras jitter.
 EARLY_SHARE: Final = 0.1
-#: A picture that is later than due by more than this many intervals starts the grid anew, so that no burst follows.
-LATE_INTERVALS: Final = 1.0
+#: A picture that is later than due by more than this many intervals comes after a gap and starts the grid anew. Less
+#: is a stream that jitters or is hardly faster than asked for: then the next picture is due at once, and only it.
+GAP_INTERVALS: Final = 4.0
 
 
 class Sampler:
@@ -57,10 +58,10 @@ class Sampler:
     def taken(self, t_s: float) -> None:
         """Note that the picture of time ``t_s`` is used."""
         interval_s = self._interval_s
-        if self._next_s is None or t_s < self._last_s or t_s > self._next_s + LATE_INTERVALS * interval_s:
+        if self._next_s is None or t_s < self._last_s or t_s > self._next_s + GAP_INTERVALS * interval_s:
             self._next_s = t_s + interval_s
         else:
-            self._next_s += interval_s
+            self._next_s = max(self._next_s + interval_s, t_s)
         self._last_s = t_s
 
     def wants(self, t_s: float) -> bool:
