@@ -16,6 +16,7 @@ from vedette import __version__
 from vedette.cli.lazy import CommandSpec, load_command
 from vedette.cli.main import COMMANDS
 from vedette.contracts.errors import UsageError
+from vedette.testing.models import bright_rectangle
 
 
 def vedette(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -266,7 +267,7 @@ def test_doctor_survives_a_library_that_crashes() -> None:
 def test_models_are_added_listed_shown_and_removed(tmp_path: Path) -> None:
     home = {"VEDETTE_HOME": str(tmp_path / "home")}
     file = tmp_path / "own.onnx"
-    file.write_bytes(b"\x08\x07model")
+    file.write_bytes(bright_rectangle(size=(64, 64)))
     added = vedette("model", "add", str(file), "--json", **home)
     assert added.returncode == 0, added.stderr
     entry = json.loads(added.stdout)

@@ -176,3 +176,22 @@ def test_a_second_run_in_the_same_folder_changes_nothing_of_the_first(short_tmp:
             pass
     assert (short_tmp / "secrets.json").read_text() == "first"
     assert not (short_tmp / "application").exists()
+
+
+def test_nothing_of_use_to_others_stays_after_a_run(tmp_path: Path) -> None:
+    import socket
+
+    edge = Edge(settings(tmp_path, secrets={"vedette/camera/gate": {"username": "u", "password": "p"}}))
+    cache = tmp_path / "state" / "secrets" / "cached.json"
+    killed = tmp_path / "state" / "run" / "frames" / "gate.sock"
+    for path in (cache, killed):
+        path.parent.mkdir(parents=True)
+    cache.write_text("secret")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(killed))
+    edge._write_secrets()
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert not cache.exists()
+    edge._clean_up()
+    assert not (tmp_path / "secrets.json").exists()
+    assert not killed.exists()

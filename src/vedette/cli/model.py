@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -14,9 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from vedette.adapters.engines.onnxfile import check_graph
 from vedette.adapters.models.catalogue import KnownModel, known_models, recognise
 from vedette.adapters.models.download import download
-from vedette.adapters.models.store import UNKNOWN_LICENCE, ModelStore, StoredModel, missing_model
+from vedette.adapters.models.store import MAX_MODEL_BYTES, UNKNOWN_LICENCE, ModelStore, StoredModel, missing_model
 from vedette.cli.tables import key_value_table, plain_table
 from vedette.contracts.errors import ModelError, UsageError
 from vedette.core.manifest_checks import near_miss
@@ -51,7 +53,9 @@ def add(
     path = Path(what)
     if what.partition("://")[1]:
         entry = _fetch(what, target, console, name=name, licence=licence, sha256=sha256, ask=not yes)
+        _keep_models_only(entry, target)
     elif path.is_file() or "/" in what or what.endswith(".onnx"):
+        _check_is_model(path, str(path))
         entry = target.add_file(path, name=name, licence=licence, sha256=sha256)
     else:
         known = _known(what)
@@ -64,6 +68,25 @@ def add(
         _show(entry, target, Console(highlight=False, soft_wrap=True))
     if entry.licence == UNKNOWN_LICENCE:
         console.print("Its licence is not known: find out before you use it, then add it again with --licence.")
+
+
+def _check_is_model(path: Path, shown: str) -> None:
+    """Refuse what could never be loaded; what cannot be read is the store's to say.
+
+    Raises:
+        ModelError: V302, no ONNX model.
+    """
+    with contextlib.suppress(OSError):
+        if path.stat().st_size <= MAX_MODEL_BYTES:  # what is larger, the store refuses
+            check_graph(path.read_bytes(), shown)
+
+
+def _keep_models_only(entry: StoredModel, store: ModelStore) -> None:
+    try:
+        _check_is_model(store.path(entry.name), entry.source)
+    except ModelError:
+        store.remove(entry.name)
+        raise
 
 
 def list_(store: Store = None, json_: Json = False) -> None:

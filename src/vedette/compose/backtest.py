@@ -43,7 +43,7 @@ class BacktestReport:
         pictures: pictures decoded and chosen, by camera.
         media_s: seconds of footage, by camera.
         not_analysed: stretches without analysis and why.
-        problems: bindings without a camera and the like.
+        problems: bindings without a camera, damaged recordings and the like.
     """
 
     pictures: dict[str, int] = field(default_factory=dict)
@@ -130,6 +130,17 @@ class Backtest:
                 source.close()
         self.report.pictures[camera] = count
         self.report.media_s[camera] = last_s
+        self._note_damage(camera, source.progress.corrupt, source.progress.packets)
+
+    def _note_damage(self, camera: str, damaged: int, total: int) -> None:
+        """Alerts that are missing because the recording is damaged must not look like alerts that never were."""
+        if damaged:
+            self.report.problems += (
+                f"{camera}: {damaged} of {total} pictures of the recording are damaged or build on damaged ones; "
+                "they were not analysed.",
+            )
+        elif not self.report.pictures[camera]:
+            self.report.problems += (f"{camera}: the recording holds no picture that can be decoded.",)
 
     def _judge(self, judge: Judge, stages: Sequence[_ModelStage], analysis: _Analysis) -> Iterator[Alert]:
         for stage, future in zip(stages, analysis.detections, strict=True):

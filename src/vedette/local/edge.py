@@ -160,19 +160,19 @@ class Edge:
             self._write_secrets()
             self.core.deploy(self._components())
         except OSError as error:
-            self.core.stop(self._forget_secrets)
+            self.core.stop(self._clean_up)
             raise StorageError(
                 f"{error.filename or self.settings.root} cannot be used: {error.strerror or error}.",
                 hint="Name a folder that this user may write to, with --state.",
             ) from error
         except BaseException:
-            self.core.stop(self._forget_secrets)
+            self.core.stop(self._clean_up)
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Stop everything, in the reverse order."""
-        self.core.stop(self._forget_secrets)
+        self.core.stop(self._clean_up)
 
     def _check_space(self) -> None:
         self.settings.root.mkdir(parents=True, exist_ok=True)
@@ -195,6 +195,14 @@ class Edge:
         with os.fdopen(descriptor, "w") as file:
             os.fchmod(file.fileno(), 0o600)
             json.dump({name: dict(values) for name, values in self.settings.secrets.items()}, file)
+
+    def _clean_up(self) -> None:
+        """What is of no use when nothing runs: secrets, and the sockets of processes that were killed."""
+        self._forget_secrets()
+        run = self.settings.state_directory / "run"
+        with contextlib.suppress(OSError):
+            for path in (*run.glob("*.sock"), *run.glob("*.bell"), *run.glob("frames/*.sock")):
+                path.unlink(missing_ok=True)
 
     def _forget_secrets(self) -> None:
         """A run is given its passwords anew each time: none stays on disk."""
