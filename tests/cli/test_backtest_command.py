@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,13 @@ def test_an_application_is_named_by_its_folder_and_finds_the_model_in_it(applica
     assert {alert["rule"] for alert in alerts} == {"stays"}
     assert "damaged" not in run.stderr
     assert not run.stderr.startswith("\n")
+
+
+def test_titles_are_shown_where_only_ascii_can_be() -> None:
+    code = "from vedette.cli.main import _survive_poor_encodings as s; s(); print('T\\u00fcr')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=60, check=False)
+    assert (run.returncode, run.stdout) == (0, b"T\\xfcr\n"), run.stderr
 
 
 def test_a_damaged_recording_is_said_to_be(application: Path) -> None:

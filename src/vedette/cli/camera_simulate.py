@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import select
 import signal
 import sys
 import threading
@@ -122,13 +123,13 @@ def _source(argument: str) -> CameraSource:
 
 
 def _serve(simulator: CameraSimulator, lines: queue.Queue[LoopStart | None], *, json_lines: bool) -> None:
-    """Run until SIGINT or SIGTERM, or until nobody reads our output any more."""
+    """Run until SIGINT, SIGTERM or SIGHUP, or until nobody reads our output any more."""
     ended = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ended.set()
 
-    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with simulator:
             _print_cameras(simulator, json_lines=json_lines)
@@ -136,6 +137,8 @@ def _serve(simulator: CameraSimulator, lines: queue.Queue[LoopStart | None], *, 
                 try:
                     start = lines.get(timeout=0.25)
                 except queue.Empty:
+                    if json_lines and _nobody_reads():
+                        break  # whoever started us was killed
                     continue
                 if json_lines and start is not None:
                     from vedette.testing.camera.control import loop_line
@@ -146,6 +149,13 @@ def _serve(simulator: CameraSimulator, lines: queue.Queue[LoopStart | None], *, 
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of standard output is closed."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _print_cameras(simulator: CameraSimulator, *, json_lines: bool) -> None:

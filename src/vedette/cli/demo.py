@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Final
@@ -48,6 +50,8 @@ def demo(
     footage = _footage_folder(data)
     plain = is_plain(console) if headless is None else headless
     limit_s = parse_duration(for_)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # from here on there is something to clean up
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     root = Path(tempfile.mkdtemp(prefix="vedette-demo-"))
     try:
         store = ModelStore(root / "models")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -123,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _survive_poor_encodings()
     try:
         get_command(build()).main(args=arguments, prog_name="vedette")
     except VedetteError as error:
@@ -139,6 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         print_fault(error, as_json=_wants_json(arguments))
         sys.exit(_EXIT_FAULT)
+
+
+def _survive_poor_encodings() -> None:
+    """A title with an umlaut must not end a run whose terminal or pipe knows ASCII only."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def error_document(error: VedetteError) -> dict[str, str]:
