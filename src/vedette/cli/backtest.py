@@ -83,9 +83,9 @@ def _print(test: Backtest, console: Console, *, as_json: bool) -> None:
             typer.echo(alert.model_dump_json(exclude_none=True) if as_json else alert_line(alert))
     elapsed_s = time.monotonic() - began_s
     for problem in test.report.problems:
-        console.print(f"note: {problem}", style="yellow", highlight=False)
+        console.print(f"note: {problem}", style="yellow", highlight=False, soft_wrap=True)
     for gap in test.report.not_analysed:
-        console.print(f"not analysed: {gap.camera} {gap.seconds:.1f} s: {gap.reason}", highlight=False)
+        console.print(f"not analysed: {gap.camera} {gap.seconds:.1f} s: {gap.reason}", highlight=False, soft_wrap=True)
     for name, media_s in test.report.media_s.items():
         console.print(f"{name}: {test.report.pictures[name]} pictures of {media_s:.1f} s analysed", highlight=False)
     for (name, rule), n in sorted(counts.items()):
