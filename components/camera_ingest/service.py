@@ -90,8 +90,7 @@ class IngestService:
                 if due:
                     next_s = now_s + PUBLISH_S
                 self._publish(everything=due)
-                limit_s = SECRET_RETRY_S if CameraState.UNAUTHORIZED in self._book.states() else PUBLISH_S
-                self._wake.wait(min(max(next_s - time.monotonic(), 0.0), limit_s))
+                self._wake.wait(max(min(next_s, self._secrets_due_s()) - time.monotonic(), 0.0))
                 self._wake.clear()
         finally:
             self._supervisor.stop()
@@ -138,6 +137,7 @@ class IngestService:
                 name=camera.name,
                 argv=(sys.executable, "-m", "camera_ingest.camera"),
                 spec=self._spec(camera, config.cameraNetworks),
+                live=self._login(camera),
                 silence_limit_s=SILENCE_LIMIT_S,
             )
             for camera in config.cameras
@@ -145,16 +145,18 @@ class IngestService:
         )
 
     def _spec(self, camera: CameraConfig, networks: tuple[str, ...]) -> dict[str, Any]:
-        credentials = self._credentials.get(camera.secret or "", Credentials())
         return {
             "camera": camera.model_dump(mode="json"),
             # Where no application needs the camera yet, the small stream is enough to tell that it is well.
             "stream": self._streams.get(camera.name, "sub"),
             "socket": str(self._owner.layout.frames / f"{camera.name}.sock"),
             "networks": networks,
-            "username": credentials.username,
-            "password": credentials.password,
         }
+
+    def _login(self, camera: CameraConfig) -> dict[str, str]:
+        """Credentials reach a running process too: a stream that plays goes on, a refused camera is tried at once."""
+        credentials = self._credentials.get(camera.secret or "", Credentials())
+        return {"username": credentials.username, "password": credentials.password}
 
     def _fetch_secrets(self) -> bool:
         """Ask for every secret that is named; whether one has changed."""
@@ -170,11 +172,14 @@ class IngestService:
         return changed
 
     def _check_secrets(self) -> None:
-        """New credentials restart the processes of the cameras that use them, and of no others."""
-        refused = CameraState.UNAUTHORIZED in self._book.states()
-        limit_s = SECRET_RETRY_S if refused else SECRET_REFRESH_S
-        if time.monotonic() - self._secrets_checked_s >= limit_s and self._fetch_secrets():
+        """New credentials go to the processes of the cameras that use them."""
+        if time.monotonic() >= self._secrets_due_s() and self._fetch_secrets():
             self._set_children()
+
+    def _secrets_due_s(self) -> float:
+        """When the secrets are asked for again, monotonic seconds."""
+        refused = CameraState.UNAUTHORIZED in self._book.states()
+        return self._secrets_checked_s + (SECRET_RETRY_S if refused else SECRET_REFRESH_S)
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         if "hello" in message:

@@ -120,6 +120,23 @@ def test_changed_children_restart_and_removed_ones_end(watched: Watched) -> None
     assert watched.exits == []  # nothing failed
 
 
+def test_a_live_value_reaches_the_running_child_and_the_next_one(watched: Watched) -> None:
+    def spec(mode: str) -> ChildSpec:
+        return ChildSpec("a", (sys.executable, PROGRAM), {}, live={"mode": mode})
+
+    watched.supervisor.set_children([spec("beat")])
+    watched.until(lambda: len(watched.hellos("a")) == 1)
+    assert watched.hellos("a")[0]["mode"] == "beat"
+    watched.supervisor.set_children([spec("beat")])
+    watched.supervisor.set_children([spec("other")])
+    watched.until(lambda: any(message.get("told") for _, message in watched.seen))
+    assert watched.exits == []
+    assert max(message.get("told", 0) for _, message in watched.seen) == 1, "told once, of the change only"
+    watched.supervisor.restart("a", "the test asks for it")
+    watched.until(lambda: len(watched.hellos("a")) == 2)
+    assert watched.hellos("a")[1]["mode"] == "other"
+
+
 def test_a_child_that_does_not_leave_is_killed(watched: Watched) -> None:
     watched.supervisor.set_children([child("a", "stubborn", stop_limit_s=0.2)])
     watched.until(lambda: len(watched.hellos("a")) == 1)

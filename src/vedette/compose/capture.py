@@ -96,6 +96,10 @@ class CameraOpener:
         self._address: CheckedUrl | None = None
         self._last: PyAvSource | None = None
 
+    def set_login(self, username: str, password: str) -> None:
+        """Use other credentials from the next attempt on; from any thread."""
+        self._spec = self._spec.model_copy(update={"username": username, "password": password})
+
     def wait(self, stop: threading.Event, on_failure: Callable[[str], None]) -> bool:
         """Return once the camera answers; files and devices are there or not. False where stopped.
 
@@ -218,6 +222,11 @@ def run_camera(link: ChildLink, redaction: RedactingFilter) -> None:
         fps = message.get("fps")
         if isinstance(fps, int | float) and math.isfinite(fps):
             loop.set_fps(float(fps))
+        if "username" in message and "password" in message:
+            username, password = str(message["username"]), str(message["password"])
+            redaction.add(username, password)
+            opener.set_login(username, password)
+            loop.retry_now()
         if message.get("retry"):
             loop.retry_now()
 

@@ -37,6 +37,7 @@ class ChildSpec:
         name: unique among the supervisor's children; appears in logs.
         argv: command line. It is readable by every user of the machine: no secrets.
         spec: first JSON line on the child's standard input. A change restarts the child.
+        live: further values in that line; a change is sent to the running child as a message.
         silence_limit_s: a child that sends nothing for so long is killed and replaced.
         start_limit_s: time a new child has until its first message.
         stop_limit_s: time a child has to end after its standard input was closed.
@@ -46,6 +47,7 @@ class ChildSpec:
     name: str
     argv: tuple[str, ...]
     spec: dict[str, Any] = field(repr=False)
+    live: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     silence_limit_s: float = 2.0
     start_limit_s: float = 15.0
     stop_limit_s: float = 2.0
@@ -191,6 +193,9 @@ class Supervisor:
         now_s = self._clock()
         for name, slot in list(self._slots.items()):
             if wanted.get(name) == slot.spec:
+                changed, slot.spec = wanted[name].live != slot.spec.live, wanted[name]
+                if changed and slot.child is not None:
+                    slot.child.send(slot.spec.live)
                 continue
             if slot.child is not None:
                 slot.child.ask_to_end(now_s + slot.spec.stop_limit_s)
@@ -223,7 +228,8 @@ class Supervisor:
             child.kill(f"no sign of life for {limit_s:g} s" if child.heard else f"not ready {limit_s:g} s after start")
 
     def _start(self, slot: _Slot, now_s: float) -> None:
-        first = {"spec": slot.spec.spec, "restarts": slot.starts, "reason": slot.reason, "parent": os.getpid()}
+        spec = {**slot.spec.spec, **slot.spec.live}
+        first = {"spec": spec, "restarts": slot.starts, "reason": slot.reason, "parent": os.getpid()}
         slot.starts += 1
         try:
             slot.child = Child(
