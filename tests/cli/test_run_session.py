@@ -178,6 +178,13 @@ def test_a_second_run_in_the_same_folder_changes_nothing_of_the_first(short_tmp:
     assert not (short_tmp / "application").exists()
 
 
+def test_a_disk_that_fills_up_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(settings(tmp_path))
+    assert list(session._other_problems()) == []
+    monkeypatch.setattr("vedette.cli.session.LOW_DISK_BYTES", 1 << 62)
+    assert ["is full" in problem for problem in session._other_problems()] == [True]
+
+
 def test_nothing_of_use_to_others_stays_after_a_run(tmp_path: Path) -> None:
     import socket
 

@@ -117,7 +117,10 @@ class Session:
             yield f"{self._settings.root}: {error.strerror}; nothing can be kept there"
             return
         if free < LOW_DISK_BYTES:
-            yield f"the disk of {self._settings.root} is full: alerts may be lost if this machine stops (V404)"
+            yield (
+                f"the disk of {self._settings.root} is full: alerts wait in memory until there is room, "
+                "and are lost if this run ends before (V404)"
+            )
 
     def _show_problems(self, problems: tuple[str, ...]) -> None:
         for problem in problems:
