@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.core.timeline import DRIFT, LAG_LIMIT_S, FileTimeline, LiveTimeline
+from vedette.core.timeline import DRIFT, LAG_LIMIT_S, REORDER_LIMIT_S, FileTimeline, LiveTimeline, ReorderDelay
 
 stamps = st.none() | st.floats(-1e5, 1e5) | st.sampled_from([0.0, 2**31 / 90000, 2**32 / 90000, -(2**31) / 90000])
 steps = st.lists(st.tuples(stamps, st.floats(0, 5)), min_size=1, max_size=60)
@@ -81,3 +81,20 @@ def test_a_file_never_goes_back(stamps: list[float | None]) -> None:
     timeline = FileTimeline(0.04)
     times = [timeline.next(stamp).media_time_s for stamp in stamps]
     assert all(b > a for a, b in itertools.pairwise(times))
+
+
+def test_key_pictures_tell_how_long_the_decoder_holds_pictures_back() -> None:
+    delay = ReorderDelay()
+    assert delay.seconds == 0.0
+    delay.packet(9000, 10.0)
+    delay.picture(18000, 10.1)  # not a key picture: says nothing
+    assert delay.seconds == 0.0
+    delay.picture(9000, 10.2)
+    assert delay.seconds == pytest.approx(0.2)
+    delay.packet(99000, 11.0)
+    delay.picture(99000, 31.0)  # a stall is not the decoder's delay
+    assert delay.seconds == REORDER_LIMIT_S
+    for number in range(100):
+        delay.packet(number, float(number))
+    delay.picture(9000, 200.0)  # long forgotten
+    assert delay.seconds == REORDER_LIMIT_S

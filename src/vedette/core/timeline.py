@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,11 @@ class StreamTime:
 
     t_s: float
     media_time_s: float
+
+
+#: Longest delay believed to be the decoder's: 16 pictures (H.264, H.265) at 16 pictures a second.
+REORDER_LIMIT_S: Final = 1.0
+_KEYS_REMEMBERED: Final = 4
 
 
 class LiveTimeline:
@@ -71,6 +77,34 @@ class LiveTimeline:
             if offset_s - self._offset_s > LAG_LIMIT_S:
                 self._offset_s = offset_s
         return stamp_s + self._offset_s
+
+
+class ReorderDelay:
+    """How long a decoder holds pictures back to put them in order, as its key pictures show it.
+
+    With B pictures a picture comes out some packets after its own went in. Key pictures are sent at their own time
+    and come out as late as the others, so they tell by how much an arrival is to be dated back.
+
+    Attributes:
+        seconds: by the last key picture; 0 until one has come.
+    """
+
+    __slots__ = ("_arrivals", "seconds")
+
+    def __init__(self) -> None:
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=_KEYS_REMEMBERED)
+        self.seconds = 0.0
+
+    def packet(self, stamp: int, arrival_s: float) -> None:
+        """A key picture's packet arrived (monotonic time)."""
+        self._arrivals.append((stamp, arrival_s))
+
+    def picture(self, stamp: int, now_s: float) -> None:
+        """A picture came out, ``now_s`` being the arrival of the latest packet."""
+        for known, arrival_s in self._arrivals:
+            if known == stamp:
+                self.seconds = min(max(now_s - arrival_s, 0.0), REORDER_LIMIT_S)
+                return
 
 
 class FileTimeline:

@@ -28,7 +28,7 @@ from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels
 from vedette.core.sampling import Sampler
 from vedette.core.stream import StreamProgress
-from vedette.core.timeline import FileTimeline, LiveTimeline, StreamTime
+from vedette.core.timeline import FileTimeline, LiveTimeline, ReorderDelay, StreamTime
 from vedette.core.url_policy import CheckedUrl
 
 #: Rates outside are mistakes of the stream description.
@@ -104,6 +104,7 @@ class PyAvSource:
         self._closed = threading.Event()
         self._reader = 0
         self._losses = watch_losses()
+        self._reorder = ReorderDelay()
         self.progress = StreamProgress(last_packet_s=time.monotonic(), read_limit_s=read_limit_s)
         self._container = self._open()
         self.progress.last_packet_s = time.monotonic()  # opening has a limit of its own
@@ -175,8 +176,9 @@ class PyAvSource:
                 stamp_s = float(frame.dts * frame.time_base)
             if not self._keys_only:
                 meter.note(stamp_s)
-            arrival_s = progress.last_packet_s
-            times = clock.next(stamp_s, arrival_s)
+            if self._live and frame.pts is not None:
+                self._reorder.picture(frame.pts, progress.last_packet_s)
+            times = clock.next(stamp_s, progress.last_packet_s - self._reorder.seconds)
             if self._file and self._realtime and not self._sleep_until(times.t_s):
                 return
             if not self._sampler.wants(times.t_s):
@@ -216,6 +218,8 @@ class PyAvSource:
                     progress.last_packet_s = now_s
                     progress.packets += 1
                     progress.key_packets += packet.is_keyframe
+                    if packet.is_keyframe and packet.pts is not None:
+                        self._reorder.packet(packet.pts, now_s)
                     if self._on_packet is not None:
                         self._on_packet(bytes(packet), packet.is_keyframe, now_s)
                 if packet.is_corrupt:
