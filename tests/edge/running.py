@@ -84,9 +84,11 @@ def site_watch(data: Path, home: Path, actions: Mapping[str, Action] | None = No
 
 
 @contextmanager
-def running(manifest: Manifest, cameras: Mapping[str, str], root: Path, **settings: Any) -> Iterator[Watched]:
+def running(
+    manifest: Manifest, cameras: Mapping[str, str], root: Path, *, loop: bool = False, **settings: Any
+) -> Iterator[Watched]:
     """The edge side over the given cameras (name → address or file)."""
-    bound = parse_camera_arguments(manifest, [f"{name}={url}" for name, url in cameras.items()])
+    bound = parse_camera_arguments(manifest, [f"{name}={url}" for name, url in cameras.items()], loop=loop)
     chosen = EdgeSettings(
         manifest=manifest,
         cameras=bound.cameras,
