@@ -8,4 +8,4 @@ if [ -x "$PWD/venv/bin/python3" ]; then
 fi
 PYTHONPATH="$(dirname "$here")${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONPATH
-exec "$python" -s -m camera_ingest
+exec "$python" -s -P -m camera_ingest

@@ -135,7 +135,7 @@ class IngestService:
         self._supervisor.set_children(
             ChildSpec(
                 name=camera.name,
-                argv=(sys.executable, "-m", "camera_ingest.camera"),
+                argv=(sys.executable, "-s", "-P", "-m", "camera_ingest.camera"),
                 spec=self._spec(camera, config.cameraNetworks),
                 live=self._login(camera),
                 silence_limit_s=SILENCE_LIMIT_S,

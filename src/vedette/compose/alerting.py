@@ -18,7 +18,7 @@ from vedette.ports.bus import Bus
 
 log = logging.getLogger(__name__)
 
-WORKER: Final = (sys.executable, "-s", "-m", "alerting.worker")
+WORKER: Final = (sys.executable, "-s", "-P", "-m", "alerting.worker")
 #: A disk may take its time for a flush; a worker that shows no progress for longer hangs.
 SILENCE_S: Final = 30.0
 START_S: Final = 20.0
