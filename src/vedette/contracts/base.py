@@ -18,6 +18,15 @@ Normalised = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 #: A point ``(x, y)``, normalised.
 Point = tuple[Normalised, Normalised]
 
+#: The corners of an area, in order around it, normalised.
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)]
+
+#: A line, normalised.
+Line = Annotated[tuple[Point, Point], Field(description="From one end to the other, normalised.")]
+
+#: A few words for people.
+Title = Annotated[str, Field(max_length=200)]
+
 #: A duration in seconds.
 Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 

@@ -1,0 +1,156 @@
+"""``rules`` of a manifest: what raises an alert."""
+
+from __future__ import annotations
+
+from datetime import time
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from vedette.contracts.alert import Direction, Severity
+from vedette.contracts.base import Confidence, Contract, Identifier, Line, Polygon, Seconds, Title
+
+
+class Anchor(StrEnum):
+    """The point of a box that is tested against zones and lines."""
+
+    BOTTOM_CENTER = "bottom_center"
+    CENTER = "center"
+    TOP_CENTER = "top_center"
+
+
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class Schedule(Contract):
+    """When a rule is armed. A span that ends before it starts runs over midnight."""
+
+    timezone: str = "UTC"
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)] = tuple(Weekday)
+    start: Annotated[time, Field(description="Local time, HH:MM.")] = time(0, 0)
+    end: Annotated[time, Field(description="Local time, HH:MM; 00:00 is the end of the day.")] = time(0, 0)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin") from error
+        return value
+
+
+class RuleBase(Contract):
+    """What every rule has."""
+
+    title: Title = ""
+    pipeline: Annotated[Identifier | None, Field(description="May be left out where there is only one.")] = None
+    cameras: Annotated[tuple[Identifier, ...] | None, Field(description="The pipeline's cameras where absent.")] = None
+    labels: Annotated[tuple[str, ...] | None, Field(description="Classes the rule is about; all where absent.")] = None
+    min_confidence: Confidence = 0.0
+    anchor: Anchor = Anchor.BOTTOM_CENTER
+    severity: Severity = Severity.WARNING
+    hold_s: Annotated[Seconds, Field(le=3600, description="A change must last this long to count.")] = 0.0
+    cooldown_s: Annotated[Seconds, Field(le=86400, description="Silence after an alert of this rule and camera.")] = 0.0
+    schedule: Schedule | None = None
+    actions: Annotated[tuple[Identifier, ...] | None, Field(description="All of the manifest where absent.")] = None
+
+
+class LineCrossed(RuleBase):
+    """An object's anchor point goes over a line."""
+
+    type: Literal["line_crossed"]
+    line: Line
+    direction: Direction | Literal["any"] = "any"
+    hysteresis: Annotated[
+        float, Field(ge=0, le=0.2, description="Distance from the line, normalised, before a side counts.")
+    ] = 0.01
+
+    @model_validator(mode="after")
+    def _a_line_with_sides(self) -> Self:
+        (x1, y1), (x2, y2) = self.line
+        if (x1, y1) == (x2, y2):
+            raise ValueError("the two ends of the line are the same point")
+        if x1 == x2 and self.direction in (Direction.TOP_TO_BOTTOM, Direction.BOTTOM_TO_TOP):
+            raise ValueError("a vertical line is crossed left_to_right or right_to_left")
+        if y1 == y2 and self.direction in (Direction.LEFT_TO_RIGHT, Direction.RIGHT_TO_LEFT):
+            raise ValueError("a horizontal line is crossed top_to_bottom or bottom_to_top")
+        return self
+
+
+class ZoneEntered(RuleBase):
+    """An object comes into the zone, or appears there."""
+
+    type: Literal["zone_entered"]
+    zone: Polygon
+
+
+class ZoneLeft(RuleBase):
+    """An object that was in the zone is outside, or gone."""
+
+    type: Literal["zone_left"]
+    zone: Polygon
+
+
+class ZoneOccupied(RuleBase):
+    """Someone, whoever it is, has been in the zone without a break."""
+
+    type: Literal["zone_occupied"]
+    zone: Polygon
+    for_s: Seconds
+
+
+class Dwell(RuleBase):
+    """One and the same object has been in the zone for a time; once per visit."""
+
+    type: Literal["dwell"]
+    zone: Polygon
+    for_s: Seconds
+
+
+class Count(RuleBase):
+    """The number of objects is above or below a limit for a time; once each time it becomes so."""
+
+    type: Literal["count"]
+    zone: Polygon | None = None
+    above: Annotated[int | None, Field(ge=0)] = None
+    below: Annotated[int | None, Field(ge=1)] = None
+    for_s: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give either `above` or `below`")
+        return self
+
+
+class CountChanged(RuleBase):
+    """The number of objects has changed and stayed so for ``hold_s``; the first count is reported too."""
+
+    type: Literal["count_changed"]
+    zone: Polygon | None = None
+
+
+class NothingSeen(RuleBase):
+    """No object at all for a time, while the camera was being analysed."""
+
+    type: Literal["nothing_seen"]
+    zone: Polygon | None = None
+    for_s: Seconds
+
+
+Rule = Annotated[
+    LineCrossed | ZoneEntered | ZoneLeft | ZoneOccupied | Dwell | Count | CountChanged | NothingSeen,
+    Field(discriminator="type"),
+]

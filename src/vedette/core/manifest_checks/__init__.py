@@ -1,0 +1,26 @@
+"""What the types of a manifest cannot say: names that fit together, shapes that are shapes.
+
+Works on plain values, as read from the file, so that these mistakes are found beside mistakes of type, all in one go.
+Whatever has the wrong type is passed over here; the types report it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vedette.core.manifest_checks.finding import Finding, Path, near_miss
+from vedette.core.manifest_checks.labels import check_labels
+from vedette.core.manifest_checks.references import check_references
+from vedette.core.manifest_checks.shapes import check_shapes
+from vedette.core.manifest_checks.unused import check_unused
+from vedette.core.manifest_checks.values import check_values
+
+__all__ = ["Finding", "Path", "check_document", "near_miss"]
+
+
+def check_document(document: dict[str, Any]) -> list[Finding]:
+    """Everything there is to say of a manifest besides its types; warnings only where no name is wrong."""
+    checks = (check_references, check_labels, check_shapes, check_values)
+    findings = [finding for check in checks for finding in check(document)]
+    misnamed = any(finding.path[:1] == ("pipelines",) for finding in findings)
+    return findings if misnamed else findings + list(check_unused(document))

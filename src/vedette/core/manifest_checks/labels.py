@@ -1,0 +1,39 @@
+"""Every class that is asked for exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vedette.core.manifest_checks.finding import Finding, Path, near_miss
+from vedette.core.manifest_checks.plain import dicts, known_labels, pipeline_of, some, texts
+
+
+def check_labels(document: dict[str, Any]) -> Iterator[Finding]:
+    """Every class that is asked for is one that the model knows and the pipeline keeps."""
+    pipelines, models = dicts(document, "pipelines"), dicts(document, "models")
+    kept: dict[str, tuple[str, ...]] = {}
+    for name, pipeline in pipelines.items():
+        model = models.get(str(pipeline.get("model")))
+        if model is None:
+            continue
+        known = known_labels(model.get("labels", "coco"))
+        if known is None:
+            continue
+        wanted = pipeline.get("labels")
+        yield from _unknown(("pipelines", name, "labels"), wanted, known, f"model {pipeline['model']!r} does not know")
+        listed = texts(wanted)
+        kept[name] = tuple(label for label in known if not listed or label in listed)
+    for name, rule in dicts(document, "rules").items():
+        wanted = pipeline_of(rule, pipelines)
+        if wanted in kept:
+            text = f"pipeline {wanted!r} does not keep"
+            yield from _unknown(("rules", name, "labels"), rule.get("labels"), kept[wanted], text)
+
+
+def _unknown(path: Path, labels: Any, known: tuple[str, ...], text: str) -> Iterator[Finding]:
+    if not isinstance(labels, list):
+        return
+    for index, label in enumerate(labels):
+        if isinstance(label, str) and label not in known:
+            yield Finding((*path, index), f"{text} the class {label!r}", some(known), near_miss(label, known))

@@ -1,0 +1,74 @@
+"""Plain values as read from a file: what has the wrong type is passed over here, the types report it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vedette.core.labels import COCO
+from vedette.core.manifest_checks.finding import Path
+
+#: A point of a zone or line.
+XY = tuple[float, float]
+
+
+def some(names: tuple[str, ...], limit: int = 12) -> str:
+    """The first names of a list, and how many more there are."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def known_labels(labels: Any) -> tuple[str, ...] | None:
+    """Class names of a model as its `labels` field gives them; None where it gives none."""
+    if isinstance(labels, list):
+        return tuple(label for label in labels if isinstance(label, str))
+    return COCO if labels == "coco" else None
+
+
+def pipeline_of(rule: dict[str, Any], pipelines: dict[str, dict[str, Any]]) -> str:
+    """Name of the pipeline a rule listens to; empty where that cannot be said."""
+    only = next(iter(pipelines)) if len(pipelines) == 1 else ""
+    wanted = rule.get("pipeline", only)
+    return wanted if isinstance(wanted, str) else ""
+
+
+def section(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of the manifest with entries by name; empty where it is none."""
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def dicts(document: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """The entries of a section that are fields themselves."""
+    return {key: value for key, value in section(document, name).items() if isinstance(value, dict)}
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """The texts of a list; none where it is no list."""
+    return tuple(entry for entry in value if isinstance(entry, str)) if isinstance(value, list) else ()
+
+
+def number(value: Any) -> float | None:
+    """A number as float; None where it is none."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def points(value: Any) -> list[XY] | None:
+    """Points of a zone or line where all are pairs of normalised numbers; else None."""
+    if not isinstance(value, list):
+        return None
+    points: list[XY] = []
+    for point in value:
+        if not isinstance(point, list) or len(point) != 2:
+            return None
+        x, y = number(point[0]), number(point[1])
+        if x is None or y is None or not (0 <= x <= 1 and 0 <= y <= 1):
+            return None
+        points.append((x, y))
+    return points
+
+
+def get(document: Any, path: Path) -> Any:
+    """The value at a path."""
+    for part in path:
+        document = document[part]
+    return document

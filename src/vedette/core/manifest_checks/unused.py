@@ -1,0 +1,24 @@
+"""What nothing uses is probably a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vedette.core.manifest_checks.finding import Finding
+from vedette.core.manifest_checks.plain import dicts, section, texts
+
+
+def check_unused(document: dict[str, Any]) -> Iterator[Finding]:
+    """Warnings: what nothing uses is probably a mistake."""
+    pipelines = dicts(document, "pipelines")
+    used_models = {str(pipeline.get("model")) for pipeline in pipelines.values()}
+    used_cameras = {camera for pipeline in pipelines.values() for camera in texts(pipeline.get("cameras"))}
+    for part, kind, used in (("models", "model", used_models), ("cameras", "camera", used_cameras)):
+        for name in section(document, part):
+            if name not in used:
+                yield Finding((part, name), f"no pipeline uses {kind} {name!r}", level="warning")
+    if isinstance(document.get("pipelines"), dict) and not document.get("rules"):
+        yield Finding(
+            ("rules",) if "rules" in document else (), "there is no rule, so there will be no alert", level="warning"
+        )
