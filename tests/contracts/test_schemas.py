@@ -181,7 +181,7 @@ DOCUMENT = (REPOSITORY / "docs" / "manifest.md").read_text("utf-8")
 
 
 def test_the_tables_of_the_document_are_those_of_the_schema() -> None:
-    """After a wanted change: replace what follows the marker by the output of `vedette schema tables`."""
+    """After a wanted change: `make schema`."""
     _, _, tables = DOCUMENT.partition("<!-- tables: made by `vedette schema tables` -->\n\n")
     assert tables == manifest_tables()
 

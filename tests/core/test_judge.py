@@ -128,6 +128,9 @@ def test_an_alert_says_what_happened() -> None:
         "count": None,
         "direction": "left_to_right",
         "duration_s": None,
+        "attributes": {},
+        "epoch": "e1",
+        "frame_no": 120,
         "message": "Door: person 3 crossed the line from left to right on hall.",
     }
     assert len(document["alert_id"]) == 32

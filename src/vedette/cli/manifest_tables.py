@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from vedette.contracts.schemas import schema
 
+#: Below it stand the tables.
+MARKER: Final = "<!-- tables: made by `vedette schema tables` -->\n\n"
+
 #: Heading, definition of the schema, words below the heading.
 _SECTIONS: Final = (
     ("The file", "", ""),

@@ -22,8 +22,16 @@ def export(directory: Annotated[Path, typer.Argument(help="Where to; made where 
     print(f"{len(schema_names())} schemas in {directory}")
 
 
-def tables() -> None:
+def tables(
+    write: Annotated[Path | None, typer.Option(help="Replace the tables of this document instead.")] = None,
+) -> None:
     """Print the field tables of docs/manifest.md."""
-    from vedette.cli.manifest_tables import manifest_tables
+    from vedette.cli.manifest_tables import MARKER, manifest_tables
 
-    print(manifest_tables(), end="")
+    if write is None:
+        print(manifest_tables(), end="")
+        return
+    head, found, _ = write.read_text("utf-8").partition(MARKER)
+    if not found:
+        raise UsageError(f"{write} has no line {MARKER.strip()!r} below which the tables stand.")
+    write.write_text(head + MARKER + manifest_tables(), "utf-8")

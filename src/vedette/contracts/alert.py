@@ -57,6 +57,12 @@ class Alert(Contract):
     count: Annotated[int | None, Field(ge=0, description="Where the rule counts.")] = None
     direction: Annotated[Direction | None, Field(description="Where the rule is about a line.")] = None
     duration_s: Annotated[float | None, Field(ge=0, description="How long the condition had held.")] = None
+    attributes: Annotated[
+        dict[str, str],
+        Field(max_length=16, description="What is known of the object, by all its pictures: property → value."),
+    ] = Field(default_factory=dict)
+    epoch: Annotated[str, Field(description="Ingest epoch: with `frame_no` it names the picture for ever.")] = ""
+    frame_no: Annotated[int, Field(ge=0, description="Number of the picture within the epoch.")] = 0
     message: Annotated[str, Field(max_length=400, description="One sentence for people.")] = ""
 
 

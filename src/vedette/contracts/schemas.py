@@ -100,6 +100,20 @@ def _track_batch() -> dict[str, Any]:
         },
         "at": {"type": "number", "description": "Unix time at which the analysis ended."},
         "truncated": {"type": "boolean", "description": "Objects were left out because there were too many."},
+        "next": {"type": "integer", "description": "Number the next new object would have got."},
+        "attributes": {
+            "type": "array",
+            "description": "One list per object: name, value and confidence of each property that was looked at.",
+            "items": {
+                "type": "array",
+                "items": {
+                    "type": "array",
+                    "prefixItems": [{"type": "string"}, {"type": "string"}, {"type": "number"}],
+                    "minItems": 3,
+                    "maxItems": 3,
+                },
+            },
+        },
     }
     return {
         "title": "TrackBatch",
@@ -107,5 +121,5 @@ def _track_batch() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "required": [key for key in properties if key != "truncated"],
+        "required": [key for key in properties if key not in ("truncated", "next", "attributes")],
     }

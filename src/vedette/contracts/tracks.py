@@ -17,6 +17,21 @@ TRACK_BATCH_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute:
+    """What one picture says of one property of an object.
+
+    Attributes:
+        name: of the property, as the pipeline names it.
+        value: such as ``yes``, ``no``, or the text of a code.
+        score: confidence, 0..1.
+    """
+
+    name: str
+    value: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrackBatch:
     """All confirmed objects of one picture.
 
@@ -29,6 +44,8 @@ class TrackBatch:
         scores: one confidence per object, 0..1.
         analysed_wall_s: Unix time at which the analysis of the picture ended.
         truncated: whether objects were left out because there were too many.
+        attributes: what was found out about each object in this picture, one tuple per object; or empty where
+            nothing was asked about any.
         next_track_id: the number the next new object would have got; 0 where unknown. A restarted tracker goes on
             from it, so that numbers are not given twice.
     """
@@ -42,6 +59,7 @@ class TrackBatch:
     analysed_wall_s: float = 0.0
     truncated: bool = False
     next_track_id: int = 0
+    attributes: tuple[tuple[Attribute, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse columns of different length."""
@@ -51,6 +69,8 @@ class TrackBatch:
                 f"track batch columns differ in length: {len(self.track_ids)} ids, {len(self.boxes)} boxes, "
                 f"{len(self.labels)} labels, {len(self.scores)} scores"
             )
+        if self.attributes and len(self.attributes) != len(self.track_ids):
+            raise ValueError(f"{len(self.track_ids)} objects have {len(self.attributes)} sets of attributes")
 
     def to_json(self) -> bytes:
         """The batch as one line of compact JSON, boxes to 0.1 pixel, scores to 0.001."""
@@ -68,6 +88,10 @@ class TrackBatch:
             document["truncated"] = True
         if self.next_track_id:
             document["next"] = self.next_track_id
+        if any(self.attributes):
+            document["attributes"] = [
+                [[found.name, found.value, round(found.score, 3)] for found in each] for each in self.attributes
+            ]
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
@@ -94,6 +118,10 @@ class TrackBatch:
                 analysed_wall_s=document["at"],
                 truncated=document.get("truncated", False),
                 next_track_id=document.get("next", 0),
+                attributes=tuple(
+                    tuple(Attribute(name, value, score) for name, value, score in each)
+                    for each in document.get("attributes", ())
+                ),
             )
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise StorageError(f"journal row is not a track batch: {error}", code="V402") from error

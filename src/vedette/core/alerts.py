@@ -73,6 +73,9 @@ def make_alert(device: str, plan: RulePlan, event: Event, held_back: int = 0) ->
         count=event.count,
         direction=event.direction,
         duration_s=None if event.duration_s is None else round(max(event.duration_s, 0.0), 3),
+        attributes=dict(objects[0].attributes) if objects else {},
+        epoch=event.moment.epoch,
+        frame_no=max(event.moment.frame_no, 0),
         message=_message(plan, event, label, held_back),
     )
 

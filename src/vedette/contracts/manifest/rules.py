@@ -59,6 +59,10 @@ class RuleBase(Contract):
     cameras: Annotated[tuple[Identifier, ...] | None, Field(description="The pipeline's cameras where absent.")] = None
     labels: Annotated[tuple[str, ...] | None, Field(description="Classes the rule is about; all where absent.")] = None
     min_confidence: Confidence = 0.0
+    where: Annotated[
+        dict[Identifier, tuple[str, ...]] | None,
+        Field(description="Attribute of the pipeline → values: only objects that have one of them count."),
+    ] = None
     anchor: Anchor = Anchor.BOTTOM_CENTER
     severity: Severity = Severity.WARNING
     hold_s: Annotated[Seconds, Field(le=3600, description="A change must last this long to count.")] = 0.0

@@ -52,22 +52,28 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One object in one picture; the box is in pixels of the original picture."""
+    """One object in one picture; the box is in pixels of the original picture.
+
+    ``attributes`` is what is known of it by all of its pictures so far: pairs of property and value.
+    """
 
     track_id: int
     box: Box
     label: str
     score: float
+    attributes: tuple[tuple[str, str], ...] = ()
 
     def dump(self) -> list[Any]:
         """Small JSON."""
-        return [self.track_id, list(self.box), self.label, self.score]
+        short = [self.track_id, list(self.box), self.label, self.score]
+        return [*short, [list(pair) for pair in self.attributes]] if self.attributes else short
 
     @classmethod
     def load(cls, state: list[Any]) -> Sighting:
         """Read what ``dump`` wrote."""
-        track_id, (x1, y1, x2, y2), label, score = state
-        return cls(int(track_id), (float(x1), float(y1), float(x2), float(y2)), str(label), float(score))
+        track_id, (x1, y1, x2, y2), label, score, *rest = state
+        known = tuple((str(name), str(value)) for name, value in rest[0]) if rest else ()
+        return cls(int(track_id), (float(x1), float(y1), float(x2), float(y2)), str(label), float(score), known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ class RuleMachine(ABC):
         self._schedule = rule.schedule
         self._hold_s = rule.hold_s
         self._clock = StreamClock(plan.fps)
-        self._selection = Selection(rule.labels, rule.min_confidence)
+        self._selection = Selection(rule.labels, rule.min_confidence, rule.where)
 
     @property
     def elapsed_s(self) -> float:
@@ -165,12 +171,13 @@ class RuleMachine(ABC):
         if tick.broken:
             self._selection.forget()
             self._forget()
+        seen = batch.attributes or ((),) * len(batch.track_ids)
         objects = tuple(
-            Sighting(track_id, box, label, score)
-            for track_id, box, label, score in zip(
-                batch.track_ids, batch.boxes, batch.labels, batch.scores, strict=True
+            Sighting(track_id, box, label, score, self._selection.known(track_id))
+            for track_id, box, label, score, found in zip(
+                batch.track_ids, batch.boxes, batch.labels, batch.scores, seen, strict=True
             )
-            if self._selection.admits(track_id, label, score, tick.now_s)
+            if self._selection.admits(track_id, label, score, tick.now_s, found)
             and all(abs(value) < FARTHEST_PX for value in box)
         )
         self._selection.tidy(tick.now_s)
