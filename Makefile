@@ -50,10 +50,10 @@ schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/mani
 	$(BIN)/python -m vedette schema export src/vedette/contracts/schema
 	$(BIN)/python -m vedette schema tables --write docs/manifest.md
 
-lock: ## resolve the dependencies anew, with hashes and without naming a registry
+lock: ## resolve the dependencies, with hashes and without naming a registry; UPGRADE=--upgrade for newer versions
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra edge --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade -o requirements/edge.txt
-	$(BIN)/uv pip compile pyproject.toml --extra edge --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade -o requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra edge --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/edge.txt
+	$(BIN)/uv pip compile pyproject.toml --extra edge --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/dev.txt
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

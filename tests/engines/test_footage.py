@@ -21,7 +21,7 @@ pytestmark = pytest.mark.footage
 MODELS = {ModelFamily.YOLOX: "yolox_nano.onnx", ModelFamily.DETR: "deimv2_hgnetv2_femto_coco.onnx"}
 
 
-@pytest.fixture(params=list(ModelFamily), scope="module")
+@pytest.fixture(params=list(MODELS), scope="module")
 def detector(request: pytest.FixtureRequest, shared_data: Path) -> OnnxDetector:
     file = MODELS[request.param]
     model = Model(family=request.param, file=file, min_confidence=0.4)

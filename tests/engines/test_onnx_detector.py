@@ -18,7 +18,7 @@ def tiny(family: ModelFamily = ModelFamily.YOLOX, **settings: Any) -> Model:
     return Model(family=family, file="tiny.onnx", labels=("a", "b"), **settings)
 
 
-@pytest.mark.parametrize("family", list(ModelFamily))
+@pytest.mark.parametrize("family", models.DETECTORS)
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (1920, 1080), (65, 65)])
 def test_finds_the_bright_rectangle_where_it_is(family: ModelFamily, size: tuple[int, int]) -> None:
     detector: Detector = OnnxDetector(models.bright_rectangle(family, size=(192, 192)), tiny(family))

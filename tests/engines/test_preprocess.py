@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.engines.pictures import picture
-from vedette.adapters.engines.preprocess import Channels, Fit, InputFormat, Preprocessor
+from vedette.adapters.engines.preprocess import _MAX_SETS, Fit, InputFormat, Preprocessor
+from vedette.contracts.manifest import Channels
 from vedette.core.pixels import Pixels, i420_size
 
 BGR = InputFormat(Channels.BGR, Fit.TOP_LEFT)
@@ -118,7 +119,7 @@ def test_many_sizes_keep_memory_bounded() -> None:
     preprocessor = Preprocessor((64, 64), BGR)
     for side in range(20, 60):
         preprocessor.prepare(picture(side, 40))
-    assert len(preprocessor._local.sets) <= 6
+    assert len(preprocessor._local.sets) <= _MAX_SETS
 
 
 def test_small_first_costs_less_than_half() -> None:

@@ -22,6 +22,7 @@ from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
 from vedette.core.pixels import Pixels
 from vedette.pipeline.detect import DetectLoop
+from vedette.pipeline.look import Looker
 from vedette.pipeline.track import PipelineTracker
 from vedette.ports.detector import Detector
 from vedette.testing import models
@@ -87,7 +88,7 @@ class Slow:
     def __init__(self, act: Callable[[Pixels], None]) -> None:
         self._act = act
 
-    def detect(self, pixels: Pixels) -> Detections:
+    def detect(self, pixels: Pixels, hidden: tuple[Any, ...] = ()) -> Detections:
         self._act(pixels)
         return Detections.empty()
 
@@ -107,7 +108,7 @@ def start(journal: Journal, short_tmp: Path) -> Iterator[Callable[..., DetectLoo
             detector = OnnxDetector(models.bright_rectangle(), model)
         found = detector
         loop = DetectLoop(
-            found,
+            Looker(found),
             journal,
             lambda camera: FrameStoreClient(short_tmp / f"{camera}.sock"),
             lambda plan: PipelineTracker(plan, found.labels),
@@ -315,7 +316,7 @@ def test_an_analysis_that_hangs_is_noticed(journal: Journal, short_tmp: Path) ->
 
     detector = Slow(act)
     loop = DetectLoop(
-        detector,
+        Looker(detector),
         journal,
         lambda name: FrameStoreClient(short_tmp / f"{name}.sock"),
         lambda plan: PipelineTracker(plan, LABELS),

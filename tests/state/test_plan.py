@@ -72,7 +72,7 @@ def test_model_key_is_stable() -> None:
     """A changed key restarts every session of the fleet: change it knowingly."""
     model = app().manifest.models["people"]
     assert model_key("yolox_nano", model) == model_key("yolox_nano", model.model_copy(update={"file": "elsewhere"}))
-    assert model_key("yolox_nano", model) == "yolox_nano-bbcbc9c47cdc"
+    assert model_key("yolox_nano", model) == "yolox_nano-2cddb70d3fb5"
 
 
 def test_problems_are_in_plain_words() -> None:

@@ -14,13 +14,21 @@ _SECTIONS: Final = (
     ("The file", "", ""),
     ("`cameras.NAME`", "AbstractCamera", "Which camera of the device it is, is said at deployment."),
     ("`models.NAME`", "Model", ""),
+    ("`models.NAME.input`", "ModelInput", "Each value becomes `(value / scale - mean) / std`."),
     ("`pipelines.NAME`", "Pipeline", ""),
+    ("`pipelines.NAME.tiles`", "Tiles", ""),
+    ("`pipelines.NAME.motion`", "Motion", ""),
+    ("`pipelines.NAME.attributes.NAME`, every type", "AttributeBase", "Besides `type`, which chooses what looks."),
     ("`pipelines.NAME.tracker`", "Tracker", ""),
     ("`rules.NAME`, every type", "RuleBase", "Besides `type`, which chooses one of the tables that follow."),
     ("`rules.NAME.schedule`", "Schedule", "A span that ends before it starts runs over midnight."),
 )
 
+#: Definition that stands for what all members have → definition and field whose entries they are.
+_UNIONS: Final = {"RuleBase": ("", "rules"), "AttributeBase": ("Pipeline", "attributes")}
+
 _MEANINGS: Final = {
+    "channels": "Order of the colours.",
     "name": "Name of the application; its component is `vedette.app.<name>`.",
     "title": "For people.",
     "version": "Version of the application.",
@@ -61,17 +69,18 @@ def manifest_tables() -> str:
     """Markdown: one table per part of the manifest."""
     root = schema("manifest")
     definitions = root["$defs"]
-    definitions["RuleBase"] = _common(root, "rules")
+    for name in _UNIONS:
+        definitions[name] = _common(*_field(root, name))
     lines: list[str] = []
     for heading, name, words in _SECTIONS:
         lines += _table(f"## {heading}", name, definitions[name] if name else root, words)
-        if name == "RuleBase":
-            for tag, rule in _members(root, "rules"):
-                known = definitions["RuleBase"]["properties"]
-                own = {key: value for key, value in rule["properties"].items() if key not in known}
-                lines += _table(f"### `type: {tag}`", "", {**rule, "properties": own}, rule.get("description", ""))
+        if name in _UNIONS:
+            for tag, member in _members(*_field(root, name)):
+                known = definitions[name]["properties"]
+                own = {key: value for key, value in member["properties"].items() if key not in known}
+                lines += _table(f"### `type: {tag}`", "", {**member, "properties": own}, member.get("description", ""))
     lines += ["## `actions.NAME`", ""]
-    for tag, action in _members(root, "actions"):
+    for tag, action in _members(root["properties"]["actions"], definitions):
         lines += _table(f"### `type: {tag}` ", "", action, action.get("description", ""), skip=("type",))
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
@@ -81,15 +90,21 @@ def fields_without_meaning() -> list[str]:
     return [line for line in manifest_tables().splitlines() if line.startswith("| `") and line.endswith("|  |")]
 
 
-def _members(root: dict[str, Any], section: str) -> list[tuple[str, dict[str, Any]]]:
-    field = root["properties"][section]
+def _field(root: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The field that holds the members of a union, and all definitions."""
+    owner, field = _UNIONS[name]
+    definitions = root["$defs"]
+    return (definitions[owner] if owner else root)["properties"][field], definitions
+
+
+def _members(field: dict[str, Any], definitions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     by_name = [*field.get("patternProperties", {}).values(), field.get("additionalProperties")][0]
     mapping = by_name["discriminator"]["mapping"]
-    return [(tag, root["$defs"][reference.rpartition("/")[2]]) for tag, reference in mapping.items()]
+    return [(tag, definitions[reference.rpartition("/")[2]]) for tag, reference in mapping.items()]
 
 
-def _common(root: dict[str, Any], section: str) -> dict[str, Any]:
-    members = [member for _, member in _members(root, section)]
+def _common(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    members = [member for _, member in _members(field, definitions)]
     shared = {
         key: value
         for key, value in members[0]["properties"].items()

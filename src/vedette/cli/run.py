@@ -46,7 +46,9 @@ def with_resolved_models(manifest: Manifest, directory: Path, store: ModelStore)
         ModelError: V301, a model is neither beside the manifest nor in the store.
     """
     models = {
-        name: model.model_copy(update={"file": str(resolve_model(model.file, directory, store))})
+        name: model
+        if model.built_in
+        else model.model_copy(update={"file": str(resolve_model(model.file, directory, store))})
         for name, model in manifest.models.items()
     }
     return manifest.model_copy(update={"models": models})

@@ -68,7 +68,7 @@ def _print_needs(manifest: Manifest, directory: Path, console: Console) -> None:
     store = ModelStore.default()
     for name, model in manifest.models.items():
         try:
-            found = str(resolve_model(model.file, directory, store))
+            found = "comes with the program" if model.built_in else str(resolve_model(model.file, directory, store))
         except VedetteError as error:
             found = f"not here yet. {error.hint}"
         table.add_row("model", escape(name), escape(f"{model.family} {model.file}"), escape(found))

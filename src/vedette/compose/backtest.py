@@ -16,19 +16,26 @@ from pathlib import Path
 from typing import Final
 
 from vedette.adapters.capture.pyav import PyAvSource
+from vedette.adapters.engines.codes import CodeReader
 from vedette.adapters.engines.onnx import load_detector
+from vedette.adapters.models.store import ModelStore
+from vedette.compose.attribute_models import AttributeModels
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import Manifest
-from vedette.contracts.plan import AttachedApplication, ModelPlan, Plan
+from vedette.contracts.plan import AttachedApplication, ModelPlan, PipelinePlan, Plan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
 from vedette.core.judge import Judge, NotAnalysed
+from vedette.core.labels import symbologies_of
 from vedette.core.pixels import Pixels
 from vedette.core.plan import make_plan
 from vedette.core.sampling import Sampler
 from vedette.core.url_policy import camera_policy, check_url
+from vedette.core.views import View
+from vedette.pipeline.camera import CameraAnalysis, Question
+from vedette.pipeline.look import Looker
 from vedette.pipeline.track import PipelineTracker
 from vedette.ports.detector import Detector
 
@@ -83,9 +90,9 @@ class Backtest:
         self._cameras = {camera.name: camera for camera in cameras}
         self._start = start
         self._threads = threads or os.cpu_count() or 1
-        self._detectors: dict[str, Detector] = {
-            model.key: load_detector(model.model, Path(model.file)) for model in self.plan.models
-        }
+        self._detectors = {model.key: _load(model) for model in self.plan.models}
+        self._attributes = AttributeModels(ModelStore.default())
+        self._load_attributes()
 
     def alerts(self, progress: Callable[[str, float], None] | None = None) -> Iterator[Alert]:
         """Alerts, camera by camera, in the order of their pictures.
@@ -98,8 +105,11 @@ class Backtest:
 
     def _camera_alerts(self, camera: str, fps: float, progress: Callable[[str, float], None] | None) -> Iterator[Alert]:
         judge = Judge(DEVICE, [rule for rule in self.plan.rules if rule.camera == camera])
-        stages = [_ModelStage(model, camera, self._detectors[model.key]) for model in self.plan.models]
-        stages = [stage for stage in stages if stage.trackers]
+        stages = [
+            _ModelStage(model, plans, self._detectors[model.key], self._attributes)
+            for model in self.plan.models
+            if (plans := [plan for plan in model.pipelines if plan.camera == camera])
+        ]
         address = check_url(self._cameras[camera].url, camera_policy(), _no_names)
         source = PyAvSource(
             address,
@@ -115,22 +125,31 @@ class Backtest:
                 for info, pixels in source:
                     # The source reuses its buffer; the copy is what lets it run ahead.
                     copy = Pixels(pixels.y.copy(), pixels.u.copy(), pixels.v.copy(), pixels.full_range)
-                    waiting.append(_Analysis(info, [pool.submit(stage.detector.detect, copy) for stage in stages]))
+                    waiting.append(
+                        _Analysis(copy, [work for stage in stages if (work := stage.begin(info, copy, pool))])
+                    )
                     count, last_s = count + 1, info.media_time_s
                     if len(waiting) > 2 * self._threads:
-                        yield from self._judge(judge, stages, waiting.popleft())
+                        yield from self._judge(judge, waiting.popleft())
                     if progress is not None:
                         progress(camera, info.media_time_s)
                 while waiting:
-                    yield from self._judge(judge, stages, waiting.popleft())
+                    yield from self._judge(judge, waiting.popleft())
             finally:
                 for analysis in waiting:
-                    for future in analysis.detections:
-                        future.cancel()
+                    for work in analysis.works:
+                        work.cancel()
                 source.close()
         self.report.pictures[camera] = count
         self.report.media_s[camera] = last_s
         self._note_damage(camera, source.progress.corrupt, source.progress.packets)
+
+    def _load_attributes(self) -> None:
+        pipelines = [plan for model in self.plan.models for plan in model.pipelines]
+        while not self._attributes.prepare(pipelines):
+            self._attributes.wait()
+        if self._attributes.problem is not None:
+            raise self._attributes.problem
 
     def _note_damage(self, camera: str, damaged: int, total: int) -> None:
         """Alerts that are missing because the recording is damaged must not look like alerts that never were."""
@@ -142,9 +161,9 @@ class Backtest:
         elif not self.report.pictures[camera]:
             self.report.problems += (f"{camera}: the recording holds no picture that can be decoded.",)
 
-    def _judge(self, judge: Judge, stages: Sequence[_ModelStage], analysis: _Analysis) -> Iterator[Alert]:
-        for stage, future in zip(stages, analysis.detections, strict=True):
-            for batch in stage.track(analysis.info, future.result()):
+    def _judge(self, judge: Judge, analysis: _Analysis) -> Iterator[Alert]:
+        for work in analysis.works:
+            for batch in work.stage.end(work, analysis.pixels):
                 for verdict in judge.judge(batch):
                     yield verdict.alert
         self.report.not_analysed += judge.take_not_analysed()
@@ -155,24 +174,51 @@ def _no_names(host: str) -> list[str]:
     raise OSError(f"{host} is not looked up in a backtest")
 
 
+def _load(plan: ModelPlan) -> Detector:
+    if plan.model.built_in:
+        return CodeReader(symbologies_of(plan.model))
+    return load_detector(plan.model, Path(plan.file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One model's share of one picture: what was asked, and the answers that are being worked out."""
+
+    stage: _ModelStage
+    question: Question
+    found: dict[View, Future[Detections]]
+
+    def cancel(self) -> None:
+        for future in self.found.values():
+            future.cancel()
+
+
 @dataclass(frozen=True, slots=True)
 class _Analysis:
-    info: FrameInfo
-    detections: list[Future[Detections]]
+    """One picture, with copied pixels."""
+
+    pixels: Pixels
+    works: list[_Work]
 
 
 class _ModelStage:
-    """One model's detector on one camera and the trackers of the pipelines it serves there."""
+    """One model on one camera: the same stages as live."""
 
-    def __init__(self, model: ModelPlan, camera: str, detector: Detector) -> None:
-        self.detector = detector
-        self.trackers = [
-            (Sampler(plan.fps), PipelineTracker(plan, detector.labels))
-            for plan in model.pipelines
-            if plan.camera == camera
-        ]
+    def __init__(
+        self, model: ModelPlan, plans: Sequence[PipelinePlan], detector: Detector, attributes: AttributeModels
+    ) -> None:
+        self._looker = Looker(detector, nms_iou=model.model.nms_iou, class_agnostic=model.model.class_agnostic_nms)
+        self._analysis = CameraAnalysis(plans, lambda plan: PipelineTracker(plan, detector.labels), attributes.look)
+        # The decoder serves the fastest model of the camera; live, a reader is woken at its own rate.
+        self._sampler = Sampler(self._analysis.fps)
 
-    def track(self, info: FrameInfo, detections: Detections) -> Iterator[TrackBatch]:
-        for sampler, tracker in self.trackers:
-            if sampler.wants(info.t_s):
-                yield tracker.track(info, detections)
+    def begin(self, info: FrameInfo, pixels: Pixels, pool: ThreadPoolExecutor) -> _Work | None:
+        """Start what must be worked out of a picture; None where the model does not want it."""
+        if not self._sampler.wants(info.t_s):
+            return None
+        question = self._analysis.ask(info, pixels)
+        return _Work(self, question, {view: pool.submit(self._looker.look, pixels, view) for view in question.views})
+
+    def end(self, work: _Work, pixels: Pixels) -> list[TrackBatch]:
+        """The batches of a picture, in the order of the pictures."""
+        return self._analysis.answer(work.question, {view: f.result() for view, f in work.found.items()}, pixels)

@@ -18,20 +18,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vedette.adapters.engines.gate import Gate, GateReport, read_model
+from vedette.adapters.engines.gate import Gate, read_model
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.adapters.state import PlanFile, StateLayout
 from vedette.adapters.supervision import ChildLink
+from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.processes import configure_logging
 from vedette.contracts.base import Contract
 from vedette.contracts.errors import StorageError, VedetteError
 from vedette.contracts.plan import ModelPlan, PipelinePlan
 from vedette.contracts.tracks import TrackBatch
+from vedette.core.labels import symbologies_of
 
 if TYPE_CHECKING:
-    from vedette.adapters.engines.onnx import OnnxDetector
     from vedette.pipeline.camera import BatchTracker
     from vedette.pipeline.detect import DetectLoop
+    from vedette.ports.detector import Detector
     from vedette.ports.journal import JournalWriter
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ MODEL_RETRY_S: Final = 30.0
 STORAGE_RETRY_S: Final = 2.0
 #: Longest time for gate and load; after it the process is replaced.
 LOAD_LIMIT_S: Final = 120.0
+#: What one run of a detector that comes with the program usually takes, until it is known.
+BUILT_IN_RUN_S: Final = 0.02
 #: Track batches kept for publication between two looks.
 _PUBLISH_LIMIT: Final = 64
 
@@ -81,8 +85,11 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    detector: OnnxDetector
-    report: GateReport
+    """A model that can be used: itself, the usual time of a run, and why it does not run where it should."""
+
+    detector: Detector
+    run_s: float
+    degraded: str
 
 
 class ModelProcess:
@@ -98,6 +105,7 @@ class ModelProcess:
         self._spec = ModelSpec.model_validate(link.spec)
         self._layout = StateLayout(Path(self._spec.state_directory))
         self._store = ModelStore(Path(self._spec.model_directory))
+        self._attributes = AttributeModels(self._store, monotonic)
         self._plan_file = PlanFile(self._layout.plan)
         self._monotonic = monotonic
         self._plan: ModelPlan | None = None
@@ -132,22 +140,28 @@ class ModelProcess:
             return
         from vedette.adapters.journal.sqlite import SqliteJournalWriter
         from vedette.pipeline.detect import DetectLoop
+        from vedette.pipeline.look import Looker
 
+        while not self._attributes.prepare(plan.pipelines):
+            self._tell(ModelState.LOADING, "the models of attributes are being checked")
+            if self._link.closed.wait(TICK_S):
+                return
         journal = SqliteJournalWriter(self._layout.root / "journal.db", self._layout.run / "alerting.bell")
         loop = DetectLoop(
-            loaded.detector,
+            Looker(loaded.detector, nms_iou=plan.model.nms_iou, class_agnostic=plan.model.class_agnostic_nms),
             _Tee(journal, self._tracks) if self._spec.publish_tracks else journal,
             self._open_reader,
             lambda pipeline: self._make_tracker(pipeline, loaded.detector.labels),
+            self._attributes.look,
             threads=self._spec.threads,
-            usual_run_s=loaded.report.run_s,
+            usual_run_s=loaded.run_s,
             gap_reason=self._gap_reason,
         )
         self._gap_reason = ""
         try:
             loop.set_pipelines(plan.pipelines)
             loop.start()
-            self._watch(loop, plan, loaded.detector.degraded)
+            self._watch(loop, plan, loaded.degraded)
         finally:
             ended = loop.close()
             journal.close()
@@ -158,6 +172,7 @@ class ModelProcess:
         """The main thread while pictures are analysed: reports life only while there is some."""
         state = ModelState.DEGRADED if degraded else ModelState.RUNNING
         code, text = (degraded[:4], degraded[5:]) if degraded else ("", "")
+        problem = self._attributes.problem
         while not self._link.closed.wait(TICK_S):
             if loop.failure is not None:
                 raise loop.failure
@@ -167,11 +182,15 @@ class ModelProcess:
             new = self._look_at_plan()
             if new is None or (new.file, new.model) != (plan.file, plan.model):
                 return
-            if new.pipelines != plan.pipelines:
-                plan = new
+            ready = self._attributes.prepare(new.pipelines)
+            if ready and (new.pipelines != plan.pipelines or self._attributes.problem != problem):
+                plan, problem = new, self._attributes.problem
                 loop.set_pipelines(plan.pipelines)
             self._progress = loop.progress
-            self._tell(state, text, code, loop)
+            if problem is not None:
+                self._tell(ModelState.DEGRADED, problem.message, problem.code, loop)
+            else:
+                self._tell(state, text, code, loop)
             while self._tracks:
                 batch = self._tracks.popleft()
                 self._link.send({"tracks": batch.frame.camera, "batch": batch.to_json().decode()})
@@ -193,12 +212,17 @@ class ModelProcess:
             return future.result()
 
     def _load_now(self, plan: ModelPlan) -> _Loaded:
+        if plan.model.built_in:
+            from vedette.adapters.engines.codes import CodeReader
+
+            return _Loaded(CodeReader(symbologies_of(plan.model)), BUILT_IN_RUN_S, "")
         data = read_model(resolve_model(plan.file, None, self._store), plan.model)
         with Gate(data, plan.model).start() as gate:
             from vedette.adapters.engines.onnx import OnnxDetector
 
             report = gate.result()
-        return _Loaded(OnnxDetector(data, plan.model), report)
+        detector = OnnxDetector(data, plan.model)
+        return _Loaded(detector, report.run_s, detector.degraded)
 
     def _rest(self, error: VedetteError) -> None:
         """Say what is wrong, and wait until there is reason to try again."""

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vedette.contracts.base import Contract, Identifier
-from vedette.contracts.manifest import Action, Manifest, Model, Rule, Tracker
+from vedette.contracts.base import Contract, Identifier, Polygon
+from vedette.contracts.manifest import Action, AttributeStage, Manifest, Model, Motion, Rule, Tiles, Tracker
 
 
 class AttachedApplication(Contract):
@@ -33,6 +33,17 @@ class StreamPlan(Contract):
     stream: str = "sub"
 
 
+class AttributePlan(Contract):
+    """One attribute of a pipeline, with the model it needs."""
+
+    name: Identifier
+    settings: AttributeStage
+    file: Annotated[
+        str, Field(description="Absolute path, or a name in the model store; empty where it needs none.")
+    ] = ""
+    model: Model | None = None
+
+
 class PipelinePlan(Contract):
     """One application's pipeline on one device camera."""
 
@@ -42,6 +53,11 @@ class PipelinePlan(Contract):
     app_camera: Annotated[Identifier, Field(description="The application's own name of it.")]
     fps: float
     labels: tuple[str, ...] | None = None
+    region: Polygon | None = None
+    masks: tuple[Polygon, ...] = ()
+    tiles: Tiles | None = None
+    motion: Motion | None = None
+    attributes: tuple[AttributePlan, ...] = ()
     tracker: Tracker = Tracker()
 
     @property

@@ -14,6 +14,8 @@ from vedette.contracts.errors import StorageError
 from vedette.contracts.frames import FrameInfo
 
 TRACK_BATCH_VERSION: Final = 1
+#: Attribute that holds what a reading detector read at an object.
+TEXT: Final = "text"
 
 
 @dataclass(frozen=True, slots=True)

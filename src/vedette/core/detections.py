@@ -17,12 +17,14 @@ class Detections:
         scores: float32 (n,), confidence 0..1.
         classes: int32 (n,), index into the model's labels.
         truncated: whether weaker objects were left out because there were too many.
+        texts: what was read at each object, where the detector reads; else None.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int32]
     truncated: bool = False
+    texts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays whose shapes do not belong together."""
@@ -32,6 +34,8 @@ class Detections:
                 f"detections need boxes ({n}, 4), scores ({n},) and classes ({n},); "
                 f"got {self.boxes.shape}, {self.scores.shape} and {self.classes.shape}"
             )
+        if self.texts is not None and len(self.texts) != n:
+            raise ValueError(f"{n} detections have {len(self.texts)} texts")
 
     def __len__(self) -> int:
         """Number of objects."""
@@ -39,7 +43,8 @@ class Detections:
 
     def where(self, mask: NDArray[np.bool_]) -> Detections:
         """The objects selected by ``mask``, bool (n,)."""
-        return Detections(self.boxes[mask], self.scores[mask], self.classes[mask], self.truncated)
+        texts = None if self.texts is None else tuple(self.texts[row] for row in np.flatnonzero(mask).tolist())
+        return Detections(self.boxes[mask], self.scores[mask], self.classes[mask], self.truncated, texts)
 
     @classmethod
     def empty(cls) -> Detections:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from vedette.contracts.manifest import Model
+from vedette.contracts.manifest import Model, ModelFamily
+from vedette.core.symbologies import SYMBOLOGIES
 
 _COCO: Final = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,
@@ -20,6 +21,13 @@ scissors, teddy bear, hair drier, toothbrush
 COCO: Final[tuple[str, ...]] = tuple(name.strip() for name in _COCO.split(","))
 
 
+def symbologies_of(model: Model) -> tuple[str, ...]:
+    """Kinds of codes a reading detector is to read; all where the manifest does not say."""
+    return SYMBOLOGIES if model.labels == "coco" else model.labels
+
+
 def labels_of(model: Model) -> tuple[str, ...]:
     """Class names of a model, in the order it numbers them."""
+    if model.family is ModelFamily.CODES:
+        return symbologies_of(model)
     return COCO if model.labels == "coco" else model.labels

@@ -40,6 +40,23 @@ class Pixels:
         """Height in pixels."""
         return int(self.y.shape[0])
 
+    def window(self, x: int, y: int, width: int, height: int) -> Pixels:
+        """A part of the picture as views, no copy. ``x`` and ``y`` are even; the part lies within the picture.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if x % 2 or y % 2 or x < 0 or y < 0 or width < 1 or height < 1:
+            raise ValueError(f"window {x},{y} {width}x{height} does not begin at an even place in the picture")
+        if x + width > self.width or y + height > self.height:
+            raise ValueError(f"window {x},{y} {width}x{height} reaches beyond a picture of {self.width}x{self.height}")
+        if (x, y, width, height) == (0, 0, self.width, self.height):
+            return self
+        rows, columns = slice(y // 2, (y + height + 1) // 2), slice(x // 2, (x + width + 1) // 2)
+        return Pixels(
+            self.y[y : y + height, x : x + width], self.u[rows, columns], self.v[rows, columns], self.full_range
+        )
+
     @classmethod
     def from_buffer(
         cls, buffer: memoryview | NDArray[np.uint8], width: int, height: int, *, full_range: bool = False

@@ -15,8 +15,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from vedette.contracts.camera import CameraConfig
-from vedette.contracts.manifest import Action, Manifest, Model
-from vedette.contracts.plan import AttachedApplication, ModelPlan, PipelinePlan, Plan, RulePlan, StreamPlan
+from vedette.contracts.manifest import Action, Manifest, Model, Pipeline
+from vedette.contracts.plan import (
+    AttachedApplication,
+    AttributePlan,
+    ModelPlan,
+    PipelinePlan,
+    Plan,
+    RulePlan,
+    StreamPlan,
+)
 
 _KEY_DIGITS: Final = 12
 _NAME_IN_KEY: Final = 32
@@ -71,11 +79,16 @@ def model_key(file: str, model: Model) -> str:
 
     Args:
         file: absolute path or name in the model store.
-        model: settings; ``file`` in them is replaced by ``file``.
+        model: settings; ``file`` in them is replaced by ``file``. What is as by default does not count, so that a
+            release that knows one more setting names sessions as the one before did.
     """
-    text = json.dumps([file, model.model_dump(mode="json", exclude={"file"})], sort_keys=True, separators=(",", ":"))
+    text = json.dumps(
+        [file, model.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)],
+        sort_keys=True,
+        separators=(",", ":"),
+    )
     digest = hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
-    stem = posixpath.basename(file).removesuffix(".onnx")
+    stem = posixpath.basename(file).removesuffix(".onnx") or model.family.value
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:_NAME_IN_KEY] or "model"
     return f"{readable}-{digest}"
 
@@ -155,6 +168,7 @@ def _pipelines(
     plans: list[tuple[str, Model, PipelinePlan]] = []
     for name, pipeline in sorted(manifest.pipelines.items()):
         model = manifest.models[pipeline.model]
+        attributes = _attributes(manifest, pipeline, app.directory)
         taken: dict[str, str] = {}
         for app_camera in sorted(set(pipeline.cameras)):
             for device in bound[app_camera]:
@@ -173,12 +187,32 @@ def _pipelines(
                     app_camera=app_camera,
                     fps=pipeline.fps if limit is None else min(pipeline.fps, limit),
                     labels=pipeline.labels,
+                    region=pipeline.region,
+                    masks=pipeline.masks,
+                    tiles=pipeline.tiles,
+                    motion=pipeline.motion,
+                    attributes=attributes,
                     tracker=pipeline.tracker,
                 )
                 plans.append((model_file(model.file, app.directory), model, plan))
         if not taken:
             problems.append(f"application {manifest.name!r}: pipeline {name!r} has no camera to analyse")
     return plans
+
+
+def _attributes(manifest: Manifest, pipeline: Pipeline, directory: str) -> tuple[AttributePlan, ...]:
+    """What a pipeline asks about its objects, with model files as the device finds them."""
+    plans = []
+    for name, settings in sorted(pipeline.attributes.items()):
+        model: Model | None = None
+        file = ""
+        needed = getattr(settings, "model", None)
+        if needed is not None:
+            model = manifest.models[needed]
+            file = model_file(model.file, directory)
+            model = model.model_copy(update={"file": file})
+        plans.append(AttributePlan(name=name, settings=settings, file=file, model=model))
+    return tuple(plans)
 
 
 def _rules(

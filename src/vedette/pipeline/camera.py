@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.plan import PipelinePlan
-from vedette.contracts.tracks import TrackBatch
+from vedette.contracts.tracks import Attribute, TrackBatch
 from vedette.core.detections import Detections
+from vedette.core.motion_gate import MotionGate, Thumbnail, thumbnail
+from vedette.core.pixels import Pixels
 from vedette.core.sampling import Sampler
+from vedette.core.views import View
+from vedette.pipeline.attributes import AttributeLook
 
 #: Analyses that the figures are about.
 _WINDOW: Final = 256
@@ -38,6 +42,7 @@ class CameraFigures:
         attached: whether its frame store is connected.
         analysed: pictures analysed since the loop began.
         fps: pictures analysed a second, over the last five seconds.
+        spared: pictures among them in which nothing had moved, so that the model was not run.
         dropped: pictures that were due and came to nothing: too slow, torn or invalid.
         torn: leases that had timed out when the analysis ended.
         invalid: pictures for which the model returned nothing usable.
@@ -51,6 +56,7 @@ class CameraFigures:
     attached: bool = False
     analysed: int = 0
     fps: float = 0.0
+    spared: int = 0
     dropped: int = 0
     torn: int = 0
     invalid: int = 0
@@ -65,20 +71,47 @@ class CameraFigures:
         return {name: round(v, 1) if isinstance(v, float) else v for name, v in asdict(self).items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What must be known of one picture.
+
+    Attributes:
+        info: the picture.
+        pipelines: keys of the pipelines that want it.
+        views: what of it must be analysed; the rest is as it was.
+    """
+
+    info: FrameInfo
+    pipelines: tuple[str, ...]
+    views: tuple[View, ...]
+
+
 class CameraAnalysis:
-    """The pipelines of one camera: one detection serves them all. Used by one thread at a time.
+    """The pipelines of one camera: one detection serves all that look alike. Used by one thread at a time.
+
+    A picture is asked about first (``ask``: which views of it must be analysed), then answered (``answer``: track
+    batches from what was found). In between, the caller runs the model as it likes; answers come in the order of the
+    questions.
 
     Args:
         pipelines: of one and the same camera.
         make_tracker: makes a pipeline's tracker, going on where the journal ends.
+        make_attributes: makes what looks at a pipeline's objects more closely; None where it has nothing to ask.
 
     Attributes:
-        last: the last picture analysed.
+        last: the last picture asked about.
     """
 
-    def __init__(self, pipelines: Sequence[PipelinePlan], make_tracker: Callable[[PipelinePlan], BatchTracker]) -> None:
+    def __init__(
+        self,
+        pipelines: Sequence[PipelinePlan],
+        make_tracker: Callable[[PipelinePlan], BatchTracker],
+        make_attributes: Callable[[PipelinePlan], AttributeLook | None] = lambda _: None,
+    ) -> None:
         self._make_tracker = make_tracker
+        self._make_attributes = make_attributes
         self._stages: dict[str, _Stage] = {}
+        self._seen: dict[View, _Seen] = {}
         self._epoch = ""
         self._last_s = -math.inf
         self._last_no = -1
@@ -90,15 +123,31 @@ class CameraAnalysis:
         """Pictures a second that the most demanding pipeline wants."""
         return max(stage.plan.fps for stage in self._stages.values())
 
+    @property
+    def problem(self) -> str:
+        """What keeps objects from being looked at more closely; empty where nothing does."""
+        return next((s.attributes.problem for s in self._stages.values() if s.attributes and s.attributes.problem), "")
+
+    @property
+    def needs_pixels(self) -> bool:
+        """Whether the picture is needed after it was analysed, to look at its objects more closely."""
+        return any(stage.attributes is not None for stage in self._stages.values())
+
     def set_pipelines(self, pipelines: Sequence[PipelinePlan]) -> None:
-        """Replace the pipelines; one that has not changed keeps its tracker."""
+        """Replace the pipelines; one that has not changed keeps its tracker, and its attributes are made anew."""
         before = self._stages
         self._stages = {}
         for plan in pipelines:
             old = before.get(plan.key)
             if old is None or old.plan != plan:
-                old = _Stage(plan, self._make_tracker(plan), Sampler(plan.fps))
+                tracker = self._make_tracker(plan) if old is None or not _same_objects(old.plan, plan) else old.tracker
+                gate = MotionGate(plan.motion, plan.region, plan.masks) if plan.motion is not None else None
+                reason = "" if old is None else old.gap_reason
+                old = _Stage(plan, tracker, Sampler(plan.fps), gate, _view(plan), gap_reason=reason)
+            old.attributes = self._make_attributes(plan)
             self._stages[plan.key] = old
+        views = {stage.view for stage in self._stages.values()}
+        self._seen = {view: self._seen.get(view, _Seen()) for view in views}
 
     def note_gap(self, reason: str) -> None:
         """Remember why pictures are missing; the next batch carries it. A reason that is known already stays."""
@@ -117,43 +166,86 @@ class CameraAnalysis:
         due = int((info.t_s - self._last_s) * self.fps - _LATE_SHARE)
         return max(0, min(due, info.frame_no - self._last_no - 1))
 
-    def begin(self, info: FrameInfo) -> None:
-        """Note the picture that is being analysed."""
+    def ask(self, info: FrameInfo, pixels: Pixels) -> Question:
+        """Note a picture and say what of it must be analysed."""
         if info.epoch != self._epoch:
             for stage in self._stages.values():
                 stage.sampler = Sampler(stage.plan.fps)
+            self._seen = {view: _Seen() for view in self._seen}
         self._epoch, self._last_s, self._last_no = info.epoch, info.t_s, info.frame_no
         self.last = info
         if info.gap_reason:
             self.note_gap(info.gap_reason)
-
-    def batches(self, info: FrameInfo, detections: Detections) -> Iterable[TrackBatch]:
-        """A batch for each pipeline that wants this picture."""
         fps = self.fps
-        for stage in self._stages.values():
-            # The fastest pipeline takes every picture: the reader was armed at its rate.
-            if stage.plan.fps < fps and not stage.sampler.wants(info.t_s):
+        # The fastest pipeline takes every picture: the reader was armed at its rate.
+        due = [s for s in self._stages.values() if s.plan.fps >= fps or s.sampler.wants(info.t_s)]
+        small = thumbnail(pixels.y) if any(stage.gate is not None for stage in due) else None
+        views: list[View] = []
+        for view in dict.fromkeys(stage.view for stage in due):
+            seen = self._seen[view]
+            since_s = info.t_s - seen.analysed_s
+            for stage in due:
+                if stage.view == view and (
+                    stage.gate is None or small is None or stage.gate.moved(small, seen.small, since_s)
+                ):
+                    views.append(view)
+                    seen.small, seen.analysed_s = small, info.t_s
+                    break
+        return Question(info, tuple(stage.plan.key for stage in due), tuple(views))
+
+    def fail(self, question: Question, reason: str) -> None:
+        """Nothing came of a picture; the next one is analysed whatever moves."""
+        self.note_gap(reason)
+        for view in question.views:
+            if view in self._seen:
+                self._seen[view] = _Seen()
+
+    def answer(self, question: Question, found: Mapping[View, Detections], pixels: Pixels | None) -> list[TrackBatch]:
+        """A batch for each pipeline that wanted the picture.
+
+        Args:
+            question: as ``ask`` put it.
+            found: objects of each of its views, pixels of the original picture.
+            pixels: the picture, to look at objects more closely; None where it is not to be had any more.
+        """
+        batches = []
+        for view, detections in found.items():
+            if view in self._seen:
+                # What was read is said once: a picture that was spared reads nothing.
+                self._seen[view].detections = replace(detections, texts=None)
+        for key in question.pipelines:
+            stage = self._stages.get(key)
+            if stage is None:  # taken away meanwhile
                 continue
+            fresh = stage.view in found
+            detections = found[stage.view] if fresh else self._seen[stage.view].detections
             reason, stage.gap_reason = stage.gap_reason, ""
-            yield stage.tracker.track(replace(info, gap_reason=reason), detections)
+            batch = stage.tracker.track(replace(question.info, gap_reason=reason), detections)
+            if fresh and stage.attributes is not None and pixels is not None and batch.track_ids:
+                batch = _with_attributes(batch, stage.attributes.look(pixels, batch))
+            batches.append(batch)
+        return batches
 
 
 class Figures:
     """Collects what ``CameraFigures`` shows."""
 
     def __init__(self) -> None:
-        self.analysed = self.missed = self.torn = self.invalid = 0
+        self.analysed = self.spared = self.missed = self.torn = self.invalid = 0
         self.error = ""
         self._ended_s: deque[float] = deque(maxlen=_WINDOW)
         self._run_s: deque[float] = deque(maxlen=_WINDOW)
         self._age_s: deque[float] = deque(maxlen=_WINDOW)
 
-    def add(self, now_s: float, run_s: float, age_s: float) -> None:
-        """Count one good analysis."""
+    def add(self, now_s: float, run_s: float | None, age_s: float) -> None:
+        """Count one good analysis; ``run_s`` is None where the model was spared."""
         self.analysed += 1
         self.error = ""
         self._ended_s.append(now_s)
-        self._run_s.append(run_s)
+        if run_s is None:
+            self.spared += 1
+        else:
+            self._run_s.append(run_s)
         self._age_s.append(age_s)
 
     @property
@@ -170,6 +262,7 @@ class Figures:
             attached,
             self.analysed,
             len(recent) / span_s if span_s > 0 else 0.0,
+            self.spared,
             self.missed,
             self.torn,
             self.invalid,
@@ -188,7 +281,35 @@ class _Stage:
     plan: PipelinePlan
     tracker: BatchTracker
     sampler: Sampler
+    gate: MotionGate | None
+    view: View
+    attributes: AttributeLook | None = None
     gap_reason: str = ""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of one view: its objects and thumbnail at the last analysis."""
+
+    detections: Detections = field(default_factory=Detections.empty)
+    small: Thumbnail | None = None
+    analysed_s: float = -math.inf
+
+
+def _view(plan: PipelinePlan) -> View:
+    return View(plan.region, plan.masks, plan.tiles)
+
+
+def _same_objects(old: PipelinePlan, new: PipelinePlan) -> bool:
+    """Whether a tracker can go on with what the changed pipeline sees."""
+    return (old.labels, old.tracker) == (new.labels, new.tracker)
+
+
+def _with_attributes(batch: TrackBatch, found: tuple[tuple[Attribute, ...], ...]) -> TrackBatch:
+    if not any(found):
+        return batch
+    before = batch.attributes or ((),) * len(batch.track_ids)
+    return replace(batch, attributes=tuple(a + b for a, b in zip(before, found, strict=True)))
 
 
 def _quantile(values: deque[float], share: float) -> float:

@@ -15,14 +15,15 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vedette.contracts.errors import CameraError, ModelError
 from vedette.contracts.plan import PipelinePlan
 from vedette.core.scheduling import FairQueue
-from vedette.pipeline.camera import BatchTracker, CameraAnalysis, CameraFigures, Figures
-from vedette.ports.detector import Detector
+from vedette.pipeline.attributes import AttributeLook
+from vedette.pipeline.camera import BatchTracker, CameraAnalysis, CameraFigures, Figures, Question
+from vedette.pipeline.look import Looker
 from vedette.ports.frames import FrameLease, FrameReader
 from vedette.ports.journal import JournalWriter
 
@@ -58,10 +59,11 @@ class DetectLoop:
     """Cameras in, track batches out.
 
     Args:
-        detector: the model, shared by all workers.
+        looker: the model, shared by all workers.
         journal: where batches go.
         open_reader: connects to a camera's frame store; raises ``CameraError`` while there is none.
         make_tracker: makes the tracker of a pipeline, going on where the journal ends.
+        make_attributes: makes what looks at a pipeline's objects more closely, where it asks for that.
         threads: analyses at the same time.
         usual_run_s: how long one analysis is expected to take, until it is known.
         gap_reason: why nothing was analysed before; the first batches carry it.
@@ -71,10 +73,11 @@ class DetectLoop:
 
     def __init__(
         self,
-        detector: Detector,
+        looker: Looker,
         journal: JournalWriter,
         open_reader: Callable[[str], FrameReader],
         make_tracker: Callable[[PipelinePlan], BatchTracker],
+        make_attributes: Callable[[PipelinePlan], AttributeLook | None] = lambda _: None,
         *,
         threads: int,
         usual_run_s: float = 0.0,
@@ -82,10 +85,11 @@ class DetectLoop:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._detector = detector
+        self._looker = looker
         self._journal = journal
         self._open_reader = open_reader
         self._make_tracker = make_tracker
+        self._make_attributes = make_attributes
         self._usual_run_s = usual_run_s
         self._gap_reason = gap_reason
         self._monotonic = monotonic
@@ -148,7 +152,9 @@ class DetectLoop:
             for name, plans in wanted.items():
                 known = self._cameras.get(name)
                 if known is None:
-                    known = self._cameras[name] = _Camera(name, CameraAnalysis(plans, self._make_tracker))
+                    known = self._cameras[name] = _Camera(
+                        name, CameraAnalysis(plans, self._make_tracker, self._make_attributes)
+                    )
                     known.analysis.note_gap(self._gap_reason)
                 elif known.started_s is None:
                     known.analysis.set_pipelines(plans)
@@ -237,41 +243,54 @@ class DetectLoop:
             self._done(camera, lost)
 
     def _picture(self, camera: _Camera, lease: FrameLease) -> None:
-        """Detect, give the picture back, track, append."""
+        """Detect, track, look closer where asked for, give the picture back, append."""
         info, analysis, figures = lease.info, camera.analysis, camera.figures
         if not analysis.accepts(info):
             lease.release()
             return
         figures.missed += analysis.missed_before(info)
-        analysis.begin(info)
+        question = analysis.ask(info, lease.pixels)
         started_s = self._monotonic()
         try:
-            detections = self._detector.detect(lease.pixels)
+            found = {view: self._looker.look(lease.pixels, view) for view in question.views}
+            ended_s = self._monotonic()
+            # Where objects are looked at more closely the picture is kept meanwhile; else it goes back at once.
+            pixels = lease.pixels if analysis.needs_pixels else None
+            if not (lease.intact if pixels is not None else lease.release()):
+                lease.release()
+                self._torn(camera, question)
+                return
+            batches = analysis.answer(question, found, pixels)
         except ModelError as error:
             lease.release()
-            self._invalid(camera, error)
+            self._invalid(camera, question, error)
             return
         except BaseException:
             lease.release()
             raise
-        if not lease.release():
+        if pixels is not None and not lease.release():  # overwritten while it was looked at: what was seen is not sure
             figures.torn += 1
-            figures.missed += 1
-            figures.error = "V205 the analysis took longer than the picture could be kept"
-            analysis.note_gap("the analysis took longer than the picture could be kept")
-            return
-        ended_s = self._monotonic()
-        for batch in analysis.batches(info, detections):
+            batches = [replace(batch, attributes=()) for batch in batches]
+        for batch in batches:
             self._journal.append(batch)
         self._invalid_in_row, self._invalid_since_s = 0, None
-        figures.add(ended_s, ended_s - started_s, max(0.0, self._wall() - info.wall_s))
+        run_s = ended_s - started_s if question.views else None
+        figures.add(ended_s, run_s, max(0.0, self._wall() - info.wall_s))
+        figures.error = analysis.problem
 
-    def _invalid(self, camera: _Camera, error: ModelError) -> None:
+    def _torn(self, camera: _Camera, question: Question) -> None:
+        """The picture was overwritten while it was analysed."""
+        camera.figures.torn += 1
+        camera.figures.missed += 1
+        camera.figures.error = "V205 the analysis took longer than the picture could be kept"
+        camera.analysis.fail(question, "the analysis took longer than the picture could be kept")
+
+    def _invalid(self, camera: _Camera, question: Question, error: ModelError) -> None:
         """A picture that came to nothing because of the model; after enough of them the model is given up."""
         camera.figures.invalid += 1
         camera.figures.missed += 1
         camera.figures.error = f"{error.code} {error.message}"
-        camera.analysis.note_gap(camera.figures.error)
+        camera.analysis.fail(question, camera.figures.error)
         now_s = self._monotonic()
         with self._lock:
             self._invalid_in_row += 1

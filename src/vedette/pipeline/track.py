@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.plan import PipelinePlan
-from vedette.contracts.tracks import TrackBatch
+from vedette.contracts.tracks import TEXT, Attribute, TrackBatch
 from vedette.core.detections import Detections
 from vedette.core.rules.clock import REBOOT_S
-from vedette.core.tracking import ByteTracker
+from vedette.core.tracking import ByteTracker, Tracks
 
 #: Most objects in a batch; the journal and an alert stay small in a crowd.
 MAX_OBJECTS: Final = 256
@@ -65,7 +65,8 @@ class PipelineTracker:
         known = (detections.classes >= 0) & (detections.classes < len(self._labels))
         if self._kept is not None:
             known[known] = self._kept[detections.classes[known]]
-        tracks = self._tracker.update(detections if known.all() else detections.where(known), frame.t_s)
+        kept = detections if known.all() else detections.where(known)
+        tracks = self._tracker.update(kept, frame.t_s)
         # By number, so the oldest stay when there are too many.
         few = slice(0, MAX_OBJECTS)
         # As the journal rounds them, so that a backtest judges the same numbers as the live path.
@@ -81,6 +82,7 @@ class PipelineTracker:
             analysed_wall_s=self._wall_clock(),
             truncated=detections.truncated or len(tracks) > MAX_OBJECTS,
             next_track_id=self._tracker.next_id,
+            attributes=_read(kept, tracks, few),
         )
 
     def restore(self, batch: TrackBatch) -> None:
@@ -102,6 +104,15 @@ class PipelineTracker:
             batch.frame.t_s,
         )
         self._restored = batch.frame
+
+
+def _read(detections: Detections, tracks: Tracks, few: slice) -> tuple[tuple[Attribute, ...], ...]:
+    """What the detector read at each object, as an attribute of it."""
+    if detections.texts is None:
+        return ()
+    texts = [detections.texts[row] for row in tracks.sources[few].tolist()]
+    scores = tracks.scores[few].tolist()
+    return tuple((Attribute(TEXT, text, score),) if text else () for text, score in zip(texts, scores, strict=True))
 
 
 def _rebooted(last: FrameInfo, frame: FrameInfo) -> bool:

@@ -42,6 +42,11 @@ class FrameLease(Protocol):
         """Views into the shared memory."""
         ...
 
+    @property
+    def intact(self) -> bool:
+        """Whether the picture is protected still: what was computed so far is of this very picture."""
+        ...
+
     def release(self) -> bool:
         """Give the slot back. False where the lease had timed out: what was computed may be of a torn picture."""
         ...

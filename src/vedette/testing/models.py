@@ -16,6 +16,8 @@ from vedette.contracts.manifest import ModelFamily
 
 #: Confidence of what ``bright_rectangle`` finds.
 CONFIDENCE: Final = 0.9
+#: Families that ``bright_rectangle`` can be of.
+DETECTORS: Final = (ModelFamily.YOLOX, ModelFamily.DETR)
 _OPSET: Final = 17
 _IR: Final = 8
 _STRIDES: Final = (8, 16, 32)
@@ -157,6 +159,20 @@ def _yolox(graph: Graph, box: tuple[str, str, str, str], score: str, labels: int
     first = graph.add("Unsqueeze", cell, graph.constant([1]))
     graph.nodes.append(onnx.helper.make_node("Concat", [first, rest], ["output"], axis=1))
     return graph.finish((("output", onnx.TensorProto.FLOAT, [1, cells, 5 + labels]),))
+
+
+def brightness_classifier(size: tuple[int, int] = (32, 32), *, softmax: bool = False) -> bytes:
+    """A classifier with two classes, bright and dark, by the mean of an input 0..1; logits unless ``softmax``."""
+    import onnx
+
+    graph = Graph(ModelFamily.CLASSIFIER, size)
+    mean = graph.add("ReduceMean", "images", axes=[1, 2, 3], keepdims=0)
+    logit = graph.add("Mul", graph.add("Sub", mean, graph.constant(0.5)), graph.constant(20.0))
+    column = graph.add("Unsqueeze", logit, graph.constant([1]))
+    result = graph.add("Concat", column, graph.add("Neg", column), axis=1)
+    if softmax:
+        result = graph.add("Softmax", result, axis=1)
+    return graph.finish([(result, onnx.TensorProto.FLOAT, [1, 2])])
 
 
 def constant_yolox(output: NDArray[np.float32], size: tuple[int, int] = (64, 64)) -> bytes:

@@ -14,6 +14,7 @@ from vedette.adapters.engines.families import make_family
 from vedette.adapters.engines.gate import Gate, GateLimits, check_digest, read_model
 from vedette.adapters.engines.preprocess import Preprocessor
 from vedette.adapters.engines.session import first_line, open_session, signature_of
+from vedette.contracts.base import Polygon
 from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import Model
 from vedette.core.detections import Detections
@@ -82,14 +83,14 @@ class OnnxDetector:
         with self._lock:
             return self._stats
 
-    def detect(self, pixels: Pixels) -> Detections:
-        """Objects of one picture, in the picture's own pixels, strongest first.
+    def detect(self, pixels: Pixels, hidden: tuple[Polygon, ...] = ()) -> Detections:
+        """Objects of one picture, in the picture's own pixels, strongest first. See ``ports.detector.Detector``.
 
         Raises:
             ModelError: V302, the run failed; V303 or V304, the output is not what was promised.
         """
         started_s = time.perf_counter()
-        tensor, letterbox = self._preprocessor.prepare(pixels)
+        tensor, letterbox = self._preprocessor.prepare(pixels, hidden)
         prepared_s = time.perf_counter()
         try:
             try:

@@ -7,7 +7,7 @@ touch 3 MB and write 0.3 MB. Measured on one core for an input of 416x416: 1.6 m
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -15,15 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.contracts.base import Polygon
+from vedette.contracts.manifest import Channels, ModelInput
 from vedette.core.letterbox import Letterbox
 from vedette.core.pixels import Pixels
-
-
-class Channels(StrEnum):
-    """Order of the colours in a model's input."""
-
-    RGB = "rgb"
-    BGR = "bgr"
 
 
 class Fit(StrEnum):
@@ -40,14 +35,31 @@ class InputFormat:
     Attributes:
         channels: order of the colours.
         fit: keep the picture's shape and pad, or stretch it.
-        factor: what a value 0..255 is multiplied by.
-        pad: value 0..255 of the padding, before ``factor``.
+        factor: what a value 0..255 is multiplied by, first.
+        pad: value 0..255 of the padding and of what is hidden, before ``factor``.
+        mean: taken away from each channel, in the order of ``channels``, after ``factor``.
+        std: what each channel is divided by, last.
     """
 
     channels: Channels
     fit: Fit
     factor: float = 1.0
     pad: int = 114
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def changed(self, wanted: ModelInput | None) -> InputFormat:
+        """This way of preparing a picture with the manifest's own in its place."""
+        if wanted is None:
+            return self
+        return replace(self, channels=wanted.channels, factor=1.0 / wanted.scale, mean=wanted.mean, std=wanted.std)
+
+    def tensor(self, channel: int) -> tuple[np.float32, np.float32]:
+        """What a value 0..255 of a channel is multiplied by, and what is added then."""
+        return (
+            np.float32(self.factor / self.std[channel]),
+            np.float32(-self.mean[channel] / self.std[channel]),
+        )
 
 
 _I420: Final = {Channels.RGB: cv2.COLOR_YUV2RGB_I420, Channels.BGR: cv2.COLOR_YUV2BGR_I420}
@@ -68,7 +80,10 @@ class _Buffers:
         self.v = packed[luma + chroma :].reshape(height // 2, width // 2)
         self.colour = np.empty((height, width, 3), np.uint8)
         self.planes = tuple(np.empty((height, width), np.uint8) for _ in range(3))
-        self.tensor = np.full((1, 3, letterbox.target[1], letterbox.target[0]), form.pad * form.factor, np.float32)
+        self.tensor = np.empty((1, 3, letterbox.target[1], letterbox.target[0]), np.float32)
+        for channel in range(3):
+            scale, shift = form.tensor(channel)
+            self.tensor[0, channel] = form.pad * scale + shift
         left, top = letterbox.offset
         self.content = self.tensor[0, :, top : top + height, left : left + width]
 
@@ -79,13 +94,15 @@ class Preprocessor:
     def __init__(self, size: tuple[int, int], form: InputFormat) -> None:
         self._size = size
         self._form = form
+        self._scales = tuple(form.tensor(channel) for channel in range(3))
         self._local = threading.local()
 
-    def prepare(self, pixels: Pixels) -> tuple[NDArray[np.float32], Letterbox]:
+    def prepare(self, pixels: Pixels, hidden: tuple[Polygon, ...] = ()) -> tuple[NDArray[np.float32], Letterbox]:
         """The model's input for one picture.
 
         Args:
             pixels: the picture, planes with rows of contiguous bytes.
+            hidden: areas painted over with the padding's value, as shares of the picture.
 
         Returns:
             float32 (1, 3, height, width), valid until the same thread's next call, and where the picture lies in it.
@@ -95,12 +112,18 @@ class Preprocessor:
             self._convert_full_range(pixels, buffers)
         else:
             self._convert(pixels, buffers)
+        if hidden:
+            corners = [np.rint(np.asarray(area) * buffers.letterbox.content).astype(np.int32) for area in hidden]
+            for area in corners:  # one by one: together, what two areas share would be spared
+                cv2.fillPoly(buffers.colour, [area], (self._form.pad,) * 3)
         cv2.split(buffers.colour, buffers.planes)
-        for plane, channel in zip(buffers.planes, buffers.content, strict=True):
-            if self._form.factor == 1.0:
+        for plane, channel, (scale, shift) in zip(buffers.planes, buffers.content, self._scales, strict=True):
+            if scale == 1.0:
                 np.copyto(channel, plane)
             else:
-                np.multiply(plane, np.float32(self._form.factor), out=channel, dtype=np.float32)
+                np.multiply(plane, scale, out=channel, dtype=np.float32)
+            if shift:
+                channel += shift
         return buffers.tensor, buffers.letterbox
 
     def _buffers(self, source: tuple[int, int]) -> _Buffers:
@@ -132,5 +155,6 @@ class Preprocessor:
         cv2.cvtColor(buffers.colour, _FULL[self._form.channels], dst=buffers.colour)
 
 
-#: Picture sizes whose buffers a thread keeps: a device has a few kinds of cameras, each set is about 3 MB.
-_MAX_SETS: Final = 6
+#: Picture sizes whose buffers a thread keeps: a device has a few kinds of cameras, and tiles of them; each set is
+#: about 3 MB.
+_MAX_SETS: Final = 12

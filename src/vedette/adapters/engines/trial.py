@@ -32,9 +32,12 @@ def trial(data: bytes, model: Model) -> tuple[tuple[int, int], float]:
     family = make_family(model, signature_of(session))
     width, height = family.size
     letterbox = Letterbox.stretched(_SOURCE, family.size)
-    noise = np.random.default_rng(1).integers(0, 256, (1, 3, height, width)) * family.form.factor
+    noise = np.random.default_rng(1).integers(0, 256, (1, 3, height, width)).astype(np.float32)
+    for channel in range(3):
+        scale, shift = family.form.tensor(channel)
+        noise[0, channel] = noise[0, channel] * scale + shift
     seconds = 0.0
-    for picture in (np.zeros((1, 3, height, width), np.float32), noise.astype(np.float32)):
+    for picture in (np.zeros((1, 3, height, width), np.float32), noise):
         started_s = time.perf_counter()
         try:
             outputs = session.run(None, family.feeds(picture, letterbox))

@@ -49,6 +49,11 @@ class Lease:
         """Read-only views into the shared memory."""
         return self._pixels
 
+    @property
+    def intact(self) -> bool:
+        """Whether the picture is protected still: what was computed so far is of this very picture."""
+        return self._held and time.monotonic() < self._expires_s
+
     def release(self) -> bool:
         """Give the slot back.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vedette.contracts.manifest.actions import Action, FileAction, IotCoreAction, MqttAction, WebhookAction
 from vedette.contracts.manifest.application import AbstractCamera, Manifest
-from vedette.contracts.manifest.models import Model, ModelFamily, Provider
+from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
+from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Provider
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
     Anchor,
@@ -21,11 +22,18 @@ from vedette.contracts.manifest.rules import (
     ZoneLeft,
     ZoneOccupied,
 )
+from vedette.contracts.manifest.views import Motion, Tiles
 
 __all__ = [
+    "BUILT_IN",
     "AbstractCamera",
     "Action",
     "Anchor",
+    "AttributeBase",
+    "AttributeStage",
+    "Channels",
+    "ClassifierAttribute",
+    "CodesAttribute",
     "Count",
     "CountChanged",
     "Dwell",
@@ -35,6 +43,8 @@ __all__ = [
     "Manifest",
     "Model",
     "ModelFamily",
+    "ModelInput",
+    "Motion",
     "MqttAction",
     "NothingSeen",
     "Pipeline",
@@ -42,6 +52,7 @@ __all__ = [
     "Rule",
     "RuleBase",
     "Schedule",
+    "Tiles",
     "Tracker",
     "WebhookAction",
     "Weekday",

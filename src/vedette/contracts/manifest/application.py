@@ -52,6 +52,10 @@ class Manifest(Contract):
             check(("pipelines", key, "model"), "model", pipeline.model, dict(self.models))
             for index, camera in enumerate(pipeline.cameras):
                 check(("pipelines", key, "cameras", index), "camera", camera, dict(self.cameras))
+            for name, settings in pipeline.attributes.items():
+                model = getattr(settings, "model", None)
+                if model is not None:
+                    check(("pipelines", key, "attributes", name, "model"), "model", model, dict(self.models))
         for key, rule in self.rules.items():
             if rule.pipeline is not None:
                 check(("rules", key, "pipeline"), "pipeline", rule.pipeline, dict(self.pipelines))

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vedette.contracts.base import Confidence, Contract, Identifier, Seconds
+from vedette.contracts.base import Confidence, Contract, Identifier, Polygon, Seconds
+from vedette.contracts.manifest.attributes import AttributeStage
+from vedette.contracts.manifest.views import Motion, Tiles
 
 
 class Tracker(Contract):
@@ -31,4 +33,21 @@ class Pipeline(Contract):
         Literal["sub", "main"],
         Field(description="Stream analysed; `sub` falls back to main where there is none."),
     ] = "sub"
+    region: Annotated[
+        Polygon | None,
+        Field(description="Only this part of the picture is analysed; objects with their centre outside do not count."),
+    ] = None
+    masks: Annotated[
+        tuple[Polygon, ...],
+        Field(max_length=16, description="Parts the model never sees; objects with their centre in one do not count."),
+    ] = ()
+    tiles: Annotated[Tiles | None, Field(description="Look closely, part by part; not at all where absent.")] = None
+    motion: Annotated[
+        Motion | None,
+        Field(description="Spare pictures in which nothing moves; every picture is analysed where absent."),
+    ] = None
+    attributes: Annotated[
+        dict[Identifier, AttributeStage],
+        Field(max_length=8, description="What is found out about each object besides its class."),
+    ] = Field(default_factory=dict)
     tracker: Tracker = Tracker()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
-from vedette.core.manifest_checks.plain import dicts, known_labels, pipeline_of, some, texts
+from vedette.core.manifest_checks.plain import dicts, model_labels, pipeline_of, some, texts
 
 
 def check_labels(document: dict[str, Any]) -> Iterator[Finding]:
@@ -17,23 +17,26 @@ def check_labels(document: dict[str, Any]) -> Iterator[Finding]:
         model = models.get(str(pipeline.get("model")))
         if model is None:
             continue
-        known = known_labels(model.get("labels", "coco"))
+        known = model_labels(model)
         if known is None:
             continue
         wanted = pipeline.get("labels")
-        yield from _unknown(("pipelines", name, "labels"), wanted, known, f"model {pipeline['model']!r} does not know")
+        yield from unknown_labels(
+            ("pipelines", name, "labels"), wanted, known, f"model {pipeline['model']!r} does not know the class"
+        )
         listed = texts(wanted)
         kept[name] = tuple(label for label in known if not listed or label in listed)
     for name, rule in dicts(document, "rules").items():
         wanted = pipeline_of(rule, pipelines)
         if wanted in kept:
-            text = f"pipeline {wanted!r} does not keep"
-            yield from _unknown(("rules", name, "labels"), rule.get("labels"), kept[wanted], text)
+            text = f"pipeline {wanted!r} does not keep the class"
+            yield from unknown_labels(("rules", name, "labels"), rule.get("labels"), kept[wanted], text)
 
 
-def _unknown(path: Path, labels: Any, known: tuple[str, ...], text: str) -> Iterator[Finding]:
+def unknown_labels(path: Path, labels: Any, known: tuple[str, ...], text: str) -> Iterator[Finding]:
+    """Findings for every entry of a list that is not known; ``text`` stands before the entry."""
     if not isinstance(labels, list):
         return
     for index, label in enumerate(labels):
         if isinstance(label, str) and label not in known:
-            yield Finding((*path, index), f"{text} the class {label!r}", some(known), near_miss(label, known))
+            yield Finding((*path, index), f"{text} {label!r}", some(known), near_miss(label, known))

@@ -6,6 +6,7 @@ from typing import Any
 
 from vedette.core.labels import COCO
 from vedette.core.manifest_checks.finding import Path
+from vedette.core.symbologies import SYMBOLOGIES
 
 #: A point of a zone or line.
 XY = tuple[float, float]
@@ -22,6 +23,14 @@ def known_labels(labels: Any) -> tuple[str, ...] | None:
     if isinstance(labels, list):
         return tuple(label for label in labels if isinstance(label, str))
     return COCO if labels == "coco" else None
+
+
+def model_labels(model: dict[str, Any]) -> tuple[str, ...] | None:
+    """Class names of a model as the manifest describes it; None where that cannot be said."""
+    labels = model.get("labels", "coco")
+    if model.get("family") == "codes":
+        return known_labels(labels) if isinstance(labels, list) else SYMBOLOGIES
+    return known_labels(labels)
 
 
 def pipeline_of(rule: dict[str, Any], pipelines: dict[str, dict[str, Any]]) -> str:

@@ -50,7 +50,15 @@ def _reference_mistakes(
         return texts(value) if isinstance(value, list) else None
 
     pipelines = {
-        name: SimpleNamespace(model=entry.get("model"), cameras=texts(entry.get("cameras")))
+        name: SimpleNamespace(
+            model=entry.get("model"),
+            cameras=texts(entry.get("cameras")),
+            attributes={
+                key: SimpleNamespace(model=settings["model"])
+                for key, settings in dicts(entry, "attributes").items()
+                if isinstance(settings.get("model"), str)
+            },
+        )
         for name, entry in dicts(document, "pipelines").items()
         if isinstance(entry.get("model"), str)
     }

@@ -17,6 +17,14 @@ _LEAST_AREA: Final = 3e-5
 
 def check_shapes(document: dict[str, Any]) -> Iterator[Finding]:
     """Zones are areas with a simple border; lines have two ends and a direction that can cross them."""
+    for name, pipeline in dicts(document, "pipelines").items():
+        masks = pipeline.get("masks")
+        areas: list[tuple[Path, Any]] = [(("pipelines", name, "region"), pipeline.get("region"))]
+        if isinstance(masks, list):
+            areas += [(("pipelines", name, "masks", index), mask) for index, mask in enumerate(masks)]
+        for path, area in areas:
+            if (corners := points(area)) is not None and len(corners) >= 3:
+                yield from _zone(path, corners)
     for name, rule in dicts(document, "rules").items():
         if (zone := points(rule.get("zone"))) is not None and len(zone) >= 3:
             yield from _zone(("rules", name, "zone"), zone)

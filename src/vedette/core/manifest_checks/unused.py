@@ -13,6 +13,11 @@ def check_unused(document: dict[str, Any]) -> Iterator[Finding]:
     """Warnings: what nothing uses is probably a mistake."""
     pipelines = dicts(document, "pipelines")
     used_models = {str(pipeline.get("model")) for pipeline in pipelines.values()}
+    used_models |= {
+        str(settings.get("model"))
+        for pipeline in pipelines.values()
+        for settings in dicts(pipeline, "attributes").values()
+    }
     used_cameras = {camera for pipeline in pipelines.values() for camera in texts(pipeline.get("cameras"))}
     for part, kind, used in (("models", "model", used_models), ("cameras", "camera", used_cameras)):
         for name in section(document, part):

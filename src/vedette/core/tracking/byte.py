@@ -53,12 +53,14 @@ class Tracks:
         boxes: float32 (n, 4), as detected: ``x1, y1, x2, y2`` in pixels of the original picture.
         scores: float32 (n,), confidence in this picture.
         classes: int32 (n,), index into the model's labels; by vote where the tracker is class-agnostic.
+        sources: intp (n,), row of each object among the detections of this picture.
     """
 
     ids: NDArray[np.int64]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int32]
+    sources: NDArray[np.intp]
 
     def __len__(self) -> int:
         """Number of objects."""
@@ -156,7 +158,7 @@ class ByteTracker:
         if not math.isfinite(t_s):
             raise ValueError(f"t_s must be a finite number; it is {t_s}")
         self._advance(t_s)
-        boxes, scores, classes = self._in_order(detections)
+        boxes, scores, classes, order = self._in_order(detections)
         table = self._table
         unseen_s = t_s - table.seen_s
         predicted = motion.predict(table.state, unseen_s, max(STEADY_S, 1.5 * self._interval_s))
@@ -188,8 +190,8 @@ class ByteTracker:
             pair(tentative, sure, least)
             pair(tentative, ~sure, max(least, UNSURE_OVERLAP))
 
-        self._take_in(predicted, track_of, boxes, scores, classes, t_s)
-        self._born(boxes, scores, classes, sure & (track_of < 0), track_of >= 0, t_s)
+        self._take_in(predicted, track_of, boxes, scores, classes, order, t_s)
+        self._born(boxes, scores, classes, order, sure & (track_of < 0), track_of >= 0, t_s)
         self._forget(t_s)
         return self._seen_now(t_s)
 
@@ -204,8 +206,8 @@ class ByteTracker:
         elif 0.0 < step_s <= LONGEST_INTERVAL_S:
             self._interval_s += 0.1 * (step_s - self._interval_s)
 
-    def _in_order(self, detections: Detections) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Usable boxes, strongest first; ties by place, so that the order of the input does not matter."""
+    def _in_order(self, detections: Detections) -> tuple[Floats, Floats, NDArray[np.int64], Integers]:
+        """Usable boxes, strongest first, and their rows; ties by place: the order of the input does not matter."""
         boxes = detections.boxes.astype(np.float64)
         scores = detections.scores.astype(np.float64)
         keep = (_usable(boxes, scores) & (scores >= self._settings.low_confidence)).nonzero()[0]
@@ -215,7 +217,7 @@ class ByteTracker:
                 (detections.classes[keep], columns[:, 3], columns[:, 2], columns[:, 1], columns[:, 0], -scores[keep])
             )
         ][:MAX_TRACKS]
-        return boxes[order], scores[order], detections.classes[order].astype(np.int64)
+        return boxes[order], scores[order], detections.classes[order].astype(np.int64), order
 
     def _take_in(
         self,
@@ -224,6 +226,7 @@ class ByteTracker:
         boxes: Floats,
         scores: Floats,
         classes: NDArray[np.int64],
+        order: Integers,
         t_s: float,
     ) -> None:
         """Correct the matched tracks and confirm those that have been seen often enough."""
@@ -233,7 +236,7 @@ class ByteTracker:
         if not len(rows):
             return
         table.state[rows] = motion.correct(predicted[rows], boxes[columns])
-        table.sight(rows, boxes[columns], scores[columns], t_s)
+        table.sight(rows, boxes[columns], scores[columns], t_s, order[columns])
         # An unsure box keeps a track alive, but only sure ones confirm it.
         table.hits[rows] += scores[columns] >= self._settings.high_confidence
         if self._settings.class_agnostic:
@@ -245,6 +248,7 @@ class ByteTracker:
         boxes: Floats,
         scores: Floats,
         classes: NDArray[np.int64],
+        order: Integers,
         new: NDArray[np.bool_],
         matched: NDArray[np.bool_],
         t_s: float,
@@ -263,7 +267,7 @@ class ByteTracker:
         # Boxes are in the order of their strength: a twin yields to a followed box, or to a stronger new one.
         stronger = np.arange(len(boxes))[None, :] < candidates[:, None]
         candidates = candidates[~(twins & (matched[None, :] | (new[None, :] & stronger))).any(axis=1)]
-        fresh = TrackTable.begin(boxes[candidates], scores[candidates], classes[candidates], t_s)
+        fresh = TrackTable.begin(boxes[candidates], scores[candidates], classes[candidates], t_s, order[candidates])
         self._table = self._table.joined(fresh)
         self._confirm()
 
@@ -295,6 +299,7 @@ class ByteTracker:
             boxes=table.boxes[rows].astype(np.float32),
             scores=table.scores[rows].astype(np.float32),
             classes=table.classes[rows].astype(np.int32),
+            sources=table.sources[rows],
         )
 
 

@@ -28,6 +28,7 @@ class TrackTable:
         classes: int64 (n,), the track's class.
         hits: int64 (n,), sure sightings so far.
         ids: int64 (n,), 0 until confirmed.
+        sources: int64 (n,), row of the last box among the detections of its picture.
         votes: float64 (n, k), summed confidence per class, k no more than the classes seen require.
     """
 
@@ -38,6 +39,7 @@ class TrackTable:
     classes: NDArray[np.int64]
     hits: NDArray[np.int64]
     ids: NDArray[np.int64]
+    sources: NDArray[np.int64]
     votes: Floats
 
     @classmethod
@@ -46,7 +48,14 @@ class TrackTable:
         return cls.begin(np.empty((0, 4)), np.empty(0), np.empty(0, np.int64), 0.0)
 
     @classmethod
-    def begin(cls, boxes: Floats, scores: Floats, classes: NDArray[np.int64], t_s: float) -> Self:
+    def begin(
+        cls,
+        boxes: Floats,
+        scores: Floats,
+        classes: NDArray[np.int64],
+        t_s: float,
+        sources: NDArray[np.intp] | None = None,
+    ) -> Self:
         """Tracks seen for the first time, not confirmed."""
         n = len(boxes)
         table = cls(
@@ -57,6 +66,7 @@ class TrackTable:
             classes=classes.copy(),
             hits=np.ones(n, np.int64),
             ids=np.zeros(n, np.int64),
+            sources=np.full(n, -1, np.int64) if sources is None else sources.astype(np.int64),
             votes=np.zeros((n, 0)),
         )
         table._count(np.arange(n), classes, scores)
@@ -78,11 +88,14 @@ class TrackTable:
         mine, theirs = self._columns(), other._columns()
         return type(self)(**{name: np.concatenate((mine[name], theirs[name])) for name in mine})
 
-    def sight(self, rows: NDArray[np.intp], boxes: Floats, scores: Floats, t_s: float) -> None:
+    def sight(
+        self, rows: NDArray[np.intp], boxes: Floats, scores: Floats, t_s: float, sources: NDArray[np.intp]
+    ) -> None:
         """Note that tracks were seen."""
         self.seen_s[rows] = t_s
         self.boxes[rows] = boxes
         self.scores[rows] = scores
+        self.sources[rows] = sources
 
     def vote(self, rows: NDArray[np.intp], classes: NDArray[np.int64], scores: Floats) -> None:
         """Let boxes vote for the class of their tracks, each with its confidence."""

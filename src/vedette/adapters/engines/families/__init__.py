@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vedette.adapters.engines.families.base import Decoded, Family, Signature, TensorInfo
+from vedette.adapters.engines.families.classifier import Classifier
 from vedette.adapters.engines.families.detr import Detr
 from vedette.adapters.engines.families.yolox import Yolox
 from vedette.contracts.manifest import Model, ModelFamily
@@ -11,7 +12,11 @@ from vedette.core.labels import labels_of
 __all__ = ["FAMILIES", "Decoded", "Family", "Signature", "TensorInfo", "make_family"]
 
 #: Manifest name → the class that reads such a model. A new family is a file, an import and a line here.
-FAMILIES: dict[ModelFamily, type[Family]] = {ModelFamily.YOLOX: Yolox, ModelFamily.DETR: Detr}
+FAMILIES: dict[ModelFamily, type[Family]] = {
+    ModelFamily.YOLOX: Yolox,
+    ModelFamily.DETR: Detr,
+    ModelFamily.CLASSIFIER: Classifier,
+}
 
 
 def make_family(model: Model, signature: Signature) -> Family:

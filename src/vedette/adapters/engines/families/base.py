@@ -72,12 +72,13 @@ class Family(ABC):
         ModelError: V303, the model is not what the manifest says.
     """
 
-    form: ClassVar[InputFormat]
+    usual_form: ClassVar[InputFormat]
 
     def __init__(self, model: Model, labels: tuple[str, ...], signature: Signature) -> None:
         self.model = model
         self.labels = labels
         self.signature = signature
+        self.form = self.usual_form.changed(model.input)
         self.size = self._picture_size()
 
     @property

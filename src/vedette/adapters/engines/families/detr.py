@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vedette.adapters.engines.families.base import FLOAT, Decoded, Family, Signature, TensorInfo
-from vedette.adapters.engines.preprocess import Channels, Fit, InputFormat
-from vedette.contracts.manifest import Model
+from vedette.adapters.engines.preprocess import Fit, InputFormat
+from vedette.contracts.manifest import Channels, Model
 from vedette.core.letterbox import Letterbox
 
 _INT64: Final = "tensor(int64)"
@@ -29,7 +29,7 @@ _OUTPUTS: Final = {"labels": (_INT64, 2), "boxes": (FLOAT, 3), "scores": (FLOAT,
 class Detr(Family):
     """Reads DETR-like models exported with their postprocessor."""
 
-    form = InputFormat(Channels.RGB, Fit.STRETCH, factor=1.0 / 255.0)
+    usual_form = InputFormat(Channels.RGB, Fit.STRETCH, factor=1.0 / 255.0)
 
     def __init__(self, model: Model, labels: tuple[str, ...], signature: Signature) -> None:
         super().__init__(model, labels, signature)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vedette.adapters.engines.families.base import FLOAT, Decoded, Family, Signature
-from vedette.adapters.engines.preprocess import Channels, Fit, InputFormat
-from vedette.contracts.manifest import Model
+from vedette.adapters.engines.preprocess import Fit, InputFormat
+from vedette.contracts.manifest import Channels, Model
 from vedette.core.detections import Detections
 from vedette.core.letterbox import Letterbox
 
@@ -27,7 +27,7 @@ _MAX_LOG_SIDE: Final = 16.0
 class Yolox(Family):
     """Reads YOLOX models of any size and any number of classes."""
 
-    form = InputFormat(Channels.BGR, Fit.TOP_LEFT)
+    usual_form = InputFormat(Channels.BGR, Fit.TOP_LEFT)
 
     def __init__(self, model: Model, labels: tuple[str, ...], signature: Signature) -> None:
         super().__init__(model, labels, signature)
