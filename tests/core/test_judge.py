@@ -127,6 +127,7 @@ def test_an_alert_says_what_happened() -> None:
         "confidence": 0.8,
         "count": None,
         "direction": "left_to_right",
+        "distance_m": None,
         "duration_s": None,
         "attributes": {},
         "epoch": "e1",

@@ -96,3 +96,33 @@ def test_the_plan_says_what_each_pipeline_looks_at(tmp_path: Path) -> None:
     assert main.motion is not None
     assert [(a.name, a.file) for a in main.attributes] == [("badge", ""), ("head", "hats.onnx")]
     assert main.attributes[1].model is not None
+
+
+GROUND = """\
+api: vedette/v1
+name: yard
+cameras:
+  yard: {ground: {picture: [[0.2, 0.4], [0.8, 0.4], [1, 1], [0, 1]], metres: [[0, 10], [6, 10], [6, 0], [0, 0]]}}
+models: {things: {family: yolox, file: yolox_nano}}
+pipelines: {main: {model: things, cameras: [yard], labels: [person, car]}}
+rules:
+  near: {type: proximity, labels: [person], to: [car], within_m: 3}
+"""
+
+GROUND_MISTAKES = [
+    (GROUND.splitlines()[3], "  yard: {}", "rules.near", "has no `ground`"),
+    ("to: [car]", "to: [truck]", "rules.near.to[0]", "does not keep the class 'truck'"),
+    ("[6, 10], [6, 0], [0, 0]]", "[6, 0], [6, 10], [0, 0]]", "cameras.yard.ground", "same order"),
+    ("[6, 0], [0, 0]]", "[6, 0]]", "cameras.yard.ground.metres", "a list of 3"),
+    ("within_m: 3", "within_m: 0", "rules.near.within_m", "more than 0"),
+    ("type: proximity, labels: [person], to: [car], within_m: 3", "type: code_read", "rules.near", "reads no text"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "path", "words"), GROUND_MISTAKES)
+def test_one_mistake_about_distances_and_codes(tmp_path: Path, old: str, new: str, path: str, words: str) -> None:
+    assert mistakes(tmp_path, GROUND) == []
+    assert GROUND.count(old) == 1
+    found = mistakes(tmp_path, GROUND.replace(old, new))
+    assert [where for where, _ in found] == [path], found
+    assert words in found[0][1]

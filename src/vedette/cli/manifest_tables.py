@@ -13,6 +13,7 @@ MARKER: Final = "<!-- tables: made by `vedette schema tables` -->\n\n"
 _SECTIONS: Final = (
     ("The file", "", ""),
     ("`cameras.NAME`", "AbstractCamera", "Which camera of the device it is, is said at deployment."),
+    ("`cameras.NAME.ground`", "GroundPlane", "Where the ground is, for rules about distance."),
     ("`models.NAME`", "Model", ""),
     ("`models.NAME.input`", "ModelInput", "Each value becomes `(value / scale - mean) / std`."),
     ("`pipelines.NAME`", "Pipeline", ""),

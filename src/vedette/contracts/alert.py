@@ -56,6 +56,7 @@ class Alert(Contract):
     confidence: Annotated[Confidence | None, Field(description="Highest confidence of the objects.")] = None
     count: Annotated[int | None, Field(ge=0, description="Where the rule counts.")] = None
     direction: Annotated[Direction | None, Field(description="Where the rule is about a line.")] = None
+    distance_m: Annotated[float | None, Field(ge=0, description="Where the rule is about a distance, metres.")] = None
     duration_s: Annotated[float | None, Field(ge=0, description="How long the condition had held.")] = None
     attributes: Annotated[
         dict[str, str],

@@ -11,7 +11,17 @@ from typing import Annotated
 from pydantic import Field
 
 from vedette.contracts.base import Contract, Identifier, Polygon
-from vedette.contracts.manifest import Action, AttributeStage, Manifest, Model, Motion, Rule, Tiles, Tracker
+from vedette.contracts.manifest import (
+    Action,
+    AttributeStage,
+    GroundPlane,
+    Manifest,
+    Model,
+    Motion,
+    Rule,
+    Tiles,
+    Tracker,
+)
 
 
 class AttachedApplication(Contract):
@@ -84,6 +94,7 @@ class RulePlan(Contract):
     camera: Annotated[Identifier, Field(description="The device's camera.")]
     app_camera: Identifier
     rule: Rule
+    ground: Annotated[GroundPlane | None, Field(description="The ground as the camera sees it.")] = None
     actions: Annotated[tuple[str, ...], Field(description="Keys of ``Plan.actions``.")]
     fps: Annotated[float, Field(gt=0, description="Pictures analysed a second; says what is a gap.")] = 5.0
 

@@ -72,6 +72,7 @@ def make_alert(device: str, plan: RulePlan, event: Event, held_back: int = 0) ->
         confidence=round(min(max(0.0, *(s.score for s in objects)), 1.0), 3) if objects else None,
         count=event.count,
         direction=event.direction,
+        distance_m=None if event.distance_m is None else round(event.distance_m, 2),
         duration_s=None if event.duration_s is None else round(max(event.duration_s, 0.0), 3),
         attributes=dict(objects[0].attributes) if objects else {},
         epoch=event.moment.epoch,
@@ -114,6 +115,12 @@ def _message(plan: RulePlan, event: Event, label: str, held_back: int) -> str:
             text = f"the number of {_plural(label)} {where} is {event.count}, {limit}, for {time}"
         case manifest.CountChanged():
             text = f"the number of {_plural(label)} {where} is now {event.count}"
+        case manifest.Proximity():
+            other = f"{event.objects[1].label} {event.objects[1].track_id}" if len(event.objects) > 1 else "object"
+            text = f"{who} is {event.distance_m or 0:.1f} m from {other} {where}"
+        case manifest.CodeRead():
+            said = dict(event.objects[0].attributes).get(rule.attribute, "") if event.objects else ""
+            text = f"code {said} ({label or 'code'}) was read {where}"
         case manifest.NothingSeen():
             text = f"no {label or 'object'} has been seen {where} for {time}"
     text = " ".join(text.split())

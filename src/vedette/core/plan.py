@@ -243,6 +243,7 @@ def _rules(
                         camera=device,
                         app_camera=app_camera,
                         rule=rule,
+                        ground=manifest.cameras[app_camera].ground,
                         actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
                         fps=served[pipeline, device],
                     )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from vedette.contracts.manifest.actions import Action, FileAction, IotCoreAction, MqttAction, WebhookAction
-from vedette.contracts.manifest.application import AbstractCamera, Manifest
+from vedette.contracts.manifest.application import Manifest
 from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
+from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
 from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Provider
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
     Anchor,
+    CodeRead,
     Count,
     CountChanged,
     Dwell,
     LineCrossed,
     NothingSeen,
+    Proximity,
     Rule,
     RuleBase,
     Schedule,
@@ -33,11 +36,13 @@ __all__ = [
     "AttributeStage",
     "Channels",
     "ClassifierAttribute",
+    "CodeRead",
     "CodesAttribute",
     "Count",
     "CountChanged",
     "Dwell",
     "FileAction",
+    "GroundPlane",
     "IotCoreAction",
     "LineCrossed",
     "Manifest",
@@ -49,6 +54,7 @@ __all__ = [
     "NothingSeen",
     "Pipeline",
     "Provider",
+    "Proximity",
     "Rule",
     "RuleBase",
     "Schedule",

@@ -8,15 +8,10 @@ from pydantic import Field, model_validator
 
 from vedette.contracts.base import Contract, Identifier, Title
 from vedette.contracts.manifest.actions import Action, FileAction
+from vedette.contracts.manifest.cameras import AbstractCamera
 from vedette.contracts.manifest.models import Model
 from vedette.contracts.manifest.pipelines import Pipeline
 from vedette.contracts.manifest.rules import Rule, RuleBase
-
-
-class AbstractCamera(Contract):
-    """A camera the application needs; which one it is, is said at deployment."""
-
-    title: Title = ""
 
 
 class Manifest(Contract):

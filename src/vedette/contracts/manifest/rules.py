@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -11,6 +12,23 @@ from pydantic import Field, field_validator, model_validator
 
 from vedette.contracts.alert import Direction, Severity
 from vedette.contracts.base import Confidence, Contract, Identifier, Line, Polygon, Seconds, Title
+
+#: Constructs whose time may grow without bound with the text: a repeated group that holds a choice or a repetition.
+_NESTED_REPEAT = re.compile(r"\([^()]*[+*}|][^()]*\)[+*{]")
+
+
+def check_pattern(value: str) -> None:
+    """Refuse what is no regular expression, or may take for ever.
+
+    Raises:
+        ValueError: it is one of these.
+    """
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error.msg} at position {error.pos}") from error
+    if _NESTED_REPEAT.search(value):
+        raise ValueError(f"{value!r} repeats a group that holds a choice or a repetition, which may take for ever")
 
 
 class Anchor(StrEnum):
@@ -154,7 +172,64 @@ class NothingSeen(RuleBase):
     for_s: Seconds
 
 
+class Proximity(RuleBase):
+    """An object is nearer to another one than a distance on the ground; once each time they come so near."""
+
+    type: Literal["proximity"]
+    to: Annotated[
+        tuple[str, ...] | None,
+        Field(min_length=1, description="Classes of the other object; every other class where absent."),
+    ] = None
+    within_m: Annotated[float, Field(gt=0, le=1000, description="Nearer than this, in metres on the ground.")]
+    min_speed_mps: Annotated[
+        float, Field(ge=0, le=100, description="The other object must move at least so fast, in metres a second.")
+    ] = 0.0
+    for_s: Annotated[Seconds, Field(le=60, description="For so long, in seconds.")] = 0.0
+
+
+class CodeRead(RuleBase):
+    """A code has been read: once for each pass, with the text that was read most often."""
+
+    type: Literal["code_read"]
+    zone: Polygon | None = None
+    attribute: Annotated[
+        Identifier,
+        Field(
+            description="Attribute that holds the text: `text` of a model of the family `codes`, or one of the type "
+            "`codes`."
+        ),
+    ] = "text"
+    reads: Annotated[
+        int, Field(ge=1, le=20, description="Equal reads before it is reported; fewer suffice once it has passed.")
+    ] = 2
+    pattern: Annotated[
+        str | None,
+        Field(
+            max_length=200, description="Only texts that match this regular expression as a whole; all where absent."
+        ),
+    ] = None
+    again_s: Annotated[
+        Seconds, Field(le=3600, description="The same text again within this time belongs to the same pass.")
+    ] = 5.0
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_pattern(value)
+        return value
+
+
 Rule = Annotated[
-    LineCrossed | ZoneEntered | ZoneLeft | ZoneOccupied | Dwell | Count | CountChanged | NothingSeen,
+    LineCrossed
+    | ZoneEntered
+    | ZoneLeft
+    | ZoneOccupied
+    | Dwell
+    | Count
+    | CountChanged
+    | NothingSeen
+    | Proximity
+    | CodeRead,
     Field(discriminator="type"),
 ]

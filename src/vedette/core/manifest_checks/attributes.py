@@ -46,6 +46,28 @@ def check_attributes(document: dict[str, Any]) -> Iterator[Finding]:
                 ("models", name, "labels"), model.get("labels"), SYMBOLOGIES, "there is no code of the kind"
             )
     yield from _conditions(document, pipelines, told)
+    yield from _read_attributes(document, pipelines, told)
+
+
+def _read_attributes(
+    document: dict[str, Any],
+    pipelines: dict[str, dict[str, Any]],
+    told: dict[str, dict[str, tuple[str, ...] | None]],
+) -> Iterator[Finding]:
+    """Rules about codes name an attribute that holds a text."""
+    for name, rule in dicts(document, "rules").items():
+        wanted = pipeline_of(rule, pipelines)
+        if rule.get("type") != "code_read" or wanted not in told:
+            continue
+        attribute = rule.get("attribute", TEXT)
+        texts = tuple(key for key, values in told[wanted].items() if values is None)
+        if attribute not in texts:
+            yield Finding(
+                ("rules", name, *(("attribute",) if "attribute" in rule else ())),
+                f"pipeline {wanted!r} reads no text {attribute!r}",
+                some(texts) or "a model of the family codes, or an attribute of the type codes",
+                near_miss(str(attribute), texts),
+            )
 
 
 def _conditions(

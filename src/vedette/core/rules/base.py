@@ -13,7 +13,7 @@ from vedette.contracts.alert import Box, Direction
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import RuleBase
 from vedette.contracts.plan import RulePlan
-from vedette.contracts.tracks import TrackBatch
+from vedette.contracts.tracks import Attribute, TrackBatch
 from vedette.core import geometry
 from vedette.core.rules.clock import StreamClock, Tick
 from vedette.core.rules.selection import Selection
@@ -104,6 +104,7 @@ class Event:
         count: where the rule counts.
         direction: where the rule is about a line.
         duration_s: how long the condition had held, where the rule is about time.
+        distance_m: where the rule is about a distance.
     """
 
     moment: Moment
@@ -111,6 +112,7 @@ class Event:
     count: int | None = None
     direction: Direction | None = None
     duration_s: float | None = None
+    distance_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +125,8 @@ class Scene:
         objects: the objects.
         points: float64 (n, 2), their anchor points, normalised.
         armed: whether the schedule lets the rule alert at this moment.
+        observed: what this very picture says of each object.
+        size: (width, height) of the picture, pixels.
     """
 
     tick: Tick
@@ -130,6 +134,8 @@ class Scene:
     objects: tuple[Sighting, ...]
     points: NDArray[np.float64]
     armed: bool
+    observed: tuple[tuple[Attribute, ...], ...] = ()
+    size: tuple[int, int] = (1, 1)
 
     def within(self, polygon: NDArray[np.float64] | None) -> list[bool]:
         """Which objects are in the zone; all where there is none."""
@@ -155,7 +161,7 @@ class RuleMachine(ABC):
         self._schedule = rule.schedule
         self._hold_s = rule.hold_s
         self._clock = StreamClock(plan.fps)
-        self._selection = Selection(rule.labels, rule.min_confidence, rule.where)
+        self._selection = self._select(rule)
 
     @property
     def elapsed_s(self) -> float:
@@ -172,17 +178,29 @@ class RuleMachine(ABC):
             self._selection.forget()
             self._forget()
         seen = batch.attributes or ((),) * len(batch.track_ids)
-        objects = tuple(
-            Sighting(track_id, box, label, score, self._selection.known(track_id))
+        chosen = [
+            (Sighting(track_id, box, label, score, self._selection.known(track_id)), found)
             for track_id, box, label, score, found in zip(
                 batch.track_ids, batch.boxes, batch.labels, batch.scores, seen, strict=True
             )
             if self._selection.admits(track_id, label, score, tick.now_s, found)
             and all(abs(value) < FARTHEST_PX for value in box)
-        )
+        ]
+        objects = tuple(sighting for sighting, _ in chosen)
+        observed = tuple(found for _, found in chosen)
         self._selection.tidy(tick.now_s)
         points = geometry.anchors([sighting.box for sighting in objects], self._anchor, frame.width, frame.height)
-        return self._judge(Scene(tick, Moment.of(frame), objects, points, armed(self._schedule, frame.wall_s)))
+        return self._judge(
+            Scene(
+                tick,
+                Moment.of(frame),
+                objects,
+                points,
+                armed(self._schedule, frame.wall_s),
+                observed,
+                (frame.width, frame.height),
+            )
+        )
 
     def state(self) -> dict[str, Any]:
         """All that the future depends on, as small JSON."""
@@ -197,6 +215,10 @@ class RuleMachine(ABC):
         self._clock.restore(state["clock"])
         self._selection.restore(state["selection"])
         self._load(state["rule"])
+
+    def _select(self, rule: RuleBase) -> Selection:
+        """Which objects the machine is shown."""
+        return Selection(rule.labels, rule.min_confidence, rule.where)
 
     def _armed_at(self, moment: Moment) -> bool:
         return armed(self._schedule, moment.wall_s)

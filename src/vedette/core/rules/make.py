@@ -5,11 +5,13 @@ from __future__ import annotations
 from vedette.contracts import manifest
 from vedette.contracts.plan import RulePlan
 from vedette.core.rules.base import RuleMachine
+from vedette.core.rules.code_read import CodeReadMachine
 from vedette.core.rules.count import CountMachine
 from vedette.core.rules.count_changed import CountChangedMachine
 from vedette.core.rules.dwell import DwellMachine
 from vedette.core.rules.line_crossed import LineCrossedMachine
 from vedette.core.rules.nothing_seen import NothingSeenMachine
+from vedette.core.rules.proximity import ProximityMachine
 from vedette.core.rules.zone_entered import ZoneEnteredMachine
 from vedette.core.rules.zone_left import ZoneLeftMachine
 from vedette.core.rules.zone_occupied import ZoneOccupiedMachine
@@ -34,3 +36,7 @@ def make_machine(plan: RulePlan) -> RuleMachine:
             return CountChangedMachine(plan, plan.rule)
         case manifest.NothingSeen():
             return NothingSeenMachine(plan, plan.rule)
+        case manifest.Proximity():
+            return ProximityMachine(plan, plan.rule)
+        case manifest.CodeRead():
+            return CodeReadMachine(plan, plan.rule)
