@@ -64,6 +64,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V605", "message does not follow the protocol"),
         ErrorCode("V701", "command line argument not allowed"),
         ErrorCode("V702", "machine lacks something needed"),
+        ErrorCode("V707", "rendered footage cannot be kept"),
     )
 }
 

@@ -1,0 +1,146 @@
+"""Rendered footage as files, kept in the user's cache so that a loop is rendered once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vedette.contracts.errors import StorageError
+from vedette.testing.belt.encode import encode
+from vedette.testing.belt.scene import Belt
+from vedette.testing.belt.settings import RENDERER_VERSION, BeltSettings
+from vedette.testing.belt.truth import BeltTruth, make_truth
+
+#: Loops kept, about 4 MB each; the ones that were made first go first.
+MAX_KEPT: Final = 8
+#: Part of the work that goes into preparing a loop, the rest into its pictures; for the progress.
+_PREPARING: Final = 0.3
+_ABANDONED_S: Final = 3600.0
+_PREFIX: Final = "belt-"
+_UNFINISHED: Final = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A loop on disk.
+
+    Attributes:
+        video: the H.264 file.
+        truth: what passes in it.
+        rendered_s: how long it took to make; 0 where it was there already.
+    """
+
+    video: Path
+    truth: BeltTruth
+    rendered_s: float
+
+
+def cache_directory(environment: Mapping[str, str] | None = None) -> Path:
+    """Where footage is kept: ``vedette/belt`` in the XDG cache directory (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
+    env = os.environ if environment is None else environment
+    base = Path(env.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # the XDG specification: a relative path is to be ignored
+        base = Path(env.get("HOME") or Path.home()) / ".cache"
+    return base / "vedette" / "belt"
+
+
+def footage(
+    settings: BeltSettings, directory: Path | None = None, *, progress: Callable[[float], None] = lambda _share: None
+) -> Footage:
+    """The loop's video, rendered where it is not in the cache yet.
+
+    A file is used only where its digest is the one that was noted when it was made. It appears under its name when it
+    is whole; beside it lies its truth as JSON lines.
+
+    Args:
+        settings: what to render.
+        directory: where to keep it; the user's cache where None.
+        progress: called with the share that is done, 0..1, while it is rendered.
+
+    Raises:
+        StorageError: V707, it cannot be written.
+    """
+    folder = cache_directory() if directory is None else directory
+    video, truth_file = folder / f"{_PREFIX}{settings.key}.mp4", folder / f"{_PREFIX}{settings.key}.jsonl"
+    truth = make_truth(settings)
+    if _is_whole(video, truth_file):
+        return Footage(video, truth, 0.0)
+    started_s = time.monotonic()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _tidy(folder)
+        with _unfinished(folder) as staging:
+            render(settings, staging, progress=progress)
+            digest = hashlib.sha256(staging.read_bytes()).hexdigest()
+            head = {"sha256": digest, "renderer": RENDERER_VERSION, "seed": settings.seed}
+            _sync(staging)
+            staging.replace(video)
+        with _unfinished(folder) as staging:
+            staging.write_text("\n".join((json.dumps(head), *truth.lines())) + "\n")
+            _sync(staging)
+            staging.replace(truth_file)
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or folder}: the rendered footage cannot be written: {error.strerror or error}.",
+            hint="Free some space, or set XDG_CACHE_HOME to a folder that this user may write to.",
+            code="V707",
+        ) from error
+    return Footage(video, truth, time.monotonic() - started_s)
+
+
+def render(settings: BeltSettings, path: Path, *, progress: Callable[[float], None] = lambda _share: None) -> None:
+    """Render a loop into an MP4 file."""
+    belt = Belt(settings, progress=lambda share: progress(share * _PREPARING))
+    encode(
+        (belt.frame(number) for number in range(settings.frames)),
+        path,
+        progress=lambda count: progress(_PREPARING + (1 - _PREPARING) * count / settings.frames),
+    )
+
+
+def _is_whole(video: Path, truth_file: Path) -> bool:
+    try:
+        with truth_file.open() as lines:
+            noted = json.loads(lines.readline())["sha256"]
+        return bool(hashlib.sha256(video.read_bytes()).hexdigest() == noted)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A new file under a name that nobody reads; gone afterwards unless it was renamed."""
+    descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=folder)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tidy(folder: Path) -> None:
+    """Make room for one more loop, and remove what killed processes have left."""
+    with contextlib.suppress(OSError):
+        videos = sorted(folder.glob(f"{_PREFIX}*.mp4"), key=lambda path: path.stat().st_mtime)
+        for video in videos[: max(0, len(videos) - MAX_KEPT + 1)]:
+            video.with_suffix(".jsonl").unlink(missing_ok=True)
+            video.unlink(missing_ok=True)
+        for left in folder.glob(f"{_UNFINISHED}*"):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink(missing_ok=True)
