@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vedette.contracts.manifest import SignalBase
 from vedette.contracts.schemas import schema
 
 #: Below it stand the tables.
@@ -80,10 +81,26 @@ def manifest_tables() -> str:
                 known = definitions[name]["properties"]
                 own = {key: value for key, value in member["properties"].items() if key not in known}
                 lines += _table(f"### `type: {tag}`", "", {**member, "properties": own}, member.get("description", ""))
-    lines += ["## `actions.NAME`", ""]
-    for tag, action in _members(root["properties"]["actions"], definitions):
-        lines += _table(f"### `type: {tag}` ", "", action, action.get("description", ""), skip=("type",))
+    lines += _actions(root)
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+
+
+def _actions(root: dict[str, Any]) -> list[str]:
+    """One table per action; what all signals have stands in a table of its own."""
+    lines = ["## `actions.NAME`", ""]
+    signals: list[str] = []
+    shared: dict[str, Any] = {}
+    for tag, action in _members(root["properties"]["actions"], root["$defs"]):
+        words = action.get("description", "")
+        if set(SignalBase.model_fields) <= set(action["properties"]):
+            signals.append(f"`{tag}`")
+            shared = {key: value for key, value in action["properties"].items() if key in SignalBase.model_fields}
+            own = {key: value for key, value in action["properties"].items() if key not in shared}
+            action = {**action, "properties": own}
+            words += " Times: see [signals](#signals)."
+        lines += _table(f"### `type: {tag}` ", "", action, words, skip=("type",))
+    words = f"What {', '.join(signals)} have besides: how long a signal lasts, and when it is given."
+    return lines + _table("### Signals", "", {"properties": shared}, words)
 
 
 def fields_without_meaning() -> list[str]:

@@ -18,7 +18,7 @@ from vedette.adapters.journal.retention import JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.state import PlanFile, StateLayout, write_component_status
-from vedette.compose.receivers import make_receiver
+from vedette.compose.receivers import Channel, open_channel
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
 from vedette.contracts.config import AlertingConfig
@@ -26,8 +26,9 @@ from vedette.contracts.errors import VedetteError
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
 from vedette.contracts.manifest import Action
 from vedette.contracts.plan import Plan
-from vedette.pipeline.deliver import Delivery, DeliveryHealth
+from vedette.pipeline.deliver import DeliveryHealth
 from vedette.pipeline.judge import JudgeLoop
+from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.uplink import Uplink
 from vedette.ports.bus import Bus
 from vedette.ports.outbox import CLOUD_CHANNEL, OutboxHealth
@@ -86,13 +87,14 @@ class AlertingWorker:
         self._reader = SqliteJournalReader(journal, layout.run / "alerting.bell")
         self._retention = JournalRetention(journal, max_age_s=config.journalMaxAgeS, max_bytes=config.journalMaxBytes)
         self._secrets = SecretStore(bus.secret, layout.secrets, learned=learned)
-        self._judge = JudgeLoop(device, self._reader, self._outbox, self._committed)
+        self._pictures = PictureTimes()
+        self._judge = JudgeLoop(device, self._reader, self._outbox, self._committed, judged=self._pictures.note)
         self._judged = self._judge.position
         self._link = CloudLink(bus, device)
         self._uplink = Uplink(self._outbox, self._link)
         self._lock = threading.Lock()
         self._actions: dict[str, Action] = {}
-        self._deliveries: dict[str, Delivery] = {}
+        self._deliveries: dict[str, Channel] = {}
         self._absent_since_s: dict[str, float] = {}
         self._to_publish: deque[Alert] = deque(maxlen=PUBLISH_LIMIT)
         self._plan_problem = ""
@@ -165,19 +167,26 @@ class AlertingWorker:
     def _set_receivers(self, plan: Plan) -> None:
         """Go on with receivers that are as they were, replace those that changed, end those that are gone."""
         wanted = {key: action for key, action in plan.actions.items() if action.type != CLOUD_CHANNEL}
-        for key in [key for key, action in self._actions.items() if wanted.get(key) != action]:
-            with self._lock:
-                delivery = self._deliveries.pop(key)
+        gone = [key for key, action in self._actions.items() if wanted.get(key) != action]
+        with self._lock:
+            ending = [self._deliveries.pop(key) for key in gone]
+        for key in gone:
             del self._actions[key]
-            delivery.close()
+        _close_all(ending)
         for key, action in wanted.items():
             if key not in self._actions:
-                receiver = make_receiver(
-                    key, action, directory=self._directory, device=self._device, secrets=self._secrets
+                channel = open_channel(
+                    key,
+                    action,
+                    self._outbox,
+                    directory=self._directory,
+                    device=self._device,
+                    secrets=self._secrets,
+                    pictures=self._pictures,
                 )
                 self._actions[key] = action
                 with self._lock:
-                    self._deliveries[key] = Delivery(self._outbox, key, receiver)
+                    self._deliveries[key] = channel
 
     def _abandon(self, now_s: float) -> None:
         gone = {name for name in self._outbox.channels() if name != CLOUD_CHANNEL and name not in self._actions}
@@ -265,11 +274,18 @@ class AlertingWorker:
         self._uplink.close()
         with self._lock:
             deliveries = list(self._deliveries.values())
-        for delivery in deliveries:
-            delivery.close()
+        _close_all(deliveries)
         self._house.join(STEP_S)
         self._reader.close()
         self._outbox.close()
+
+
+def _close_all(channels: Sequence[Channel]) -> None:
+    """Close all at the same time: each may take some seconds."""
+    for channel in channels:
+        channel.stop()
+    for channel in channels:
+        channel.close()
 
 
 def _receivers(outbox: OutboxHealth, told: dict[str, DeliveryHealth]) -> dict[str, ReceiverHealth]:

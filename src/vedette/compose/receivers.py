@@ -5,17 +5,89 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from vedette.adapters.actions.file import FileReceiver
+from vedette.adapters.actions.modbus import ModbusLine
 from vedette.adapters.actions.mqtt import MqttReceiver
 from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.actions.webhook import WebhookReceiver
 from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings
+from vedette.adapters.egress.modbus import ModbusConnection, ModbusSettings
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 from vedette.contracts.manifest import Action as ActionPlan
-from vedette.contracts.manifest import FileAction, MqttAction, WebhookAction
+from vedette.contracts.manifest import FileAction, ModbusAction, MqttAction, SignalBase, WebhookAction
+from vedette.core.signals import Timing
+from vedette.pipeline.deliver import Delivery, DeliveryHealth
+from vedette.pipeline.pictures import PictureTimes
+from vedette.pipeline.signal import SignalDelivery
 from vedette.ports.action import Action
-from vedette.ports.outbox import OutboxRow
+from vedette.ports.outbox import Outbox, OutboxRow
+from vedette.ports.signal import Line
+
+
+class Channel(Protocol):
+    """What works off the queue of one action."""
+
+    def wake(self) -> None:
+        """Something was committed."""
+        ...
+
+    def health(self) -> DeliveryHealth:
+        """For the health report."""
+        ...
+
+    def stop(self) -> None:
+        """Begin to stop; does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Stop; idempotent."""
+        ...
+
+
+def open_channel(
+    key: str,
+    plan: ActionPlan,
+    outbox: Outbox,
+    *,
+    directory: Path,
+    device: str,
+    secrets: SecretStore,
+    pictures: PictureTimes,
+) -> Channel:
+    """Begin to deliver the alerts of one action.
+
+    Args:
+        key: ``<application>/<action>``.
+        plan: any action but that of the cloud.
+        outbox: what waits.
+        directory: the state directory.
+        device: IoT thing name.
+        secrets: for keys and passwords.
+        pictures: when pictures were taken, for signals.
+    """
+    if isinstance(plan, SignalBase):
+        return SignalDelivery(outbox, key, make_line(plan), timing_of(plan), pictures)
+    return Delivery(outbox, key, make_receiver(key, plan, directory=directory, device=device, secrets=secrets))
+
+
+def make_line(plan: SignalBase) -> Line:
+    """What a signal's action switches."""
+    assert isinstance(plan, ModbusAction)
+    settings = ModbusSettings(plan.host, plan.port, plan.unit, plan.timeout_s)
+    return ModbusLine(ModbusConnection(settings), plan)
+
+
+def timing_of(plan: SignalBase) -> Timing:
+    """When a signal is given."""
+    return Timing(
+        after_s=plan.after_s,
+        late_s=plan.late_s,
+        pulse_s=plan.pulse_s,
+        again=plan.overlap == "again",
+        gap_s=plan.gap_s,
+    )
 
 
 def make_receiver(key: str, plan: ActionPlan, *, directory: Path, device: str, secrets: SecretStore) -> Action:

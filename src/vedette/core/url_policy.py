@@ -25,6 +25,8 @@ DEFAULT_PORTS: Final = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "mq
 METADATA_ADDRESSES: Final = frozenset(
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192")
 )
+#: IPv6 ranges that carry an IPv4 address inside: nothing public is reached by them.
+_TUNNELS: Final = tuple(ipaddress.ip_network(text) for text in ("2002::/16", "2001::/32", "64:ff9b::/96"))
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _THIS_NETWORK: Final = ipaddress.ip_network("0.0.0.0/8")
 
@@ -153,6 +155,17 @@ def check_address(address: str, policy: UrlPolicy) -> str:
         if reason:
             return f"{address} {reason}"
     return ""
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is of the public internet, in whatever form."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return parsed.ipv4_mapped.is_global
+        if any(parsed in network for network in _TUNNELS):
+            return False
+    return parsed.is_global
 
 
 def _check_network(

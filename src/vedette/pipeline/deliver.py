@@ -72,10 +72,14 @@ class Delivery:
         """For the health report."""
         return self._health
 
-    def close(self) -> None:
-        """Stop after the alert under way; idempotent."""
+    def stop(self) -> None:
+        """Begin to stop; does not wait."""
         self._closing.set()
         self._wake.set()
+
+    def close(self) -> None:
+        """Stop after the alert under way; idempotent."""
+        self.stop()
         self._thread.join(STOP_WAIT_S)
 
     def _run(self) -> None:

@@ -75,6 +75,7 @@ class JudgeLoop:
         source: the journal.
         outbox: where everything is committed.
         committed: called with the new alerts after each commit that had some.
+        judged: called with each new alert, and the batch that raised it, before it is committed.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class JudgeLoop:
         outbox: Outbox,
         committed: Callable[[Sequence[Alert]], None],
         *,
+        judged: Callable[[Alert, TrackBatch], None] = lambda _alert, _batch: None,
         wall_s: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,6 +93,7 @@ class JudgeLoop:
         self._source = source
         self._outbox = outbox
         self._committed = committed
+        self._judged = judged
         self._wall_s = wall_s
         self._monotonic = monotonic
         self._resume = outbox.resume()
@@ -187,6 +190,7 @@ class JudgeLoop:
         assert self._judge is not None
         for verdict in self._judge.judge(batch):
             self._held.append(self._addressed(verdict))
+            self._judged(verdict.alert, batch)
         self._gaps += [_gap(stretch) for stretch in self._judge.take_not_analysed()]
         del self._gaps[:-MAX_GAPS]
         health = self._health

@@ -173,6 +173,10 @@ class Outbox(Protocol):
         """The receiver will never take it: keep it as a dead letter, and tell the cloud's sequence."""
         ...
 
+    def give_up(self, refused: Sequence[tuple[OutboxRow, str]]) -> None:
+        """``refused`` for many rows, each with its reason, in one transaction."""
+        ...
+
     def acknowledge(self, epoch: str, through_seq: int) -> int:
         """The ledger has everything of the epoch up to here; how many rows that freed."""
         ...

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from vedette.contracts.errors import ConfigurationError
-from vedette.core.url_policy import CheckedUrl, UrlPolicy, check_url, webhook_policy
+from vedette.core.url_policy import CheckedUrl, UrlPolicy, check_url, is_public, webhook_policy
 
 Resolve = Callable[[str], Sequence[str]]
-
-#: IPv6 ranges that carry an IPv4 address inside: nothing public is reached by them.
-_TUNNELS: Final = tuple(ipaddress.ip_network(text) for text in ("2002::/16", "2001::/32", "64:ff9b::/96"))
-_BROKER: Final = UrlPolicy(frozenset({"mqtt", "mqtts"}), loopback=True, what="MQTT broker")
 
 
 def resolve(host: str) -> Sequence[str]:
@@ -35,7 +29,7 @@ def check_http(url: str, *, allow_private: bool, resolver: Resolve = resolve) ->
         OSError: the name cannot be resolved at the moment.
     """
     checked = check_url(url, webhook_policy(loopback=allow_private), resolver)
-    public = [address for address in checked.addresses if _is_public(address)]
+    public = [address for address in checked.addresses if is_public(address)]
     if not allow_private and (len(public) < len(checked.addresses) or checked.scheme != "https"):
         raise ConfigurationError(
             f"webhook address {checked.shown!r} is refused: it is "
@@ -52,16 +46,6 @@ def check_http(url: str, *, allow_private: bool, resolver: Resolve = resolve) ->
     return checked
 
 
-def _is_public(address: str) -> bool:
-    parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return parsed.ipv4_mapped.is_global
-        if any(parsed in network for network in _TUNNELS):
-            return False
-    return parsed.is_global
-
-
 def check_broker(host: str, port: int, *, tls: bool, resolver: Resolve = resolve) -> CheckedUrl:
     """A broker's address, resolved and found allowed.
 
@@ -69,10 +53,37 @@ def check_broker(host: str, port: int, *, tls: bool, resolver: Resolve = resolve
         ConfigurationError: V105, it is not allowed, with the reason.
         OSError: the name cannot be resolved at the moment.
     """
+    return check_service("MQTT broker", "mqtts" if tls else "mqtt", host, port, resolver=resolver)
+
+
+def check_service(
+    what: str, scheme: str, host: str, port: int, *, private: bool = False, resolver: Resolve = resolve
+) -> CheckedUrl:
+    """The address of a service of any protocol, resolved and found allowed. This machine is allowed.
+
+    Args:
+        what: for messages, such as ``PLC``.
+        scheme: for messages.
+        host: name or address.
+        port: TCP port.
+        private: whether it has to be on the site's own network or this machine, because the protocol has no
+            encryption that a public network needs.
+        resolver: name → addresses.
+
+    Raises:
+        ConfigurationError: V105, it is not allowed, with the reason.
+        OSError: the name cannot be resolved at the moment.
+    """
     bracketed = f"[{host}]" if ":" in host else host
-    checked = check_url(f"{'mqtts' if tls else 'mqtt'}://{bracketed}:{port}", _BROKER, resolver)
+    policy = UrlPolicy(frozenset({scheme}), loopback=True, what=what)
+    checked = check_url(f"{scheme}://{bracketed}:{port}", policy, resolver)
     if (checked.host, checked.port) != (host, port):
+        raise ConfigurationError(f"{what} {host[:200]!r} is refused: it is neither a name nor an address.", code="V105")
+    public = [address for address in checked.addresses if is_public(address)]
+    if private and public:
         raise ConfigurationError(
-            f"MQTT broker {host[:200]!r} is refused: it is neither a name nor an address.", code="V105"
+            f"{what} {host[:200]!r} is refused: {public[0]} is a public address, and {scheme} is not encrypted.",
+            hint="Name a receiver on the site's own network.",
+            code="V105",
         )
     return checked

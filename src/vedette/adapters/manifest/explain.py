@@ -167,7 +167,8 @@ def _alternatives(path: Path, group: list[Located]) -> Finding:
     for located in group:
         kind, context = located.error["type"], located.error.get("ctx", {})
         if kind in ("literal_error", "enum"):
-            allowed += re.findall(r"'([^']*)'", context["expected"])
+            quoted = re.findall(r"'([^']*)'", context["expected"])
+            allowed += quoted or [context["expected"]]
         else:
             allowed.append(_plain(kind, context, located.error["input"], path)[1] or located.error["msg"])
     value = group[0].error["input"]

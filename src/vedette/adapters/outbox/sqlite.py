@@ -180,8 +180,16 @@ class SqliteOutbox:
 
     def refused(self, row: OutboxRow, reason: str) -> None:
         """The receiver will never take it: keep it as a dead letter, and tell the cloud's sequence."""
-        log.warning("alert %s given up for %s: %s", row.alert_id, row.channel, reason)
-        self._bury([row], reason)
+        self.give_up([(row, reason)])
+
+    def give_up(self, refused: Sequence[tuple[OutboxRow, str]]) -> None:
+        """``refused`` for many rows, each with its reason, in one transaction."""
+        if not refused:
+            return
+        row, reason = refused[-1]
+        more = f" (and {len(refused) - 1} before it)" if len(refused) > 1 else ""
+        log.warning("alert %s given up for %s: %s%s", row.alert_id, row.channel, reason, more)
+        self._bury(refused)
 
     def acknowledge(self, epoch: str, through_seq: int) -> int:
         """The ledger has everything of the epoch up to here; how many rows that freed."""
@@ -205,7 +213,7 @@ class SqliteOutbox:
         number = 0
         while rows := self.rows(channel, 0, None, 500):
             number += len(rows)
-            if not self._bury(rows, reason):
+            if not self._bury([(row, reason) for row in rows]):
                 break
         return number
 
@@ -271,12 +279,12 @@ class SqliteOutbox:
         entry.pending.discard(channel)
         return True
 
-    def _bury(self, rows: Sequence[OutboxRow], reason: str) -> bool:
+    def _bury(self, refused: Sequence[tuple[OutboxRow, str]]) -> bool:
         with self._lock:
-            for row in rows:
+            for row, _ in refused:
                 self._uncount(row.channel, 1)
             now_s = self._wall_s()
-        return self._write(Change(buried={(row.channel, row.row_id): (row, reason, now_s) for row in rows}))
+        return self._write(Change(buried={(row.channel, row.row_id): (row, reason, now_s) for row, reason in refused}))
 
     def _uncount(self, channel: str, number: int) -> None:
         self._counts[channel] = max(0, self._counts.get(channel, 0) - number)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from vedette.contracts.manifest.actions import Action, FileAction, IotCoreAction, MqttAction, WebhookAction
+from vedette.contracts.manifest.actions import (
+    Action,
+    FileAction,
+    IotCoreAction,
+    ModbusAction,
+    MqttAction,
+    SignalBase,
+    WebhookAction,
+)
 from vedette.contracts.manifest.application import Manifest
 from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
@@ -46,6 +54,7 @@ __all__ = [
     "IotCoreAction",
     "LineCrossed",
     "Manifest",
+    "ModbusAction",
     "Model",
     "ModelFamily",
     "ModelInput",
@@ -58,6 +67,7 @@ __all__ = [
     "Rule",
     "RuleBase",
     "Schedule",
+    "SignalBase",
     "Tiles",
     "Tracker",
     "WebhookAction",

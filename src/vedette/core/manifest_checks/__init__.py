@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vedette.core.manifest_checks.actions import check_actions
 from vedette.core.manifest_checks.attributes import check_attributes
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
 from vedette.core.manifest_checks.ground import check_ground
@@ -22,7 +23,15 @@ __all__ = ["Finding", "Path", "check_document", "near_miss"]
 
 def check_document(document: dict[str, Any]) -> list[Finding]:
     """Everything there is to say of a manifest besides its types; warnings only where no name is wrong."""
-    checks = (check_references, check_labels, check_attributes, check_ground, check_shapes, check_values)
+    checks = (
+        check_references,
+        check_labels,
+        check_attributes,
+        check_ground,
+        check_shapes,
+        check_values,
+        check_actions,
+    )
     findings = [finding for check in checks for finding in check(document)]
     misnamed = any(finding.path[:1] == ("pipelines",) for finding in findings)
     return findings if misnamed else findings + list(check_unused(document))

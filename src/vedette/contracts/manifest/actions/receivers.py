@@ -1,4 +1,4 @@
-"""``actions`` of a manifest: where alerts go."""
+"""Receivers that take every alert as a document: files, web servers, brokers, the cloud."""
 
 from __future__ import annotations
 
@@ -42,6 +42,3 @@ class IotCoreAction(Contract):
     """The owner's AWS account; kept until the ledger's own acknowledgement."""
 
     type: Literal["iot_core"]
-
-
-Action = Annotated[FileAction | WebhookAction | MqttAction | IotCoreAction, Field(discriminator="type")]

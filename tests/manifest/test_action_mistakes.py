@@ -1,0 +1,122 @@
+"""Mistakes of actions are found before anything runs, each in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.manifest.test_manifest_fuzz import VALUES
+from tests.manifest.test_manifest_mistakes import GOOD
+from vedette.adapters.manifest import check_manifest
+from vedette.adapters.manifest.mistake import Mistake
+from vedette.core.manifest_checks import check_document
+
+CHECKED: dict[str, dict[str, Any]] = {
+    "webhook": {"url": "https://alarm.example.org/in"},
+    "mqtt": {"host": "broker.site", "tls": False},
+    "modbus": {"host": "10.0.0.9", "write": "coil", "address": 12, "pulse_s": 0.2, "after_s": 0.8, "late_s": 0.1},
+}
+
+
+def document(kind: str, **fields: Any) -> str:
+    """A manifest with one action."""
+    known = {"type": kind, **CHECKED[kind], **fields}
+    lines = [f"    {key}: {_yaml(value)}" for key, value in known.items() if value is not ...]
+    return GOOD + "actions:\n  it:\n" + "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str | list) else str(value)
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Any:
+    def run(text: str) -> list[Mistake]:
+        (tmp_path / "vedette.yaml").write_text(text)
+        return check_manifest(tmp_path)
+
+    return run
+
+
+@pytest.mark.parametrize("kind", CHECKED)
+def test_a_right_one_has_no_mistakes(check: Any, kind: str) -> None:
+    assert check(document(kind)) == []
+
+
+# kind, fields, path below the action, words of the message, words of what is allowed, suggestion
+ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
+    ("webhook", {"url": "ftp://x/y"}, "url", "scheme 'ftp'", "https://host/path", ""),
+    ("mqtt", {"host": "mqtt://broker.site:1883"}, "host", "another form", "without port", "`broker.site`"),
+    ("mqtt", {"host": "broker.site:1884"}, "host", "a port stands behind", "", "`broker.site` here and `port: 1884`"),
+    ("mqtt", {"host": "169.254.169.254"}, "host", "link-local", "", ""),
+    ("mqtt", {"host": "10.0.0"}, "host", "unusual spelling", "", ""),
+    ("mqtt", {"host": "my broker"}, "host", "space", "", ""),
+    ("modbus", {"host": "8.8.8.8"}, "host", "public address", "site's own network", ""),
+    ("modbus", {"host": "[fd12::1]:502"}, "host", "a port stands behind", "", "`fd12::1` here and `port: 502`"),
+    ("modbus", {"port": 70000}, "port", "70000", "at most 65535", ""),
+    ("modbus", {"unit": 256}, "unit", "256", "at most 255", ""),
+    ("modbus", {"address": -1}, "address", "-1", "at least 0", ""),
+    ("modbus", {"write": "coils"}, "write", "'coils'", "coil, register", "`coil`"),
+    ("modbus", {"value": 2}, "value", "a coil cannot hold 2", "true or false", ""),
+    ("modbus", {"value": False}, "value", "at rest changes nothing", "", ""),
+    ("modbus", {"bits": 32}, "bits", "of a coil", "write: register", ""),
+    ("modbus", {"write": "register"}, "value", "`value` is missing", "whole number", ""),
+    ("modbus", {"write": "register", "value": True}, "value", "found true", "whole number", ""),
+    ("modbus", {"write": "register", "value": 70000}, "value", "does not fit 16 bits", "-32768 to 65535", "`bits: 32`"),
+    ("modbus", {"write": "register", "value": 2**33, "bits": 32}, "value", "does not fit 32 bits", "", ""),
+    ("modbus", {"write": "register", "value": 1, "bits": 24}, "bits", "24", "16 or 32", ""),
+    ("modbus", {"write": "register", "value": 1, "word_order": "low_first"}, "word_order", "single", "`bits: 32`", ""),
+    ("modbus", {"write": "register", "value": 1, "bits": 32, "address": 65535}, "address", "65535", "65534", ""),
+    ("modbus", {"after_s": ...}, "late_s", "`late_s` without `after_s`", "", ""),
+    ("modbus", {"pulse_s": ..., "overlap": "again"}, "overlap", "without `pulse_s`", "", ""),
+    ("modbus", {"gap_s": 0.1}, "gap_s", "without `overlap: again`", "", ""),
+    ("modbus", {"pulse_s": 0}, "pulse_s", "found 0", "more than 0", ""),
+    ("modbus", {"after_s": -1}, "after_s", "-1", "at least 0", ""),
+    ("modbus", {"afer_s": 1}, "afer_s", "unknown field", "after_s", "`after_s`"),
+]
+
+
+@pytest.mark.parametrize("case", ONE, ids=lambda case: f"{case[0]}-{case[2]}-{case[3][:20]}")
+def test_one_mistake_of_an_action(check: Any, case: tuple[Any, ...]) -> None:
+    kind, fields, path, message, allowed, suggestion = case
+    found = check(document(kind, **fields))
+    assert len(found) == 1, "\n".join(one.render() for one in found)
+    assert found[0].path == f"actions.it.{path}"
+    assert message in found[0].message
+    assert allowed in found[0].allowed
+    assert found[0].suggestion == suggestion
+
+
+def test_a_rule_that_is_sure_too_late_for_its_signal(check: Any) -> None:
+    text = document("modbus").replace("    direction: left_to_right\n", "    hold_s: 0.9\n")
+    (found,) = check(text)
+    assert found.path == "rules.leaves.hold_s"
+    assert "due after 0.8 s" in found.message
+    assert check(text.replace("0.9", "0.5")) == []
+    assert check(text.replace("    hold_s: 0.9\n", "    hold_s: 0.9\n    actions: []\n")) == []
+
+
+def test_two_masters_of_one_output(check: Any) -> None:
+    text = document("modbus")
+    second = text.partition("  it:\n")[2]
+    (found,) = check(f"{text}  twin:\n{second}")
+    assert (found.level, found.path) == ("warning", "actions.twin")
+    assert "'it'" in found.message
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(CHECKED)), st.data())
+def test_whatever_stands_in_an_action_is_no_fault_of_ours(kind: str, data: st.DataObject) -> None:
+    fields = {"type": kind, **CHECKED[kind]}
+    for key in data.draw(
+        st.lists(st.sampled_from([*fields, "value", "bits", "write", "overlap", "gap_s"]), max_size=4)
+    ):
+        fields[key] = data.draw(VALUES)
+    rule = {"type": data.draw(VALUES), "hold_s": data.draw(VALUES), "actions": data.draw(VALUES)}
+    check_document({"actions": {"it": fields, "twin": dict(fields)}, "rules": {"r": rule}})
