@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vedette.contracts.alert import Alert
+from vedette.contracts.manifest import Count
 from vedette.contracts.plan import RulePlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.alerts import Cooldown, make_alert
@@ -23,6 +24,15 @@ STATE_VERSION: Final = 1
 TOO_LATE: Final = "not analysed in time (overload or restart)"
 #: Most stretches kept until they are taken.
 MAX_STRETCHES: Final = 1000
+
+#: Fields of a rule that may change while it goes on: what it knows of a visit, a count, a line means the same whatever
+#: they are. Everything else (line, zone, labels, type …) says what is known, and a change of it begins anew.
+_GOES_ON: Final = frozenset(
+    {
+        *("title", "severity", "actions", "schedule", "cooldown_s"),
+        *("for_s", "hold_s", "min_confidence", "above", "below"),
+    }
+)
 
 _Route = tuple[str, str]
 
@@ -158,9 +168,10 @@ class Judge:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state()``, also of a judge with other rules.
 
-        A rule that is defined as it was keeps its state; one that is new or was changed starts fresh (a change of
-        its actions, title or severity is none), and so does one whose saved state cannot be read. Nothing raises:
-        an alert too many or too few once is better than a device that does not start.
+        A rule that is about the same keeps its state, also with other limits, times, schedule, actions, title or
+        severity: they hold from the next batch on. One that is new or about something else (line, zone, labels,
+        type …) starts fresh, and so does one whose saved state cannot be read. Nothing raises: an alert too many or
+        too few once is better than a device that does not start.
         """
         if not state:
             return
@@ -208,9 +219,12 @@ class Judge:
 
 def _definition(plan: RulePlan) -> str:
     """Hash of everything that decides what the rule's state means."""
-    document = {
+    document: dict[str, Any] = {
         "pipeline": plan.pipeline,
         "camera": plan.camera,
-        "rule": plan.rule.model_dump(mode="json", exclude={"title", "severity", "actions"}),
+        "rule": plan.rule.model_dump(mode="json", exclude=set(_GOES_ON)),
     }
+    if isinstance(plan.rule, Count):
+        # Too many and too few are different conditions, however they are limited.
+        document["limit"] = "below" if plan.rule.above is None else "above"
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
