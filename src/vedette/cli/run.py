@@ -68,7 +68,7 @@ def run(
         bool | None, typer.Option(help="Plain lines, not a live view; the default where there is no terminal.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="path=value: replace a value of the manifest.")
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: a parameter; path=value: any value of the manifest.")
     ] = None,
     loop: Annotated[bool, typer.Option(help="Files used as cameras start again at their end.")] = False,
     state: Annotated[

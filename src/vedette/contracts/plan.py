@@ -11,7 +11,17 @@ from typing import Annotated
 from pydantic import Field
 
 from vedette.contracts.base import Contract, Identifier, Polygon
-from vedette.contracts.manifest import Action, AttributeStage, Manifest, Model, Motion, Rule, Tiles, Tracker
+from vedette.contracts.manifest import (
+    Action,
+    AttributeStage,
+    Manifest,
+    Model,
+    Motion,
+    ParameterValue,
+    Rule,
+    Tiles,
+    Tracker,
+)
 
 
 class AttachedApplication(Contract):
@@ -22,6 +32,10 @@ class AttachedApplication(Contract):
     bindings: Annotated[
         dict[Identifier, tuple[Identifier, ...]],
         Field(description="The application's camera → the device's cameras (same name where absent)."),
+    ] = Field(default_factory=dict)
+    parameters: Annotated[
+        dict[Identifier, ParameterValue | None],
+        Field(description="Values the deployment gives to parameters of the manifest; null as if not given."),
     ] = Field(default_factory=dict)
 
 

@@ -94,7 +94,12 @@ def application_recipe(manifest: Manifest) -> Recipe:
             name: {"VersionRequirement": ">=0.1.0", "DependencyType": "HARD"} for name in EDGE_COMPONENTS
         },
         "ComponentConfiguration": {
-            "DefaultConfiguration": {"stateDirectory": "/var/lib/vedette", "logLevel": "INFO", "bindings": {}}
+            "DefaultConfiguration": {
+                "stateDirectory": "/var/lib/vedette",
+                "logLevel": "INFO",
+                "bindings": {},
+                "parameters": {},
+            }
         },
         "Manifests": [
             {

@@ -14,7 +14,7 @@ from vedette.adapters.manifest.explain import check_clock_times, explain, has, s
 from vedette.adapters.manifest.mistake import Mistake, Path_, path_text
 from vedette.adapters.manifest.yaml_reader import MAX_BYTES, Document, Place, read_yaml
 from vedette.contracts.errors import ConfigurationError
-from vedette.contracts.manifest import Manifest
+from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.plan import AttachedApplication
 from vedette.core.manifest_checks import Finding, check_document
 
@@ -61,7 +61,10 @@ def check_manifest(path: Path) -> list[Mistake]:
 
 
 def attached_application(
-    path: Path, bindings: Mapping[str, Sequence[str]] | None = None, manifest: Manifest | None = None
+    path: Path,
+    bindings: Mapping[str, Sequence[str]] | None = None,
+    manifest: Manifest | None = None,
+    parameters: Mapping[str, ParameterValue | None] | None = None,
 ) -> AttachedApplication:
     """An application as it is attached: model files that lie beside the manifest are named by their absolute path.
 
@@ -69,6 +72,7 @@ def attached_application(
         path: the manifest, or the directory it lies in.
         bindings: the application's camera → the device's cameras.
         manifest: where it was read already.
+        parameters: values that the deployment gives to parameters.
 
     Raises:
         ConfigurationError: V101 or V102, see ``load_manifest``.
@@ -83,6 +87,7 @@ def attached_application(
         manifest=manifest.model_copy(update={"models": models}),
         directory=str(directory),
         bindings={name: tuple(cameras) for name, cameras in (bindings or {}).items()},
+        parameters=dict(parameters or {}),
     )
 
 

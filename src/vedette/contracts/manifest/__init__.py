@@ -6,6 +6,7 @@ from vedette.contracts.manifest.actions import Action, FileAction, IotCoreAction
 from vedette.contracts.manifest.application import AbstractCamera, Manifest
 from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
 from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Provider
+from vedette.contracts.manifest.parameters import Parameter, ParameterValue
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
     Anchor,
@@ -47,6 +48,8 @@ __all__ = [
     "Motion",
     "MqttAction",
     "NothingSeen",
+    "Parameter",
+    "ParameterValue",
     "Pipeline",
     "Provider",
     "Rule",

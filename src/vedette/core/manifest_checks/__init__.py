@@ -11,6 +11,7 @@ from typing import Any
 from vedette.core.manifest_checks.attributes import check_attributes
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
 from vedette.core.manifest_checks.labels import check_labels
+from vedette.core.manifest_checks.parameters import check_parameters
 from vedette.core.manifest_checks.references import check_references
 from vedette.core.manifest_checks.shapes import check_shapes
 from vedette.core.manifest_checks.unused import check_unused
@@ -21,7 +22,7 @@ __all__ = ["Finding", "Path", "check_document", "near_miss"]
 
 def check_document(document: dict[str, Any]) -> list[Finding]:
     """Everything there is to say of a manifest besides its types; warnings only where no name is wrong."""
-    checks = (check_references, check_labels, check_attributes, check_shapes, check_values)
+    checks = (check_references, check_labels, check_attributes, check_shapes, check_values, check_parameters)
     findings = [finding for check in checks for finding in check(document)]
     misnamed = any(finding.path[:1] == ("pipelines",) for finding in findings)
     return findings if misnamed else findings + list(check_unused(document))
