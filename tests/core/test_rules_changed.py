@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.core.stage import batch, judge_all, plan, still
 from tests.core.test_judge import IN, OUT, ZONE, streams
+from vedette.contracts.plan import RulePlan
 from vedette.contracts.tracks import TrackBatch
-from vedette.core.judge import Judge
+from vedette.core.judge import MAX_PARKED, Judge
 from vedette.core.rules.clock import SLACK_S
 from vedette.core.rules.dwell import DwellMachine
 
@@ -93,7 +94,7 @@ def expected_dwells(batches: list[TrackBatch], limits: list[float]) -> list[tupl
     """No one is ever seen outside, so a visit begins with the first picture of a track and never ends."""
     begins: dict[int, float] = {}
     reported: set[int] = set()
-    alerts = []
+    alerts: list[tuple[float, tuple[int, ...]]] = []
     for each, limit in zip(batches, limits, strict=True):
         for track in each.track_ids:
             begin = begins.setdefault(track, each.frame.t_s)
@@ -266,3 +267,41 @@ def test_two_changes_at_once_and_the_other_rule_goes_on() -> None:
     after.restore(json.loads(json.dumps(judge.state())))
     alerts = [(v.alert.rule, v.alert.media_time_s) for v in judge_all(after, still(2, 4, {1: IN}) + still(4, 8, {}))]
     assert alerts == [("a", 3.0), ("b", 7.0)]
+
+
+def test_an_application_that_is_replaced_goes_on_where_it_was() -> None:
+    """It detaches and attaches again; meanwhile other rules are judged, and the state is committed."""
+    mine, other = plan({**DWELL, "for_s": 3}, name="mine"), plan({"type": "nothing_seen", "for_s": 60}, name="other")
+    judge = Judge("t", [mine, other])
+    assert [v.alert.rule for v in judge_all(judge, still(0, 5, {1: IN}))] == ["mine"]
+
+    def with_rules(*rules: RulePlan) -> Judge:
+        fresh = Judge("t", rules)
+        fresh.restore(json.loads(json.dumps(judge.state())))
+        return fresh
+
+    judge = with_rules(other)
+    judge_all(judge, still(5, 7, {1: IN}))
+    judge = with_rules(mine, other)
+    assert judge_all(judge, still(7, 12, {1: IN})) == [], "reported before, not reported again"
+    judge = with_rules()
+    judge = with_rules(mine)
+    assert judge_all(judge, still(12, 17, {1: IN})) == [], "nor where nothing at all was judged meanwhile"
+
+
+def test_what_is_kept_of_rules_that_are_gone_ends() -> None:
+    rules = [plan({**DWELL, "for_s": 3}, name=f"r{number}") for number in range(400)]
+    other = plan({"type": "nothing_seen", "for_s": 600}, name="other")
+    judge = Judge("t", [*rules, other])
+    judge_all(judge, still(0, 1, {1: IN}))
+    after = Judge("t", [other])
+    after.restore(judge.state())
+    assert len(after.state()["rules"]) == MAX_PARKED + 1
+    judge_all(after, still(1, 60, {1: IN}))
+    assert len(after.state()["rules"]) == MAX_PARKED + 1
+    judge_all(after, still(60, 62, {1: IN}))
+    assert list(after.state()["rules"]) == ["app/other@cam-1"]
+    broken = {**judge.state(), "rules": {"x": 3, "y": {"machine": {"clock": []}}, "z": None}}
+    after.restore(broken)
+    judge_all(after, still(62, 63, {1: IN}))
+    assert list(after.state()["rules"]) == ["app/other@cam-1"]
