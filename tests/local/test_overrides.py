@@ -6,7 +6,7 @@ from tests.examples.expected import EXAMPLES
 from vedette.adapters.manifest import load_manifest
 from vedette.contracts.errors import ConfigurationError, UsageError
 from vedette.contracts.manifest import Dwell, LineCrossed, Manifest, Parameter
-from vedette.local.overrides import split_assignments, with_overrides
+from vedette.local.overrides import by_application, split_assignments, with_overrides
 
 
 def overridden(*assignments: str) -> Manifest:
@@ -73,3 +73,26 @@ def test_mistakes_are_said_in_a_sentence(assignment: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
         overridden(assignment)
     assert len(caught.value.message) < 400
+
+
+def test_which_application_an_assignment_is_for() -> None:
+    one = load_manifest(EXAMPLES / "people_flow" / "vedette.yaml")
+    parameter = {"patience_s": Parameter(sets=("rules.table-dwell.for_s",))}
+    shop, yard = (
+        one.model_copy(update={"name": name, "parameters": declared})
+        for name, declared in (("shop", parameter), ("yard", {}))
+    )
+    rules = one.model_copy(update={"name": "rules"})
+    assert by_application([shop], ["patience_s=1", "shop.patience_s=2", "rules.a.b=3"]) == {
+        "shop": ["patience_s=1", "patience_s=2", "rules.a.b=3"]
+    }
+    assert by_application([rules], ["rules.a.b=3"]) == {"rules": ["rules.a.b=3"]}
+    assert by_application([shop, yard], ["patience_s=1", "yard.rules.a.b=3"]) == {
+        "shop": ["patience_s=1"],
+        "yard": ["rules.a.b=3"],
+    }
+    for wrong in ("rules.a.b=3", "nothing=1"):
+        with pytest.raises(UsageError, match=f"shop.{wrong.partition('=')[0]} or yard"):
+            by_application([shop, yard], [wrong])
+    with pytest.raises(UsageError, match=r"shop\.patience_s or other\.patience_s"):
+        by_application([shop, shop.model_copy(update={"name": "other"})], ["patience_s=1"])

@@ -5,7 +5,7 @@ A parameter that the manifest declares goes before a place of the same name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import yaml
@@ -43,6 +43,32 @@ def split_assignments(manifest: Manifest, assignments: Iterable[str]) -> tuple[d
         else:
             values[name] = text
     return values, places
+
+
+def by_application(manifests: Sequence[Manifest], assignments: Iterable[str]) -> dict[str, list[str]]:
+    """Which assignments are for which of several applications; ``APP.`` in front says so and is taken off.
+
+    Without it the only application is meant, or the only one that has a parameter of that name.
+
+    Raises:
+        UsageError: V701, it cannot be told which application is meant.
+    """
+    names = [manifest.name for manifest in manifests]
+    shared: dict[str, list[str]] = {name: [] for name in names}
+    for assignment in assignments:
+        place, separator, text = assignment.partition("=")
+        app, dot, rest = place.partition(".")
+        having = [manifest.name for manifest in manifests if place in manifest.parameters]
+        if dot and app in names and (len(names) > 1 or app not in Manifest.model_fields):
+            shared[app].append(f"{rest}{separator}{text}")
+        elif len(names) == 1:
+            shared[names[0]].append(assignment)
+        elif len(having) == 1:
+            shared[having[0]].append(assignment)
+        else:
+            meant = [f"{name}.{place}" for name in having or names]
+            raise UsageError(f"--set {place}: say which application is meant: {' or '.join(meant)}.")
+    return shared
 
 
 def with_overrides(manifest: Manifest, assignments: Iterable[str]) -> Manifest:
