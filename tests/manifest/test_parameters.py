@@ -26,7 +26,14 @@ DOCUMENT: dict[str, Any] = {
     "name": "shop",
     "cameras": {"hall": {}},
     "models": {"people": {"family": "yolox", "file": "yolox_nano"}},
-    "pipelines": {"main": {"model": "people", "cameras": ["hall"], "labels": ["person"]}},
+    "pipelines": {
+        "main": {
+            "model": "people",
+            "cameras": ["hall"],
+            "labels": ["person"],
+            "attributes": {"badge": {"type": "codes"}},
+        }
+    },
     "rules": {
         "lingers": {
             "type": "dwell",
@@ -50,6 +57,7 @@ PARAMETERS: dict[str, Any] = {
     "labels": {"sets": ["pipelines.main.labels"]},
     "days": {"sets": ["rules.lingers.schedule.days"]},
     "url": {"sets": ["actions.hook.url"]},
+    "look_s": {"sets": ["pipelines.main.attributes.badge.every_s"]},
     "mode": {"default": "day", "choices": ["day", "night"]},
     "gain": {"default": 1.5, "max": 3},
 }
@@ -79,6 +87,7 @@ def test_a_good_manifest_has_no_mistakes() -> None:
         "labels": ("person",),
         "days": ("mon", "tue", "wed", "thu", "fri", "sat", "sun"),
         "url": "https://a.example/in",
+        "look_s": 0.3,
         "mode": "day",
         "gain": 1.5,
     }
@@ -92,10 +101,13 @@ def test_a_good_manifest_has_no_mistakes() -> None:
         "labels": KindName.LIST,
         "days": KindName.LIST,
         "url": KindName.TEXT,
+        "look_s": KindName.NUMBER,
         "mode": KindName.TEXT,
         "gain": KindName.NUMBER,
     }
 
+
+STAGE = "pipelines.main.attributes"
 
 #: parameter, place of the mistake below it, words of the message, words of what is allowed, suggestion
 MISTAKES: list[tuple[dict[str, Any], str, str, str, str]] = [
@@ -109,6 +121,16 @@ MISTAKES: list[tuple[dict[str, Any], str, str, str, str]] = [
     ({"sets": ["models.people.file"]}, "sets.0", "cannot be set", "min_confidence", ""),
     ({"sets": ["actions.hook.secret"]}, "sets.0", "cannot be set", "timeout_s, url", ""),
     ({"sets": ["name"]}, "sets.0", "cannot be set", "rules", ""),
+    ({"sets": ["pipelines.main.attributes.badge.crop"]}, "sets.0", "cannot be set", "attributes.badge.every_s", ""),
+    (
+        {"sets": ["pipelines.main.attributes.bage.every_s"]},
+        "sets.0",
+        "no 'bage' in",
+        "badge",
+        "`pipelines.main.attributes.badge.every_s`",
+    ),
+    ({"sets": ["pipelines.main.attributes.badge.min_confidence"]}, "sets.0", "no 'min_confidence'", "every_s", ""),
+    ({"sets": ["pipelines.main.motion.floor_s"]}, "sets.0", "nothing stands there", "", ""),
     ({"sets": ["rules.crowd.below"]}, "sets.0", "nothing stands there", "a value stands", ""),
     ({"sets": ["rules.waits.schedule.start"]}, "sets.0", "nothing stands there", "", ""),
     ({"sets": ["rules.lingers.for_s", "rules.waits.for_s"]}, "sets.1", "is 30, rules.lingers.for_s is 20", "same", ""),
@@ -166,9 +188,16 @@ def test_everything_that_may_be_set_is_a_place_of_some_manifest() -> None:
         for option in options:
             properties = schema["$defs"][option["$ref"].rpartition("/")[2]]["properties"]
             fields.setdefault(section, set()).update(properties)
-            for inner, name in (("tracker", "Tracker"), ("schedule", "Schedule")):
-                if inner in properties:
-                    fields[section].update(f"{inner}.{key}" for key in schema["$defs"][name]["properties"])
+            inner_fields = {
+                "tracker": ("Tracker",),
+                "schedule": ("Schedule",),
+                "motion": ("Motion",),
+                "attributes.*": ("ClassifierAttribute", "CodesAttribute"),
+            }
+            for inner, names in inner_fields.items():
+                if inner.partition(".")[0] in properties:
+                    keys = [key for name in names for key in schema["$defs"][name]["properties"]]
+                    fields[section].update(f"{inner}.{key}" for key in keys)
     assert all(allowed <= fields[section] for section, allowed in TUNABLE.items())
 
 

@@ -21,8 +21,9 @@ from vedette.core.manifest_checks.kinds import (
 from vedette.core.manifest_checks.places import NoPlace, Place, alternatives, find_place
 from vedette.core.manifest_checks.plain import dicts, some, texts
 
-#: Section → fields below a name that parameters may set. Left out is what says which thing it is (names, types, files,
-#: cameras), where in the picture it is, and what guards the device (secrets, certificates, files that are written).
+#: Section → fields below a name that parameters may set; ``*`` stands for a name. Left out is what says which thing it
+#: is (names, types, files, cameras), where in the picture it is, and what guards the device (secrets, certificates,
+#: files that are written).
 TUNABLE: Final[Mapping[str, frozenset[str]]] = {
     "rules": frozenset(
         {
@@ -35,6 +36,8 @@ TUNABLE: Final[Mapping[str, frozenset[str]]] = {
         {
             *("fps", "labels", "tracker.high_confidence", "tracker.low_confidence", "tracker.min_hits"),
             *("tracker.lost_s", "tracker.match_iou", "tracker.class_agnostic"),
+            *("motion.floor_s", "motion.threshold", "motion.min_area"),
+            *("attributes.*.min_confidence", "attributes.*.every_s"),
         }
     ),
     "models": frozenset({"min_confidence", "nms_iou", "class_agnostic_nms"}),
@@ -149,7 +152,7 @@ def _places(document: Mapping[str, Any], where: Path, sets: list[str], findings:
             better = ".".join((*found.path, near, *path[depth + 1 :])) if near else ""
             message = f"{text}: there is no {found.part!r} in {here}"
             findings.append(Finding(at, message, some(known), f"`{better}`" if better else ""))
-        elif allowed is None or ".".join(path[_NAME_DEPTH:]) not in allowed:
+        elif allowed is None or not any(_fits(path[_NAME_DEPTH:], pattern) for pattern in allowed):
             known = _tunable_here(document, path) if allowed is not None else tuple(TUNABLE)
             findings.append(Finding(at, f"{text} cannot be set by a parameter", some(known, 20)))
         elif found.value is None:
@@ -162,10 +165,20 @@ def _places(document: Mapping[str, Any], where: Path, sets: list[str], findings:
 
 def _tunable_here(document: Mapping[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:
     """What parameters may set of the rule, pipeline or the like in which a path lies."""
-    fields = sorted(TUNABLE[path[0]])
+    found: list[str] = []
+    for pattern in sorted(TUNABLE[path[0]]):
+        group, star, field = pattern.partition(".*.")
+        holder = find_place(document, (*path[:_NAME_DEPTH], group)) if star else None
+        names = holder.value if isinstance(holder, Place) and isinstance(holder.value, dict) else {}
+        found += [f"{group}.{name}.{field}" for name in names] if star else [pattern]
     return tuple(
-        name for name in fields if isinstance(find_place(document, (*path[:_NAME_DEPTH], *name.split("."))), Place)
+        name for name in found if isinstance(find_place(document, (*path[:_NAME_DEPTH], *name.split("."))), Place)
     )
+
+
+def _fits(field: tuple[str, ...], pattern: str) -> bool:
+    parts = pattern.split(".")
+    return len(parts) == len(field) and all(p in ("*", f) for p, f in zip(parts, field, strict=True))
 
 
 def _common(where: Path, sets: list[str], places: list[Place], findings: list[Finding]) -> tuple[Kind | None, Any]:
