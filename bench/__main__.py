@@ -28,7 +28,7 @@ from vedette.contracts.manifest import Manifest
 from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.core import LocalMessage
 from vedette.local.data import data_directory
-from vedette.local.edge import Edge, EdgeSettings
+from vedette.local.edge import Edge, EdgeSettings, RunApplication
 from vedette.local.simulated import SimulatedCameras
 
 FPS = 5.0
@@ -93,9 +93,8 @@ def _system(video: Path, model: Path, cameras: int, seconds: float) -> Row:
         with SimulatedCameras(files, log_file=root / "simulator.log") as simulated:
             bound = parse_camera_arguments(manifest, [f"hall={url}" for url in simulated.urls.values()])
             settings = EdgeSettings(
-                manifest=manifest,
+                applications=(RunApplication(manifest, bound.bindings),),
                 cameras=bound.cameras,
-                bindings=bound.bindings,
                 root=root / "run",
                 alerts_file=root / "alerts.jsonl",
             )

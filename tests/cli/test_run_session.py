@@ -1,27 +1,32 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tests.cli.test_cli_main import vedette
+from tests.edge.made_up import ZONE, application, clip, model
 from tests.outbox.samples import alert
 from vedette.cli.argv import redacted_arguments
 from vedette.cli.live_view import LiveView
-from vedette.cli.run import parse_duration
+from vedette.cli.run import parse_duration, run_name
 from vedette.cli.session import AlertFollower, Session
 from vedette.cli.viewer import Viewer
 from vedette.contracts.camera import CameraConfig, CameraState, CameraStatus
 from vedette.contracts.errors import StorageError, UsageError
 from vedette.contracts.manifest import Manifest
 from vedette.local.core import LocalMessage
-from vedette.local.edge import Edge, EdgeSettings
+from vedette.local.edge import Edge, EdgeSettings, RunApplication
 
+HUSH = {"sets": ["rules.enters.cooldown_s"]}
 REASON = "camera address 'http://10.0.0.7/x' is refused: the scheme 'http' is not allowed."
 
 
@@ -40,7 +45,8 @@ def manifest() -> Manifest:
 
 def settings(root: Path, **more: object) -> EdgeSettings:
     cameras = (CameraConfig(name="gate", url="/recording.mp4"),)
-    return EdgeSettings(manifest=manifest(), cameras=cameras, root=root, alerts_file=root / "a.jsonl", **more)  # type: ignore[arg-type]
+    applications = (RunApplication(manifest()),)
+    return EdgeSettings(applications=applications, cameras=cameras, root=root, alerts_file=root / "a.jsonl", **more)  # type: ignore[arg-type]
 
 
 def status(state: CameraState, reason: str = "") -> CameraStatus:
@@ -128,6 +134,87 @@ def test_a_run_ends_when_all_its_recordings_have(tmp_path: Path) -> None:
     assert session._is_over(13.0)
     session._view.cameras["gate"] = status(CameraState.STREAMING)
     assert not session._is_over(14.0)
+
+
+def test_alerts_of_several_applications_say_whose_they_are(tmp_path: Path) -> None:
+    two = manifest().model_copy(update={"name": "two", "title": "Second"})
+    both = (RunApplication(manifest(), {"gate": ("gate",)}), RunApplication(two, {"gate": ("yard",)}))
+    cameras = tuple(CameraConfig(name=name, url="/recording.mp4") for name in ("gate", "yard"))
+    chosen = EdgeSettings(applications=both, cameras=cameras, root=tmp_path, alerts_file=tmp_path / "a.jsonl")
+    file = io.StringIO()
+    notes = Console(file=file, width=200)
+    session = Session(chosen, lambda gone: Viewer(gone, notes=notes, alerts=notes))
+    session._plain = True
+    lines = [
+        alert(number).model_copy(update={"application": name}).model_dump_json()
+        for number, name in enumerate(["one", "two", "two"])
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    session._view.cameras |= {
+        name: status(CameraState.STREAMING).model_copy(update={"camera": name}) for name in ("gate", "yard")
+    }
+    session._take_alerts()
+    session._summary(5.0)
+    text = file.getvalue()
+    assert "one gate crossing warning:" in text
+    assert "two gate crossing warning:" in text
+    assert "     2 two: gate crossing" in text
+    console = Console(file=io.StringIO(), width=120, height=24, record=True)
+    console.print(session._view.render())
+    shown = console.export_text()
+    assert "one + Second" in shown
+    assert "application" in shown
+    rows = {line.split()[1]: line.split()[-2] for line in shown.splitlines() if "STREAMING" in line}
+    assert rows == {"gate": "1", "yard": "2"}, "counted at the camera that it is here"
+
+
+def test_the_folder_of_a_run_is_named_after_its_applications() -> None:
+    assert run_name(["shop"]) == "shop"
+    assert run_name(["shop", "safety"]) == run_name(["safety", "shop"]) == "safety+shop"
+    many = [f"application-{number}" for number in range(9)]
+    assert run_name(many) == run_name(many[::-1])
+    assert run_name(many) != run_name(many[:8])
+    assert run_name(many).startswith("application-0+8-more-")
+    assert all(len(run_name([name * 20 for name in names])) <= 40 for names in (["a"], ["abc", "d"], many))
+
+
+def test_applications_of_a_run_that_was_killed_are_not_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "attachments.json"
+    path.parent.mkdir()
+    edge = Edge(settings(tmp_path))
+    edge._forget_others()  # nothing there
+    entries = [{"manifest": {"name": name}} for name in ("one", "gone")]
+    path.write_text(json.dumps({"applications": entries, "local": [{"application": "gone"}]}))
+    edge._forget_others()
+    assert json.loads(path.read_text()) == {"applications": entries[:1], "local": [{"application": "gone"}]}
+    path.write_text("damaged")
+    edge._forget_others()
+    assert path.read_text() == "damaged", "for its owner to put aside"
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_two_applications_side_by_side(short_tmp: Path) -> None:
+    rules = {"enters": {"type": "zone_entered", "zone": ZONE}}
+    for name, cameras in (("shop", ["gate"]), ("safety", ["dock"])):
+        made = application(name, model(short_tmp), cameras, rules, parameters={"hush_s": HUSH})
+        (short_tmp / name).mkdir()
+        (short_tmp / name / "vedette.yaml").write_text(made.model_dump_json(exclude_none=True))
+    recording = clip(short_tmp / "gate.mp4", [(n + 1.0, n + 1.5) for n in range(0, 40, 2)], 40.0)
+    run = vedette(
+        *("run", str(short_tmp / "shop"), str(short_tmp / "safety"), "--camera", f"gate={recording}", "--loop"),
+        *("--bind", "safety.dock=gate", "--for", "20s", "--headless", "--set", "safety.hush_s=600"),
+        *("--state", str(short_tmp / "s"), "--json", str(short_tmp / "alerts.jsonl")),
+    )
+    assert run.returncode == 0, run.stderr
+    found = [json.loads(line) for line in (short_tmp / "alerts.jsonl").read_text().splitlines()]
+    counts = Counter((entry["application"], entry["camera"]) for entry in found)
+    assert counts["safety", "dock"] == 1, "the parameter of one is not that of the other"
+    assert counts["shop", "gate"] > 3
+    assert "shop gate enters" in run.stdout
+    assert "safety dock enters" in run.stdout
+    assert "1 safety: dock enters" in run.stderr
 
 
 def test_states_are_told_once_and_not_while_the_run_ends(tmp_path: Path) -> None:

@@ -110,3 +110,16 @@ def test_distance_from_nowhere_is_no_number() -> None:
     nowhere = np.array([[np.nan, np.nan]])
     assert np.isnan(distances_to_segments(nowhere, np.zeros((1, 2, 2)))).all()
     assert distances_to_segments(np.array([[3.0, 4.0]]), np.zeros((1, 2, 2)))[0, 0] == 5.0
+
+
+def test_whatever_the_contract_lets_through_is_seen_from_one_side() -> None:
+    rng = np.random.default_rng(5)
+    accepted = 0
+    for points in rng.uniform(0, 1, (3000, 8, 2)):
+        try:
+            known = plane(points[:4], points[4:])
+        except ValidationError:
+            continue
+        accepted += 1
+        assert np.abs(Ground(known).metres(np.array(known.picture)) - known.metres).max() < 1e-6
+    assert accepted > 100

@@ -261,7 +261,7 @@ def test_other_rules_keep_their_state_when_one_is_changed() -> None:
     before = Judge("t", [plan(DOCUMENTS["dwell"], name="a"), plan(DOCUMENTS["occupied"], name="b")])
     judge_all(before, still(0, 1.2, {1: IN}))
     document = {**DOCUMENTS["dwell"], "title": "New title", "severity": "info"}
-    changed = {**DOCUMENTS["occupied"], "for_s": 1.8}
+    changed = {**DOCUMENTS["occupied"], "labels": ["person"], "for_s": 1.8}
     after = restarted(before, [plan(document, name="a"), plan(changed, name="b"), plan(DOCUMENTS["entered"], name="c")])
     alerts = alerts_of(after, still(1.2, 6, {1: IN}))
     assert [(alert.rule, alert.media_time_s) for alert in alerts] == [("c", 1.2), ("a", 2.0), ("b", 3.0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,10 @@ from vedette.adapters.models.store import ModelStore
 from vedette.cli.run import with_resolved_models
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraState, CameraStatus
-from vedette.contracts.manifest import Action, Manifest
-from vedette.local.camera_arguments import parse_camera_arguments
+from vedette.contracts.manifest import Action, Manifest, ParameterValue
+from vedette.local.camera_arguments import parse_device_arguments
 from vedette.local.core import LocalMessage
-from vedette.local.edge import Edge, EdgeSettings
+from vedette.local.edge import Edge, EdgeSettings, RunApplication
 
 START_LIMIT_S = 60.0
 
@@ -85,14 +85,22 @@ def site_watch(data: Path, home: Path, actions: Mapping[str, Action] | None = No
 
 @contextmanager
 def running(
-    manifest: Manifest, cameras: Mapping[str, str], root: Path, *, loop: bool = False, **settings: Any
+    applications: Manifest | Sequence[Manifest],
+    cameras: Mapping[str, str],
+    root: Path,
+    *,
+    loop: bool = False,
+    parameters: Mapping[str, Mapping[str, ParameterValue]] | None = None,
+    **settings: Any,
 ) -> Iterator[Watched]:
     """The edge side over the given cameras (name → address or file)."""
-    bound = parse_camera_arguments(manifest, [f"{name}={url}" for name, url in cameras.items()], loop=loop)
+    manifests = [applications] if isinstance(applications, Manifest) else list(applications)
+    bound = parse_device_arguments(manifests, [f"{name}={url}" for name, url in cameras.items()], loop=loop)
     chosen = EdgeSettings(
-        manifest=manifest,
+        applications=tuple(
+            RunApplication(each, bound.bindings[each.name], (parameters or {}).get(each.name, {})) for each in manifests
+        ),
         cameras=bound.cameras,
-        bindings=bound.bindings,
         secrets=bound.secrets,
         root=root,
         alerts_file=root / "watched.jsonl",

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.examples.expected import EXAMPLES
 from vedette.adapters.manifest import load_manifest
-from vedette.contracts.errors import ConfigurationError, UsageError
-from vedette.local.camera_arguments import CameraArguments, parse_camera_arguments
+from vedette.contracts.errors import ConfigurationError, UsageError, VedetteError
+from vedette.contracts.manifest import Manifest
+from vedette.local.camera_arguments import CameraArguments, parse_camera_arguments, parse_device_arguments
 
 
 def parse(*arguments: str, sub: tuple[str, ...] = ()) -> CameraArguments:
@@ -116,3 +117,68 @@ def test_mistakes_say_what_is_allowed(
 ) -> None:
     with pytest.raises(error, match=words):
         parse(*arguments, sub=sub)
+
+
+# --- several applications --------------------------------------------------------------------------------------------
+
+
+def app(name: str, *cameras: str) -> Manifest:
+    return Manifest.model_validate(
+        {
+            "api": "vedette/v1",
+            "name": name,
+            "cameras": {camera: {} for camera in cameras},
+            "models": {"m": {"family": "yolox", "file": "m"}},
+            "pipelines": {"p": {"model": "m", "cameras": list(cameras)}},
+        }
+    )
+
+
+SHOP, SAFETY = app("shop", "gate", "hall"), app("safety", "gate", "dock")
+GATE, YARD = "gate=rtsp://10.0.0.7/a", "yard=rtsp://10.0.0.8/a"
+
+
+def test_a_camera_serves_all_that_name_it_so() -> None:
+    found = parse_device_arguments([SHOP, SAFETY], [GATE, "hall=rtsp://10.0.0.9/a"])
+    assert [camera.name for camera in found.cameras] == ["gate", "hall"]
+    assert found.bindings == {"shop": {"gate": ("gate",), "hall": ("hall",)}, "safety": {"gate": ("gate",)}}
+
+
+def test_a_camera_under_another_name_is_bound() -> None:
+    found = parse_device_arguments([SHOP, SAFETY], [GATE, YARD], binds=["safety.dock=yard", "safety.gate=yard,gate"])
+    assert found.bindings == {"shop": {"gate": ("gate",)}, "safety": {"gate": ("yard", "gate"), "dock": ("yard",)}}
+    two = parse_device_arguments([SHOP, SAFETY], [GATE, GATE], binds=["safety.dock=gate-2"])
+    assert two.bindings == {
+        "shop": {"gate": ("gate", "gate-2")},
+        "safety": {"gate": ("gate", "gate-2"), "dock": ("gate-2",)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("cameras", "binds", "code", "words"),
+    [
+        ([YARD], [], "V104", "no application has a camera 'yard'; cameras: dock, gate, hall"),
+        (["gat=x"], [], "V104", "did you mean 'gate'"),
+        (["hall=rtsp://10.0.0.7/a"], [], "V104", "the cameras of application safety: dock, gate"),
+        (
+            [GATE],
+            ["safety.dock=yard"],
+            "V104",
+            "--bind safety.dock=yard: there is no --camera of that name; given: gate",
+        ),
+        ([GATE], ["safty.dock=gate"], "V701", "no application is called 'safty'; .*did you mean 'safety'"),
+        ([GATE], ["safety.dok=gate"], "V104", "no camera 'dok'; .*did you mean 'dock'"),
+        ([GATE], ["dock=gate"], "V701", "APP.CAMERA=NAME"),
+        ([GATE], ["safety.dock="], "V701", "APP.CAMERA=NAME"),
+        ([GATE], ["safety.dock=gate", "safety.dock=gate"], "V701", "given twice"),
+    ],
+)
+def test_bindings_that_make_no_sense(cameras: list[str], binds: list[str], code: str, words: str) -> None:
+    with pytest.raises(VedetteError, match=words) as caught:
+        parse_device_arguments([SHOP, SAFETY], cameras, binds=binds)
+    assert caught.value.code == code
+
+
+def test_a_name_made_for_a_second_camera_does_not_hide_another() -> None:
+    with pytest.raises(UsageError, match="'gate-2' is the name of another camera already"):
+        parse_device_arguments([app("a", "gate", "gate-2")], [GATE, GATE, "gate-2=rtsp://10.0.0.9/a"])

@@ -241,6 +241,40 @@ def test_a_new_version_replaces_the_old_one(short_tmp: Path) -> None:
         assert probe.do("config", ["n"]) == {"n": 2}
 
 
+def test_components_that_come_and_go_disturb_no_other_and_leave_nothing(short_tmp: Path) -> None:
+    """Recipes given with one deployment count in later ones; who is not named in a deployment is not touched."""
+    base = recipe("base", "exec sleep 600")
+    with make_core(short_tmp, base) as core:
+        core.deploy({"base": ComponentSpec()})
+        core.wait_for("base", ComponentState.RUNNING, TIMEOUT_S)
+
+        def add(name: str, version: str = "1.0.0") -> int | None:
+            folder = short_tmp / "sources" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            artifact = [{"Uri": f"s3://bucket/{name}.zip", "Unarchive": "ZIP"}]
+            made = recipe(name, "exec sleep 600", version=version, depends={"base": "HARD"}, artifacts=artifact)
+            core.deploy({name: ComponentSpec()}, extra_recipes=[made], artifact_sources={f"{name}.zip": folder})
+            return core.wait_for(name, ComponentState.RUNNING, TIMEOUT_S).pid
+
+        pids = {name: add(name) for name in ("one", "two", "three")}
+        pids["base"] = core.states()["base"].pid
+        core.remove("two")
+        core.deploy({"base": ComponentSpec(configuration_merge={"a": 1})})
+        pids["four"] = add("four")
+        gone = pids.pop("two")
+        assert {name: status.pid for name, status in core.states().items()} == pids
+        assert gone is not None
+        wait_gone(gone)
+        assert add("one", "1.1.0") != pids["one"]
+        for name in ("one", "three", "four"):
+            core.remove(name)
+        assert set(core.states()) == {"base"}
+        assert (core._extra, core._sources) == ({}, {})
+        with pytest.raises(CoreError, match="component one: no recipe fits"):
+            core.deploy({"one": ComponentSpec()})
+        assert add("one") is not None
+
+
 def test_removing_takes_along_what_nothing_else_needs(short_tmp: Path) -> None:
     base = recipe("base", "exec sleep 600")
     user = recipe("user", "exec sleep 600", depends={"base": "HARD"})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -249,4 +250,5 @@ def test_an_attached_application_names_model_files_absolutely(check: Any, tmp_pa
     (tmp_path / "own.onnx").write_bytes(b"x")
     attached = attached_application(tmp_path, {"hall": ["cam-1"]})
     assert attached.manifest.models["people"].file == str((tmp_path / "own.onnx").resolve())
+    assert attached.manifest.models["people"].sha256 == hashlib.sha256(b"x").hexdigest()
     assert attached.bindings == {"hall": ("cam-1",)}

@@ -10,7 +10,7 @@ from tests.state.strategies import applications, devices
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import AttachedApplication
-from vedette.core.plan import make_plan, model_key
+from vedette.core.plan import make_plan, model_key, same_session
 
 
 def app(name: str = "shop", bindings: dict[str, tuple[str, ...]] | None = None, **changes: Any) -> AttachedApplication:
@@ -59,6 +59,25 @@ def test_the_same_file_and_settings_share_a_session() -> None:
     assert len(shared.models) == 1
     assert [p.application for p in shared.models[0].pipelines] == ["a", "b"]
     assert len(make_plan([app("a"), app("b", models=other)], [cam()]).models) == 2
+
+
+def test_applications_that_each_bring_the_same_model_share_a_session() -> None:
+    digest = "a" * 64
+
+    def bringing(name: str, file: str, **settings: Any) -> AttachedApplication:
+        model = {"family": "yolox", "file": file, "sha256": digest, **settings}
+        return app(name, models={"people": model})
+
+    one, two = bringing("one", "/apps/one/own.onnx"), bringing("two", "/apps/two/own.onnx")
+    shared, alone = make_plan([two, one], [cam()]), make_plan([two], [cam()])
+    assert [model.file for model in shared.models] == ["/apps/one/own.onnx"]
+    assert shared.models[0].key == alone.models[0].key
+    assert same_session(shared.models[0], alone.models[0]), "who goes on does not load it again"
+    other = make_plan([one, bringing("two", "/apps/two/own.onnx", min_confidence=0.7)], [cam()])
+    assert len(other.models) == 2
+    unknown = make_plan([app("a", models={"people": {"family": "yolox", "file": "/x/own.onnx"}})], [cam()])
+    moved = make_plan([app("a", models={"people": {"family": "yolox", "file": "/y/own.onnx"}})], [cam()])
+    assert not same_session(unknown.models[0], moved.models[0])
 
 
 def test_a_path_is_taken_from_the_applications_directory() -> None:

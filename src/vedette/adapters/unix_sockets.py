@@ -42,14 +42,24 @@ def peer_allowed(peer: socket.socket, directory: Path, *, group_mode: int = stat
     ``group_mode`` (0 asks for nothing more than membership). The kernel says who it is; nothing the peer sends is
     believed.
     """
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, gid = struct.unpack("3i", credentials)
+    uid, gid = peer_user(peer)
     if uid in (0, os.geteuid()):
         return True
     info = directory.stat()
     if group_mode and not info.st_mode & group_mode:
         return False
     return gid == info.st_gid or info.st_gid in _other_groups(peer)
+
+
+def peer_user(peer: socket.socket) -> tuple[int, int]:
+    """User and group of the process at the other end, as the kernel says.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, gid = struct.unpack("3i", credentials)
+    return uid, gid
 
 
 def _other_groups(peer: socket.socket) -> tuple[int, ...]:

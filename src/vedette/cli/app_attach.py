@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import select
 import signal
 import socket
@@ -19,10 +20,12 @@ from pydantic import ValidationError
 from vedette.adapters.manifest import attached_application, load_manifest
 from vedette.adapters.state import StateClient
 from vedette.adapters.state import detach as detach_from_owner
+from vedette.contracts.base import IDENTIFIER_PATTERN
 from vedette.contracts.config import ApplicationConfig
 from vedette.contracts.errors import ConfigurationError, StorageError, UsageError, VedetteError
-from vedette.contracts.manifest import Manifest
+from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.state import AttachRequest, DetachRequest, StateAnswer
+from vedette.core.parameters import with_parameters
 from vedette.ports.bus import Bus
 
 logger = logging.getLogger("vedette.app")
@@ -41,22 +44,27 @@ def attach(
     bind: Annotated[
         list[str] | None, typer.Option(help="CAMERA=DEVICE_CAMERA[,…]: what the application's camera is here.")
     ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: a parameter's value, as a deployment would give it.")
+    ] = None,
 ) -> None:
     """Attach an application to this device, stay while it is attached, detach at SIGTERM.
 
-    A component's run script calls it; configuration (state directory, bindings) comes over Greengrass IPC then. With
-    --state it works without Greengrass.
+    A component's run script calls it; configuration (state directory, bindings, parameters) comes over Greengrass IPC
+    then. With --state it works without Greengrass.
     """
     logging.getLogger().setLevel(logging.INFO)
     manifest = load_manifest(directory)
     with _wake_ups() as (waker, wake):
         attacher = Attacher(directory, manifest, waker)
         if state is not None:
-            config = ApplicationConfig(stateDirectory=str(state), bindings=_bindings(bind or []))
+            config = ApplicationConfig(
+                stateDirectory=str(state), bindings=_bindings(bind or []), parameters=assignments(set_ or [])
+            )
             attacher.run(lambda: config, lambda: None)
             return
-        if bind:
-            raise UsageError("--bind is for use with --state; under Greengrass bindings are configuration.")
+        if bind or set_:
+            raise UsageError("--bind and --set are for use with --state; under Greengrass they are configuration.")
         bus = _connect()
         try:
             bus.on_configuration_change(wake)
@@ -97,6 +105,23 @@ def _bindings(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:
         if not separator:
             raise UsageError(f"--bind {argument!r} is not of the form CAMERA=DEVICE_CAMERA.")
         found[name] = tuple(filter(None, devices.split(",")))
+    return found
+
+
+def assignments(arguments: Sequence[str], option: str = "--set") -> dict[str, ParameterValue | None]:
+    """``NAME=VALUE`` each; what the values mean is for the manifest to say.
+
+    Raises:
+        UsageError: V701, not of that form, or a name twice.
+    """
+    found: dict[str, ParameterValue | None] = {}
+    for argument in arguments:
+        name, separator, value = argument.partition("=")
+        if not separator or not re.fullmatch(IDENTIFIER_PATTERN, name):
+            raise UsageError(f"{option} {argument!r} is not of the form NAME=VALUE, such as patience_s=30.".lstrip())
+        if name in found:
+            raise UsageError(f"{option} {name} is given twice.".lstrip())
+        found[name] = value
     return found
 
 
@@ -167,12 +192,16 @@ class Attacher:
     def run(self, configuration: Callable[[], ApplicationConfig], report_running: Callable[[], None]) -> None:
         """Until told to end; then detach.
 
+        A configuration that is wrong ends it, at the start and later: so Greengrass sees that the deployment failed
+        and takes it back. What was attached before stays attached meanwhile, as it was.
+
         Raises:
             VedetteError: the owner refuses the application, or the configuration is wrong.
         """
         reported = False
         while not self._stopped.is_told():
             config = configuration()
+            with_parameters(self._manifest, config.parameters)  # before anyone is asked for anything
             state = Path(config.stateDirectory)
             try:
                 with StateClient(state) as client:
@@ -189,7 +218,9 @@ class Attacher:
 
     def _request(self, config: ApplicationConfig) -> AttachRequest:
         return AttachRequest(
-            application=attached_application(self._directory, config.bindings, manifest=self._manifest)
+            application=attached_application(
+                self._directory, config.bindings, manifest=self._manifest, parameters=config.parameters
+            )
         )
 
     def _wait(self, client: StateClient) -> bool:

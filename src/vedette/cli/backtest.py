@@ -32,7 +32,7 @@ def backtest(
         bool, typer.Option("--json", help="One JSON object a line on standard output, one per alert.")
     ] = False,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="path=value: replace a value of the manifest.")
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: a parameter; path=value: any value of the manifest.")
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="RFC 3339 time of the first picture; else the file's own, else 1970.")

@@ -21,7 +21,7 @@ from vedette.cli.viewer import Viewer
 from vedette.contracts.errors import UsageError
 from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.data import data_directory
-from vedette.local.edge import EdgeSettings
+from vedette.local.edge import EdgeSettings, RunApplication
 from vedette.local.simulated import SimulatedCameras
 
 FOOTAGE: Final = {
@@ -63,9 +63,8 @@ def demo(
             console.print("[bold]cameras[/bold]  " + "  ".join(f"{name} {url}" for name, url in cameras.urls.items()))
             arguments = parse_camera_arguments(manifest, [f"{name}={url}" for name, url in cameras.urls.items()])
             settings = EdgeSettings(
-                manifest=manifest,
+                applications=(RunApplication(manifest, arguments.bindings),),
                 cameras=arguments.cameras,
-                bindings=arguments.bindings,
                 root=root,
                 alerts_file=root / "alerts.jsonl",
                 thing_name="demo",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -45,20 +46,24 @@ class LiveView:
         title: first line.
         cameras: camera name → its last status.
         analysis: camera name → figures of inference.
-        counts: (camera, rule) → alerts since the start.
+        several: whether alerts are of more than one application, so that its name is shown.
+        devices: (application, its camera) → the device's camera; the same name where absent.
+        counts: (application, camera, rule) → alerts since the start.
         problems: components that are broken and the like.
     """
 
     title: str
     cameras: dict[str, CameraStatus] = field(default_factory=dict)
     analysis: dict[str, AnalysisFigures] = field(default_factory=dict)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    several: bool = False
+    devices: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     problems: tuple[str, ...] = ()
     _recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
 
     def add(self, alert: Alert) -> None:
         """Count an alert and show it among the latest."""
-        self.counts[alert.camera, alert.rule] += 1
+        self.counts[alert.application, alert.camera, alert.rule] += 1
         self._recent.appendleft(alert)
 
     def render(self) -> RenderableType:
@@ -74,6 +79,9 @@ class LiveView:
             table.add_column(heading, no_wrap=True)
         for heading in ("fps in", "analysed", "ms", "dropped", "alerts"):
             table.add_column(heading, justify="right")
+        alerts: Counter[str] = Counter()
+        for (application, camera, _), n in self.counts.items():
+            alerts[self.devices.get((application, camera), camera)] += n
         for name in sorted(self.cameras):
             status = self.cameras[name]
             figures = self.analysis.get(name, AnalysisFigures())
@@ -86,7 +94,7 @@ class LiveView:
                 f"{figures.fps:.1f}",
                 f"{figures.inference_ms:.0f}",
                 str(figures.dropped),
-                str(sum(n for (camera, _), n in self.counts.items() if camera == name)),
+                str(alerts[name]),
             )
         return table
 
@@ -101,27 +109,36 @@ class LiveView:
 
     def _alert_table(self) -> Table:
         table = Table(expand=True, box=None, header_style="bold")
-        for heading in ("time", "camera", "rule", "severity"):
+        application = ("application",) if self.several else ()
+        for heading in ("time", *application, "camera", "rule", "severity"):
             table.add_column(heading, no_wrap=True)
         table.add_column("what happened", ratio=1)
         for alert in self._recent:
             table.add_row(
                 alert.time.astimezone().strftime("%H:%M:%S.%f")[:-5],
+                *((alert.application,) if self.several else ()),
                 alert.camera,
                 alert.rule,
                 Text(alert.severity.value, style=_SEVERITY_STYLE[alert.severity]),
                 alert.message,
             )
         if not self._recent:
-            table.add_row("", "", "", "", Text("no alert yet", style="dim"))
+            table.add_row(*[""] * (len(table.columns) - 1), Text("no alert yet", style="dim"))
         return table
 
 
-def alert_line(alert: Alert, *, now_s: float | None = None) -> str:
-    """One alert as one line of plain text, for ``--headless``; with the delay since the picture where known."""
+def alert_line(alert: Alert, *, now_s: float | None = None, several: bool = False) -> str:
+    """One alert as one line of plain text, for ``--headless``.
+
+    Args:
+        alert: what happened.
+        now_s: Unix time, for the delay since the picture.
+        several: whether the application's name is to be said.
+    """
     delay = "" if now_s is None else f" (+{max(0.0, now_s - alert.time.timestamp()):.2f} s)"
     stamp = alert.time.astimezone(UTC) if now_s is None else alert.time.astimezone()
-    return f"{_clock(stamp)} {alert.camera} {alert.rule} {alert.severity.value}: {alert.message}{delay}"
+    where = f"{alert.application} {alert.camera}" if several else alert.camera
+    return f"{_clock(stamp)} {where} {alert.rule} {alert.severity.value}: {alert.message}{delay}"
 
 
 def _clock(moment: datetime) -> str:

@@ -52,9 +52,11 @@ COMMANDS: Final = (
     CommandSpec(
         "app",
         "",
-        "Applications of a running device: attach, detach.",
+        "Applications: change and show parameters, attach, detach.",
         _OPERATE,
         children=(
+            CommandSpec("set", "vedette.cli.app_parameters:set_", "Change parameters of a running application."),
+            CommandSpec("get", "vedette.cli.app_parameters:get", "Show parameters and who set them."),
             CommandSpec("attach", "vedette.cli.app_attach:attach", "Attach an application and stay (component entry)."),
             CommandSpec("detach", "vedette.cli.app_attach:detach", "Take an application away."),
         ),

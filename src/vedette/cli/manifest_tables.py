@@ -24,6 +24,7 @@ _SECTIONS: Final = (
     ("`pipelines.NAME.tracker`", "Tracker", ""),
     ("`rules.NAME`, every type", "RuleBase", "Besides `type`, which chooses one of the tables that follow."),
     ("`rules.NAME.schedule`", "Schedule", "A span that ends before it starts runs over midnight."),
+    ("`parameters.NAME`", "Parameter", "Values that may be changed at deployment and while the application runs."),
 )
 
 #: Definition that stands for what all members have → definition and field whose entries they are.
@@ -39,6 +40,7 @@ _MEANINGS: Final = {
     "pipelines": "Which cameras go through which model.",
     "rules": "What raises an alert.",
     "actions": "Where alerts go; one `file` action called `file` where the section is absent.",
+    "parameters": "Values that may be changed without changing this file.",
     "family": "How the model's tensors become boxes.",
     "class_agnostic_nms": "Drop overlapping boxes of different classes too.",
     "require": "What must run the model; anything less is reported as DEGRADED.",
@@ -155,7 +157,7 @@ def _default(value: dict[str, Any]) -> str:
     if default is None:
         return "absent"
     if isinstance(default, dict | list):
-        return "all" if isinstance(default, list) else "its defaults"
+        return ("all" if default else "none") if isinstance(default, list) else "its defaults"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "empty"
 
 

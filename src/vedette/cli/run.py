@@ -1,9 +1,11 @@
-"""``vedette run``: an application on this machine, with the processes, recipes and messages of a device."""
+"""``vedette run``: applications on this machine, with the processes, recipes and messages of a device."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,14 +18,17 @@ from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.cli.argv import hide_credentials
 from vedette.cli.session import Session
 from vedette.contracts.errors import UsageError
-from vedette.contracts.manifest import Manifest
-from vedette.local.camera_arguments import parse_camera_arguments
+from vedette.contracts.manifest import Manifest, ParameterValue
+from vedette.core.parameters import with_parameters
+from vedette.local.camera_arguments import parse_device_arguments
 from vedette.local.core import BrokerIot
-from vedette.local.edge import EdgeSettings
-from vedette.local.overrides import with_overrides
+from vedette.local.edge import EdgeSettings, RunApplication
+from vedette.local.overrides import by_application, split_assignments, with_overrides
 
 #: A hundred years: as good as for ever, and a number every clock can take.
 _LONGEST_S: Final = 3.2e9
+#: Names of folders with sockets in them: those take 107 bytes in all.
+_LONGEST_NAME: Final = 40
 _UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -55,8 +60,16 @@ def with_resolved_models(manifest: Manifest, directory: Path, store: ModelStore)
 
 
 def run(
-    manifest: Annotated[Path, typer.Argument(help="The application's vedette.yaml.")],
-    camera: Annotated[list[str] | None, typer.Option(help="NAME=URL or NAME=FILE; once per camera.")] = None,
+    manifests: Annotated[
+        list[Path], typer.Argument(help="vedette.yaml, or the directory it lies in; several run side by side.")
+    ],
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=URL or NAME=FILE; once per camera, for all that name it."),
+    ] = None,
+    bind: Annotated[
+        list[str] | None, typer.Option(help="APP.CAMERA=NAME: where an application calls a camera differently.")
+    ] = None,
     sub: Annotated[
         list[str] | None, typer.Option(help="NAME=URL: a camera's small stream; analysis uses it where it can.")
     ] = None,
@@ -68,11 +81,11 @@ def run(
         bool | None, typer.Option(help="Plain lines, not a live view; the default where there is no terminal.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="path=value: replace a value of the manifest.")
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: a parameter; path=value: any value of the manifest.")
     ] = None,
     loop: Annotated[bool, typer.Option(help="Files used as cameras start again at their end.")] = False,
     state: Annotated[
-        Path | None, typer.Option(help="Where journal, outbox and logs are kept; default ~/.local/state/vedette/NAME.")
+        Path | None, typer.Option(help="Where journal, outbox and logs are kept; default ~/.local/state/vedette/NAMES.")
     ] = None,
     broker: Annotated[
         str | None, typer.Option(help="HOST:PORT of an MQTT broker that stands for IoT Core (mutual TLS).")
@@ -82,7 +95,9 @@ def run(
     key: Annotated[Path | None, typer.Option(help="With --broker: this device's private key.")] = None,
     lite: Annotated[bool, typer.Option(help="Behave as nucleus lite does, quirks included.")] = False,
 ) -> None:
-    """Run an application on this machine: real cameras in, alerts out, nothing in the cloud.
+    """Run applications on this machine: real cameras in, alerts out, nothing in the cloud.
+
+    Several applications share what they can: each camera is decoded once, each model is loaded once.
 
     Plain lines: alerts go to standard output, everything else to standard error. Ends with Ctrl-C, after --for, or
     when every camera is a recording that is at its end.
@@ -91,20 +106,25 @@ def run(
         vedette run examples/people_flow/vedette.yaml --camera hall=rtsp://user:password@10.0.0.7/stream
 
         vedette run vedette.yaml --camera gate=recording.mp4 --loop --for 60s --json alerts.jsonl --headless
+
+        vedette run shop/ safety/ --camera gate=rtsp://10.0.0.7/s --bind safety.dock=gate --set shop.patience_s=30
     """
     hide_credentials()
     limit_s = None if for_ is None else parse_duration(for_)
-    application = with_overrides(load_manifest(manifest), set_ or [])
-    application = with_resolved_models(application, manifest_path(manifest).resolve().parent, ModelStore.default())
-    arguments = parse_camera_arguments(application, camera or [], sub_streams=sub or [], loop=loop)
-    root = state or Path.home() / ".local" / "state" / "vedette" / application.name
+    loaded = [(path, load_manifest(path)) for path in manifests]
+    chosen, values = _with_assignments(loaded, set_ or [])
+    arguments = parse_device_arguments(chosen, camera or [], binds=bind or [], sub_streams=sub or [], loop=loop)
+    applications = tuple(
+        RunApplication(manifest=manifest, bindings=arguments.bindings[manifest.name], parameters=values[manifest.name])
+        for manifest in chosen
+    )
+    root = state or Path.home() / ".local" / "state" / "vedette" / run_name([manifest.name for manifest in chosen])
     if json_file is not None:
         _check_writable(json_file)
     alerts_file = (json_file or root / "run-alerts.jsonl").resolve()
     settings = EdgeSettings(
-        manifest=application,
+        applications=applications,
         cameras=arguments.cameras,
-        bindings=arguments.bindings,
         secrets=arguments.secrets,
         root=root.resolve(),
         alerts_file=alerts_file,
@@ -113,6 +133,41 @@ def run(
         lite_quirks=lite,
     )
     Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless)
+
+
+def run_name(names: Sequence[str]) -> str:
+    """Names the folder of a run: that of its application, or of all of them; the same set, the same name."""
+    joined = "+".join(sorted(names))
+    if len(joined) <= _LONGEST_NAME:
+        return joined
+    digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
+    return f"{sorted(names)[0][: _LONGEST_NAME - 24]}+{len(names) - 1}-more-{digest}"
+
+
+def _with_assignments(
+    loaded: Sequence[tuple[Path, Manifest]], assignments: Sequence[str]
+) -> tuple[list[Manifest], dict[str, dict[str, ParameterValue]]]:
+    """The manifests as they are run, models resolved, and the values of their parameters.
+
+    Raises:
+        UsageError: V701, a name twice, or an assignment that is no application's or more than one's.
+        ConfigurationError: V106, a value that a parameter does not allow.
+        ModelError: V301, see ``with_resolved_models``.
+    """
+    names = [manifest.name for _, manifest in loaded]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two of these applications are called {name!r}; give one of them another `name`.")
+    shared = by_application([manifest for _, manifest in loaded], assignments)
+    store = ModelStore.default()
+    chosen: list[Manifest] = []
+    values: dict[str, dict[str, ParameterValue]] = {}
+    for path, manifest in loaded:
+        values[manifest.name], places = split_assignments(manifest, shared[manifest.name])
+        changed = with_overrides(manifest, places)
+        with_parameters(changed, values[manifest.name])  # now, not when its component is running
+        chosen.append(with_resolved_models(changed, manifest_path(path).resolve().parent, store))
+    return chosen, values
 
 
 def is_plain(console: Console) -> bool:

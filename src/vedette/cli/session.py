@@ -48,7 +48,9 @@ class Session:
         self._keep = keep
         self._done = threading.Event()
         self._viewer = viewer(self._done.set)
-        self._view = LiveView(f"{settings.manifest.title or settings.manifest.name} · {settings.root}")
+        manifests = [app.manifest for app in settings.applications]
+        titles = " + ".join(manifest.title or manifest.name for manifest in manifests)
+        self._view = LiveView(f"{titles} · {settings.root}", several=len(manifests) > 1, devices=_devices(settings))
         self._plain = False
         self._alerts = AlertFollower(settings.alerts_file)
         self._models: dict[str, tuple[str, str]] = {}
@@ -132,7 +134,7 @@ class Session:
         for alert in self._alerts.new():
             self._view.add(alert)
             if self._plain:
-                self._viewer.alert(alert_line(alert, now_s=time.time()))
+                self._viewer.alert(alert_line(alert, now_s=time.time(), several=self._view.several))
 
     def _on_message(self, received: LocalMessage) -> None:
         """Called by LocalCore for every local message; keeps only the latest of each sender."""
@@ -176,8 +178,8 @@ class Session:
 
     def _summary(self, elapsed_s: float) -> None:
         total: Counter[str] = Counter()
-        for (name, rule), n in self._view.counts.items():
-            total[f"{name} {rule}"] += n
+        for (application, name, rule), n in self._view.counts.items():
+            total[f"{f'{application}: ' if self._view.several else ''}{name} {rule}"] += n
         alerts = sum(total.values())
         where = f"; all in {self._settings.alerts_file}" if self._keep and alerts else ""
         self._viewer.note(f"{alerts} {'alert' if alerts == 1 else 'alerts'} in {elapsed_s:.0f} s{where}")
@@ -188,6 +190,16 @@ class Session:
             if not self._analysed[camera.name]:
                 why = ": see its model above" if models_fail else _why(self._view.cameras.get(camera.name))
                 self._viewer.note(f"no picture of {camera.name} was analysed{why}", "yellow")
+
+
+def _devices(settings: EdgeSettings) -> dict[tuple[str, str], str]:
+    """(application, its camera) → the device's camera, the first where several are bound."""
+    return {
+        (app.manifest.name, camera): bound[0]
+        for app in settings.applications
+        for camera, bound in app.bindings.items()
+        if bound
+    }
 
 
 def _why(status: CameraStatus | None) -> str:

@@ -29,6 +29,7 @@ from vedette.contracts.errors import StorageError, VedetteError
 from vedette.contracts.plan import ModelPlan, PipelinePlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.labels import symbologies_of
+from vedette.core.plan import same_session
 
 if TYPE_CHECKING:
     from vedette.pipeline.camera import BatchTracker
@@ -180,7 +181,7 @@ class ModelProcess:
                 self._link.stalled(reason)
                 continue
             new = self._look_at_plan()
-            if new is None or (new.file, new.model) != (plan.file, plan.model):
+            if new is None or not same_session(new, plan):
                 return
             ready = self._attributes.prepare(new.pipelines)
             if ready and (new.pipelines != plan.pipelines or self._attributes.problem != problem):

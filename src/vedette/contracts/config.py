@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from vedette.contracts.base import Contract, Seconds
+from vedette.contracts.base import Contract, Identifier, Seconds
 from vedette.contracts.camera import CameraConfig
+from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication
 
 
@@ -66,6 +67,15 @@ class ApplicationConfig(ComponentConfig):
     """Configuration of an application's component ``vedette.app.<name>``."""
 
     bindings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    parameters: Annotated[
+        dict[Identifier, ParameterValue | None],
+        Field(description="Parameter of the manifest → its value here, also as text; null as if not given."),
+    ] = Field(default_factory=dict)
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return (json.loads(value) if value.strip() else {}) if isinstance(value, str) else value
 
     @field_validator("bindings", mode="before")
     @classmethod
@@ -78,7 +88,29 @@ class ApplicationConfig(ComponentConfig):
         return value
 
 
+class LocalValue(Contract):
+    """A parameter's value that was set on the device itself."""
+
+    value: ParameterValue
+    by: Annotated[str, Field(description="User of the device who set it.")] = ""
+    at_wall_s: Annotated[float, Field(description="When, Unix time.")] = 0.0
+
+
+class LocalValues(Contract):
+    """What was set on the device for an application; it goes when another version or other values are deployed."""
+
+    application: Identifier
+    version: Annotated[str, Field(description="Version of the application at that time.")]
+    deployed: Annotated[
+        dict[Identifier, ParameterValue | None], Field(description="Values of the deployment at that time.")
+    ] = Field(default_factory=dict)
+    values: Annotated[dict[Identifier, LocalValue], Field(description="Parameter → value.")]
+
+
 class Attachments(Contract):
     """All applications of a device, as kept in ``<state>/attachments.json``."""
 
     applications: tuple[AttachedApplication, ...] = ()
+    local: Annotated[
+        tuple[LocalValues, ...], Field(description="Also of applications that are not attached at the moment.")
+    ] = ()

@@ -39,6 +39,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V103", "configuration value not allowed"),
         ErrorCode("V104", "camera not bound"),
         ErrorCode("V105", "address refused by the URL policy"),
+        ErrorCode("V106", "parameter not allowed"),
         ErrorCode("V201", "camera cannot be reached"),
         ErrorCode("V202", "camera refused the credentials"),
         ErrorCode("V203", "stream cannot be decoded"),

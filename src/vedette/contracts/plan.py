@@ -18,6 +18,7 @@ from vedette.contracts.manifest import (
     Manifest,
     Model,
     Motion,
+    ParameterValue,
     Rule,
     Tiles,
     Tracker,
@@ -32,6 +33,10 @@ class AttachedApplication(Contract):
     bindings: Annotated[
         dict[Identifier, tuple[Identifier, ...]],
         Field(description="The application's camera → the device's cameras (same name where absent)."),
+    ] = Field(default_factory=dict)
+    parameters: Annotated[
+        dict[Identifier, ParameterValue | None],
+        Field(description="Values the deployment gives to parameters of the manifest; null as if not given."),
     ] = Field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from vedette.contracts.base import Contract, Identifier
+from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication, Plan
 
 
@@ -36,6 +37,40 @@ class StatusRequest(Contract):
     op: Literal["status"] = "status"
 
 
+class ParametersRequest(Contract):
+    """Ask for the parameters of an application."""
+
+    op: Literal["parameters"] = "parameters"
+    name: Identifier
+
+
+class SetParametersRequest(Contract):
+    """Change parameters of an application that is attached, all of them or none."""
+
+    op: Literal["set"] = "set"
+    name: Identifier
+    values: Annotated[
+        dict[Identifier, ParameterValue | None],
+        Field(max_length=64, description="Parameter → value, also as text; null: as deployed again."),
+    ]
+
+
+class ParameterState(Contract):
+    """One parameter of an attached application as it is now."""
+
+    name: Identifier
+    title: str = ""
+    value: Annotated[ParameterValue, Field(description="In force.")]
+    source: Annotated[Literal["local", "deployment", "manifest"], Field(description="Where the value comes from.")]
+    default: Annotated[ParameterValue, Field(description="What the manifest says.")]
+    deployed: Annotated[ParameterValue | None, Field(description="What the deployment says.")] = None
+    local: Annotated[ParameterValue | None, Field(description="What was set on the device.")] = None
+    by: Annotated[str, Field(description="Who set it on the device.")] = ""
+    at_wall_s: Annotated[float | None, Field(description="When it was set on the device, Unix time.")] = None
+    allowed: Annotated[str, Field(description="Which values are allowed, in words.")] = ""
+    places: tuple[str, ...] = ()
+
+
 class ApplicationSummary(Contract):
     """One attached application, in short."""
 
@@ -58,12 +93,13 @@ class StateAnswer(Contract):
     problems: tuple[str, ...] = ()
     applications: tuple[ApplicationSummary, ...] = ()
     plan: Plan | None = None
+    parameters: Annotated[tuple[ParameterState, ...], Field(description="Of the application asked for.")] = ()
     status: Annotated[
         dict[str, Any], Field(description="What the owner knows besides: camera states and the like.")
     ] = Field(default_factory=dict)
 
 
 StateRequest = Annotated[
-    AttachRequest | DetachRequest | PlanRequest | StatusRequest,
+    AttachRequest | DetachRequest | PlanRequest | StatusRequest | ParametersRequest | SetParametersRequest,
     Field(discriminator="op"),
 ]

@@ -5,24 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from vedette.contracts.alert import Alert
+from vedette.contracts.manifest import Count
 from vedette.contracts.plan import RulePlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.alerts import Cooldown, make_alert
 from vedette.core.rules import RuleMachine, make_machine
-from vedette.core.rules.clock import StreamClock
+from vedette.core.rules.clock import FORGET_S, StreamClock
 
 _LOG = logging.getLogger(__name__)
 
 STATE_VERSION: Final = 1
 #: Reason given where the stream itself does not know of an interruption.
 TOO_LATE: Final = "not analysed in time (overload or restart)"
+#: Most rules whose state is kept while they are not there: an application that is replaced detaches for a moment.
+MAX_PARKED: Final = 256
 #: Most stretches kept until they are taken.
 MAX_STRETCHES: Final = 1000
+
+#: Fields of a rule that may change while it goes on: what it knows of a visit, a count, a line means the same whatever
+#: they are. Everything else (line, zone, labels, type …) says what is known, and a change of it begins anew.
+_GOES_ON: Final = frozenset(
+    {
+        *("title", "severity", "actions", "schedule", "cooldown_s"),
+        *("for_s", "hold_s", "min_confidence", "above", "below"),
+    }
+)
 
 _Route = tuple[str, str]
 
@@ -117,6 +130,7 @@ class Judge:
         self._rules: dict[str, _Judged] = {}
         self._streams: dict[_Route, StreamClock] = {}
         self._stretches: list[NotAnalysed] = []
+        self._parked: dict[str, Any] = {}
         for plan in rules:
             rule = _Judged(plan)
             if rule.key in self._rules:
@@ -151,16 +165,19 @@ class Judge:
         """All that future alerts depend on, as JSON; to be committed together with the cursor."""
         return {
             "version": STATE_VERSION,
-            "rules": {key: rule.state() for key, rule in self._rules.items()},
+            "rules": {**self._still_parked(), **{key: rule.state() for key, rule in self._rules.items()}},
             "streams": [[*route, stream.state()] for route, stream in self._streams.items()],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state()``, also of a judge with other rules.
 
-        A rule that is defined as it was keeps its state; one that is new or was changed starts fresh (a change of
-        its actions, title or severity is none), and so does one whose saved state cannot be read. Nothing raises:
-        an alert too many or too few once is better than a device that does not start.
+        A rule that is about the same keeps its state, also with other limits, times, schedule, actions, title or
+        severity: they hold from the next batch on. One that is new or about something else (line, zone, labels,
+        type …) starts fresh, and so does one whose saved state cannot be read. The state of a rule that is not here
+        is kept for a minute of the other rules' time, so that an application that is replaced by another version or
+        started again goes on, too. Nothing raises: an alert too many or too few once is better than a device that
+        does not start.
         """
         if not state:
             return
@@ -168,6 +185,8 @@ class Judge:
         if state.get("version") != STATE_VERSION or not isinstance(rules, Mapping) or not isinstance(streams, list):
             _LOG.warning("all rules start fresh: their saved state is not of a version this release reads")
             return
+        absent = [key for key in rules if key not in self._rules]
+        self._parked = {key: rules[key] for key in absent[-MAX_PARKED:]}
         for key, rule in self._rules.items():
             saved = rules.get(key)
             self._rules[key] = rule.restored(saved) if isinstance(saved, Mapping) else _Judged(rule.plan)
@@ -185,6 +204,13 @@ class Judge:
         for rule in self._rules.values():
             routes.setdefault((rule.plan.pipeline, rule.plan.camera), []).append(rule)
         return routes
+
+    def _still_parked(self) -> dict[str, Any]:
+        """What is kept of rules that are not here, without those that would have forgotten the scene by now."""
+        now_s = max((s.last_wall_s for s in self._streams.values() if s.last_wall_s is not None), default=None)
+        if now_s is not None:
+            self._parked = {key: s for key, s in self._parked.items() if abs(now_s - _last_wall_s(s)) <= FORGET_S}
+        return self._parked
 
     def _watch(self, stream: StreamClock, batch: TrackBatch) -> None:
         """Note the stretch without analysis that ends with this batch, if one does."""
@@ -206,11 +232,22 @@ class Judge:
         del self._stretches[:-MAX_STRETCHES]
 
 
+def _last_wall_s(state: Any) -> float:
+    """Unix time of the last picture that a rule has seen, by its state; NaN where that cannot be read."""
+    try:
+        return float(state["machine"]["clock"][3])
+    except (KeyError, TypeError, ValueError, IndexError):
+        return math.nan
+
+
 def _definition(plan: RulePlan) -> str:
     """Hash of everything that decides what the rule's state means."""
-    document = {
+    document: dict[str, Any] = {
         "pipeline": plan.pipeline,
         "camera": plan.camera,
-        "rule": plan.rule.model_dump(mode="json", exclude={"title", "severity", "actions"}),
+        "rule": plan.rule.model_dump(mode="json", exclude=set(_GOES_ON)),
     }
+    if isinstance(plan.rule, Count):
+        # Too many and too few are different conditions, however they are limited.
+        document["limit"] = "below" if plan.rule.above is None else "above"
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]

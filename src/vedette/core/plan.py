@@ -79,11 +79,12 @@ def model_key(file: str, model: Model) -> str:
 
     Args:
         file: absolute path or name in the model store.
-        model: settings; ``file`` in them is replaced by ``file``. What is as by default does not count, so that a
-            release that knows one more setting names sessions as the one before did.
+        model: settings; ``file`` in them is replaced by ``file``, and does not count where the digest is known:
+            applications that each bring the same model share a session. What is as by default does not count, so that
+            a release that knows one more setting names sessions as the one before did.
     """
     text = json.dumps(
-        [file, model.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)],
+        ["" if model.sha256 else file, model.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)],
         sort_keys=True,
         separators=(",", ":"),
     )
@@ -91,6 +92,13 @@ def model_key(file: str, model: Model) -> str:
     stem = posixpath.basename(file).removesuffix(".onnx") or model.family.value
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:_NAME_IN_KEY] or "model"
     return f"{readable}-{digest}"
+
+
+def same_session(first: ModelPlan, second: ModelPlan) -> bool:
+    """Whether what is loaded for one of two plans of the same key serves the other, too."""
+    if first.model.sha256 is None or first.model.sha256 != second.model.sha256:
+        return (first.file, first.model) == (second.file, second.model)
+    return first.model.model_copy(update={"file": second.model.file}) == second.model
 
 
 def model_file(file: str, directory: str) -> str:
@@ -260,9 +268,9 @@ def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> S
 
 
 def _sessions(pipelines: list[tuple[str, Model, PipelinePlan]]) -> tuple[ModelPlan, ...]:
-    """Group the pipelines by model file and settings."""
+    """Group the pipelines by model file and settings; of several files with one content the first by name is loaded."""
     groups: dict[str, tuple[str, Model, list[PipelinePlan]]] = {}
-    for file, model, plan in pipelines:
+    for file, model, plan in sorted(pipelines, key=lambda entry: entry[0]):
         key = model_key(file, model)
         groups.setdefault(key, (file, model.model_copy(update={"file": file}), []))[2].append(plan)
     return tuple(

@@ -94,6 +94,8 @@ class LocalCore:
         check_socket_path(self._socket)
         self._recipes: dict[str, Recipe] = {}
         self._roots: dict[str, str | None] = {}
+        self._extra: dict[tuple[str, str], Recipe] = {}
+        self._sources: dict[str, Path] = {}
         self._deploying = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -158,7 +160,13 @@ class LocalCore:
                 os.close(self._lock_file)
                 self._lock_file = None
 
-    def deploy(self, components: Mapping[str, ComponentSpec], *, extra_recipes: Sequence[Recipe] = ()) -> None:
+    def deploy(
+        self,
+        components: Mapping[str, ComponentSpec],
+        *,
+        extra_recipes: Sequence[Recipe] = (),
+        artifact_sources: Mapping[str, Path] | None = None,
+    ) -> None:
         """Brings components and all they depend on to what is asked; others stay as they are.
 
         Returns when everything is on its way; ``wait_for`` waits. A running component whose recipe stays the
@@ -166,13 +174,17 @@ class LocalCore:
 
         Args:
             components: what to run.
-            extra_recipes: recipes for this deployment and later ones, before those of the configuration.
+            extra_recipes: recipes for this deployment and later ones, before those of the configuration; one of the
+                same component and version takes the place of an earlier one.
+            artifact_sources: source folders for this deployment and later ones, before those of the configuration.
 
         Raises:
             CoreError: a recipe, a dependency, an artefact or a variable is wrong; every process stays as it was.
         """
         with self._deploying:
-            extra = (*extra_recipes, *self.config.extra_recipes)
+            known = {**self._extra, **{(recipe.name, recipe.version): recipe for recipe in extra_recipes}}
+            sources = {**self._sources, **(artifact_sources or {})}
+            extra = (*known.values(), *self.config.extra_recipes)
             shelf = RecipeShelf(self.config.recipe_dirs, extra, lite_quirks=self.config.lite_quirks)
             roots = {**self._roots, **{name: spec.version for name, spec in components.items()}}
             recipes = resolve(shelf, roots)
@@ -185,10 +197,11 @@ class LocalCore:
                     artifacts=self._layout.artifacts(recipe),
                     decompressed=self._layout.decompressed(recipe),
                     trees=self.config.artifact_dirs,
-                    sources=self.config.artifact_sources,
+                    sources={**self.config.artifact_sources, **sources},
                 )
             self._call(engine.apply(recipes, components, time.time()))
             self._recipes, self._roots = recipes, roots
+            self._extra, self._sources = known, sources
 
     def remove(self, name: str) -> None:
         """Stops a component and forgets it; what only it needed goes as well. Its files stay.
@@ -207,6 +220,10 @@ class LocalCore:
                 raise CoreError(f"component {name} is needed by {users}.", code="V602")
             self._call(self._running().forget([gone for gone in self._recipes if gone not in kept]))
             self._recipes, self._roots = kept, roots
+            # Of what is gone nothing is remembered, so that adding and removing may go on for ever.
+            self._extra = {key: recipe for key, recipe in self._extra.items() if recipe.name in kept}
+            files = {artifact.file_name for recipe in kept.values() for artifact in recipe.manifest().artifacts}
+            self._sources = {name: folder for name, folder in self._sources.items() if name in files}
 
     def states(self) -> dict[str, ComponentStatus]:
         """Every component's status."""

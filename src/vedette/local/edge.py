@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from vedette.adapters.state.files import write_durably
+from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.errors import StorageError
-from vedette.contracts.manifest import FileAction, Manifest
+from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
 from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
 from vedette.local.data import data_directory
 from vedette.local.recipe import Recipe, parse_recipe
@@ -35,26 +37,44 @@ RUN_ACTION: Final = "vedette-run"
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeSettings:
-    """One application on this machine.
+class RunApplication:
+    """One application of a run.
 
     Attributes:
-        manifest: the application; model files absolute or names in the model store.
-        cameras: the device's cameras, named as the manifest names its own unless ``bindings`` says otherwise.
-        root: everything the run writes: LocalCore's root, the state directory, the application's directory.
-        alerts_file: JSON lines, one alert each, in addition to the manifest's own actions.
-        bindings: the application's camera → the device's cameras.
+        manifest: of the application; model files absolute or names in the model store.
+        bindings: the application's camera → the device's cameras; by name where absent.
+        parameters: values as a deployment would give them.
+    """
+
+    manifest: Manifest
+    bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+
+    @property
+    def component(self) -> str:
+        """Name of the application's component."""
+        return f"vedette.app.{self.manifest.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """Applications on this machine.
+
+    Attributes:
+        applications: what runs at first, one entry per name.
+        cameras: the device's cameras, shared by all applications.
+        root: everything the run writes: LocalCore's root, the state directory, the applications' directories.
+        alerts_file: JSON lines, one alert each, in addition to the manifests' own actions.
         secrets: secret name → key-value pairs, served by GetSecretValue.
         iot: where IoT Core messages go.
         model_directory: the model store.
         lite_quirks: behave as nucleus lite does.
     """
 
-    manifest: Manifest
+    applications: tuple[RunApplication, ...]
     cameras: tuple[CameraConfig, ...]
     root: Path
     alerts_file: Path
-    bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     iot: FileIot | BrokerIot | None = None
     model_directory: Path | None = None
@@ -66,11 +86,6 @@ class EdgeSettings:
     def state_directory(self) -> Path:
         """Journal, outbox and sockets."""
         return self.root / "state"
-
-    @property
-    def application_component(self) -> str:
-        """Name of the application's component."""
-        return f"vedette.app.{self.manifest.name}"
 
 
 def with_alerts_file(manifest: Manifest, alerts_file: Path) -> Manifest:
@@ -94,7 +109,12 @@ def application_recipe(manifest: Manifest) -> Recipe:
             name: {"VersionRequirement": ">=0.1.0", "DependencyType": "HARD"} for name in EDGE_COMPONENTS
         },
         "ComponentConfiguration": {
-            "DefaultConfiguration": {"stateDirectory": "/var/lib/vedette", "logLevel": "INFO", "bindings": {}}
+            "DefaultConfiguration": {
+                "stateDirectory": "/var/lib/vedette",
+                "logLevel": "INFO",
+                "bindings": {},
+                "parameters": {},
+            }
         },
         "Manifests": [
             {
@@ -112,41 +132,30 @@ def application_recipe(manifest: Manifest) -> Recipe:
 
 
 class Edge:
-    """A running edge side. Use as a context manager."""
+    """A running edge side. Use as a context manager; applications come and go while it runs."""
 
     def __init__(self, settings: EdgeSettings) -> None:
         """Prepare LocalCore; nothing is written or started."""
         self.settings = settings
-        manifest = with_alerts_file(settings.manifest, settings.alerts_file)
-        # JSON is YAML: the component reads it as it would read the file of the application's author.
-        self._document = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
         components = data_directory("components")
         self.core = LocalCore(
             LocalCoreConfig(
                 root=settings.root / "core",
                 thing_name=settings.thing_name,
                 recipe_dirs=(data_directory("recipes"),),
-                artifact_sources={
-                    f"{settings.manifest.name}.zip": self._application,
-                    **{f"{folder}.zip": components / folder for folder in EDGE_COMPONENTS.values()},
-                },
+                artifact_sources={f"{folder}.zip": components / folder for folder in EDGE_COMPONENTS.values()},
                 secrets_file=self._secrets_file if settings.secrets else None,
                 iot=settings.iot or FileIot(settings.root / "iot-core.jsonl"),
                 lite_quirks=settings.lite_quirks,
-                extra_recipes=(application_recipe(manifest),),
             )
         )
-
-    @property
-    def _application(self) -> Path:
-        return self.settings.root / "application" / self.settings.manifest.name
 
     @property
     def _secrets_file(self) -> Path:
         return self.settings.root / "secrets.json"
 
     def __enter__(self) -> Edge:
-        """Start LocalCore and deploy the components and the application.
+        """Start LocalCore and deploy the components and the applications.
 
         Raises:
             StorageError: V401, the folder cannot be used.
@@ -156,9 +165,9 @@ class Edge:
             self._check_space()
             self.core.__enter__()
             # Not before: until the core holds the folder, it may be another run's.
-            self._write_application()
+            self._forget_others()
             self._write_secrets()
-            self.core.deploy(self._components())
+            self._deploy(self._components(), self.settings.applications)
         except OSError as error:
             self.core.stop(self._clean_up)
             raise StorageError(
@@ -174,6 +183,51 @@ class Edge:
         """Stop everything, in the reverse order."""
         self.core.stop(self._clean_up)
 
+    def add(self, application: RunApplication) -> None:
+        """Deploy one more application, or another version of one; the others are not touched.
+
+        Raises:
+            CoreError: V6xx, see ``LocalCore.deploy``; everything stays as it was.
+        """
+        self._deploy({}, (application,))
+
+    def remove(self, name: str) -> None:
+        """Take an application away; the others are not touched.
+
+        Args:
+            name: of the application.
+
+        Raises:
+            CoreError: V602, it does not run here.
+        """
+        self.core.remove(f"vedette.app.{name}")
+        shutil.rmtree(self.settings.root / "application" / name, ignore_errors=True)
+
+    def _deploy(self, components: dict[str, ComponentSpec], applications: tuple[RunApplication, ...]) -> None:
+        recipes, sources = [], {}
+        for app in applications:
+            manifest = with_alerts_file(app.manifest, self.settings.alerts_file)
+            sources[f"{manifest.name}.zip"] = self._write_application(manifest)
+            recipes.append(application_recipe(manifest))
+            merge = {
+                **self._common(),
+                "bindings": {name: list(bound) for name, bound in app.bindings.items()},
+                "parameters": {
+                    name: list(value) if isinstance(value, tuple) else value for name, value in app.parameters.items()
+                },
+            }
+            components[app.component] = ComponentSpec(configuration_merge=merge, reset=("",))
+        self.core.deploy(components, extra_recipes=recipes, artifact_sources=sources)
+
+    def _write_application(self, manifest: Manifest) -> Path:
+        """The application's directory, one per version, so that the one that runs keeps its own."""
+        folder = self.settings.root / "application" / manifest.name / manifest.version / manifest.name
+        folder.mkdir(parents=True, exist_ok=True)
+        # JSON is YAML: the component reads it as it would read the file of the application's author.
+        text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
+        (folder / "vedette.yaml").write_text(text)
+        return folder
+
     def _check_space(self) -> None:
         self.settings.root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.settings.root).free
@@ -183,9 +237,17 @@ class Edge:
                 hint="Free some space, or name a folder on another disk with --state.",
             )
 
-    def _write_application(self) -> None:
-        self._application.mkdir(parents=True, exist_ok=True)
-        (self._application / "vedette.yaml").write_text(self._document)
+    def _forget_others(self) -> None:
+        """A run that was killed could not detach its applications; those that are not of this run are not run."""
+        path = StateLayout(self.settings.state_directory).attachments
+        names = {app.manifest.name for app in self.settings.applications}
+        try:
+            document = json.loads(path.read_bytes())
+            kept = [entry for entry in document["applications"] if entry["manifest"]["name"] in names]
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # nothing there, or for its owner to judge
+        if len(kept) < len(document["applications"]):
+            write_durably(path, json.dumps({**document, "applications": kept}).encode())
 
     def _write_secrets(self) -> None:
         self._forget_secrets()  # those of a run that was killed
@@ -211,22 +273,22 @@ class Edge:
             for cached in (self.settings.state_directory / "secrets").glob("*"):
                 cached.unlink(missing_ok=True)
 
+    def _common(self) -> dict[str, Any]:
+        return {"stateDirectory": str(self.settings.state_directory), "logLevel": self.settings.log_level}
+
     def _components(self) -> dict[str, ComponentSpec]:
         settings = self.settings
-        common = {"stateDirectory": str(settings.state_directory), "logLevel": settings.log_level}
         cameras = {
             camera.name: camera.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
             for camera in settings.cameras
         }
-        inference = dict(common)
+        inference = self._common()
         if settings.model_directory is not None:
             inference["modelDirectory"] = str(settings.model_directory)
-        bindings = {name: list(bound) for name, bound in settings.bindings.items()}
         merges: dict[str, dict[str, Any]] = {
-            "vedette.CameraIngest": {**common, "cameras": cameras},
+            "vedette.CameraIngest": {**self._common(), "cameras": cameras},
             "vedette.Inference": inference,
-            "vedette.Alerting": common,
-            settings.application_component: {**common, "bindings": bindings},
+            "vedette.Alerting": self._common(),
         }
         # A run says everything anew: cameras of an earlier run in the same folder must not stay.
         return {name: ComponentSpec(configuration_merge=merge, reset=("",)) for name, merge in merges.items()}

@@ -7,6 +7,7 @@ of the clip a decoded frame is. The same arguments give the same bytes on the sa
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Final, Literal
 
@@ -78,6 +79,7 @@ def make_clip(
     b_frames: int = 0,
     container: str = "",
     crf: int = 20,
+    draw: Callable[[int, int, int], Image] = draw_picture,
 ) -> bytes:
     """Return a video file of the pictures 0 to ``frames`` - 1.
 
@@ -91,6 +93,7 @@ def make_clip(
         b_frames: most bidirectional pictures in a row.
         container: FFmpeg's name of the file format; MP4, or AVI for ``mjpeg``.
         crf: quality of H.264 and H.265, lower is better and bigger.
+        draw: makes a picture of its number, width and height, uint8 (height, width, 3), RGB.
     """
     buffer = io.BytesIO()
     kind = container or ("avi" if codec == "mjpeg" else "mp4")
@@ -105,7 +108,7 @@ def make_clip(
         stream.codec_context.thread_count = 1
         stream.codec_context.time_base = Fraction(1, fps)
         for number in range(frames):
-            frame = VideoFrame.from_ndarray(draw_picture(number, width, height), format="rgb24")
+            frame = VideoFrame.from_ndarray(draw(number, width, height), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, fps)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -14,7 +15,7 @@ from vedette.adapters.manifest.explain import check_clock_times, explain, has, s
 from vedette.adapters.manifest.mistake import Mistake, Path_, path_text
 from vedette.adapters.manifest.yaml_reader import MAX_BYTES, Document, Place, read_yaml
 from vedette.contracts.errors import ConfigurationError
-from vedette.contracts.manifest import Manifest
+from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.plan import AttachedApplication
 from vedette.core.manifest_checks import Finding, check_document
 
@@ -61,14 +62,20 @@ def check_manifest(path: Path) -> list[Mistake]:
 
 
 def attached_application(
-    path: Path, bindings: Mapping[str, Sequence[str]] | None = None, manifest: Manifest | None = None
+    path: Path,
+    bindings: Mapping[str, Sequence[str]] | None = None,
+    manifest: Manifest | None = None,
+    parameters: Mapping[str, ParameterValue | None] | None = None,
 ) -> AttachedApplication:
-    """An application as it is attached: model files that lie beside the manifest are named by their absolute path.
+    """An application as it is attached: model files that lie beside the manifest are named by path and digest.
+
+    The digest lets applications that each bring the same model share one session.
 
     Args:
         path: the manifest, or the directory it lies in.
         bindings: the application's camera → the device's cameras.
         manifest: where it was read already.
+        parameters: values that the deployment gives to parameters.
 
     Raises:
         ConfigurationError: V101 or V102, see ``load_manifest``.
@@ -78,12 +85,25 @@ def attached_application(
     models = {}
     for name, model in manifest.models.items():
         beside = directory / model.file
-        models[name] = model.model_copy(update={"file": str(beside.resolve())}) if beside.is_file() else model
+        if beside.is_file() and not model.built_in:
+            digest = model.sha256 or _digest(beside)
+            model = model.model_copy(update={"file": str(beside.resolve()), "sha256": digest})
+        models[name] = model
     return AttachedApplication(
         manifest=manifest.model_copy(update={"models": models}),
         directory=str(directory),
         bindings={name: tuple(cameras) for name, cameras in (bindings or {}).items()},
+        parameters=dict(parameters or {}),
     )
+
+
+def _digest(file: Path) -> str | None:
+    """SHA-256; None where the file cannot be read, which who loads it will say."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _read(path: Path) -> tuple[Manifest | None, list[Mistake]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vedette.adapters.state.client import StateClient, attach, detach, status
+from vedette.adapters.state.client import StateClient, attach, detach, parameters, set_parameters, status
 from vedette.adapters.state.files import PlanFile, read_component_status, write_component_status
 from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.owner import StateOwner
@@ -14,7 +14,9 @@ __all__ = [
     "StateOwner",
     "attach",
     "detach",
+    "parameters",
     "read_component_status",
+    "set_parameters",
     "status",
     "write_component_status",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +16,18 @@ from pydantic import ValidationError
 from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.unix_sockets import check_socket_path
 from vedette.contracts.errors import ERROR_CODES, CoreError, StorageError, VedetteError
+from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication
-from vedette.contracts.state import AttachRequest, DetachRequest, PlanRequest, StateAnswer, StateRequest, StatusRequest
+from vedette.contracts.state import (
+    AttachRequest,
+    DetachRequest,
+    ParametersRequest,
+    PlanRequest,
+    SetParametersRequest,
+    StateAnswer,
+    StateRequest,
+    StatusRequest,
+)
 
 _MAX_ANSWER_BYTES: Final = 16 << 20
 
@@ -143,6 +154,28 @@ def status(directory: Path, timeout_s: float = 5.0) -> StateAnswer:
     """
     with StateClient(directory, timeout_s) as client:
         return client.request(StatusRequest())
+
+
+def parameters(directory: Path, name: str, timeout_s: float = 5.0) -> StateAnswer:
+    """The parameters of an attached application, in ``StateAnswer.parameters``.
+
+    Raises:
+        VedetteError: see ``StateClient``.
+    """
+    with StateClient(directory, timeout_s) as client:
+        return client.request(ParametersRequest(name=name))
+
+
+def set_parameters(
+    directory: Path, name: str, values: Mapping[str, ParameterValue | None], timeout_s: float = 5.0
+) -> StateAnswer:
+    """Change parameters of an attached application; returns once it is on disk, with all of its parameters.
+
+    Raises:
+        VedetteError: V106, a value is not allowed and nothing was changed; else see ``StateClient``.
+    """
+    with StateClient(directory, timeout_s) as client:
+        return client.request(SetParametersRequest(name=name, values=dict(values)))
 
 
 def plan(directory: Path, timeout_s: float = 5.0) -> StateAnswer:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,33 @@ from pydantic import TypeAdapter, ValidationError
 from vedette.adapters.state.files import PlanFile, quarantine, read_bounded, write_durably
 from vedette.adapters.state.layout import FILE_MODE, StateLayout
 from vedette.adapters.state.server import LineServer
+from vedette.adapters.state.values import (
+    Local,
+    after_attaching,
+    after_setting,
+    bounded,
+    describe,
+    effective,
+    user_name,
+)
 from vedette.contracts.camera import CameraConfig
-from vedette.contracts.config import Attachments
-from vedette.contracts.errors import StorageError, VedetteError
+from vedette.contracts.config import Attachments, LocalValues
+from vedette.contracts.errors import StorageError, UsageError, VedetteError
+from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication, Plan
 from vedette.contracts.state import (
     ApplicationSummary,
     AttachRequest,
     DetachRequest,
+    ParametersRequest,
+    ParameterState,
     PlanRequest,
+    SetParametersRequest,
     StateAnswer,
     StateRequest,
 )
-from vedette.core.plan import make_plan
+from vedette.core.parameters import with_parameters
+from vedette.core.plan import make_plan, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +69,7 @@ class StateOwner:
         self._callbacks: list[Callable[[Plan], None]] = []
         self._cameras: tuple[CameraConfig, ...] | None = None
         self._applications: dict[str, AttachedApplication] = {}
+        self._local: Local = {}
         self._notes: list[str] = []
         self._plan = Plan()
         self._lock_descriptor = -1
@@ -121,13 +136,16 @@ class StateOwner:
         """Add or replace an application, durably; False where it was attached exactly so.
 
         Raises:
+            ConfigurationError: V106, a value of a parameter is not allowed; what was attached before stays.
             StorageError: V401 or V404, cannot be written; attach it again.
         """
+        with_parameters(application.manifest, application.parameters)
         with self._guard:
             name = application.manifest.name
             changed = self._applications.get(name) != application
             if changed:
-                self._store({**self._applications, name: application})
+                local = after_attaching(application, self._local)
+                self._store({**self._applications, name: application}, local)
                 logger.info("application %s %s attached", name, application.manifest.version)
             self._replan()  # also where nothing changed: an earlier plan may not have reached the disk
             return changed
@@ -135,16 +153,57 @@ class StateOwner:
     def detach(self, name: str) -> bool:
         """Take an application away, durably; False where there is none of the name.
 
+        What was set on this device for it is kept: a component that is only restarted detaches, too.
+
         Raises:
             StorageError: V401 or V404, cannot be written; nothing is changed.
         """
         with self._guard:
             if name not in self._applications:
                 return False
-            self._store({key: app for key, app in self._applications.items() if key != name})
+            self._store({key: app for key, app in self._applications.items() if key != name}, self._local)
             logger.info("application %s detached", name)
             self._replan()
             return True
+
+    def set_parameters(self, name: str, values: Mapping[str, ParameterValue | None], by: str = "") -> bool:
+        """Change parameters of an attached application, durably, all or none; whether anything changed.
+
+        Args:
+            name: of the application.
+            values: parameter → value; None takes back what was set here.
+            by: who wants it.
+
+        Raises:
+            ConfigurationError: V106, no such parameter, or a value that is not allowed; nothing is changed.
+            UsageError: V701, no such application.
+            StorageError: V401 or V404, cannot be written; set it again.
+        """
+        with self._guard:
+            application = self._attached(name)
+            before = effective(application, self._local.get(name))[0]
+            local = after_setting(application, self._local, values, by, time.time())
+            self._store(self._applications, local)
+            said = ", ".join(f"{key} = {'as deployed' if value is None else value}" for key, value in values.items())
+            logger.info("application %s: %s, set by %s", name, said, by or "this process")
+            self._replan()
+            return effective(application, self._local.get(name))[0] != before
+
+    def parameters(self, name: str) -> tuple[ParameterState, ...]:
+        """The parameters of an attached application as they are.
+
+        Raises:
+            UsageError: V701, no such application.
+        """
+        with self._guard:
+            return describe(self._attached(name), self._local.get(name))
+
+    def _attached(self, name: str) -> AttachedApplication:
+        if name not in self._applications:
+            known = ", ".join(sorted(self._applications)) or "none"
+            near = nearest(name, self._applications)
+            raise UsageError(f"no application is attached as {name!r}; attached: {known}{near}.")
+        return self._applications[name]
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -180,13 +239,14 @@ class StateOwner:
             self._plan = Plan(revision=int(time.time()))
 
     def _load_attachments(self) -> dict[str, AttachedApplication]:
-        """Applications on disk. One that this release cannot read costs only itself."""
+        """Applications on disk, and what was set for them. What this release cannot read costs only itself."""
         path = self.layout.attachments
         content = read_bounded(path)
         if content is None:
             return {}
         try:
-            entries = json.loads(content)["applications"]
+            document = json.loads(content)
+            entries = document["applications"]
             if not isinstance(entries, list):
                 raise TypeError("`applications` is not a list")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -209,18 +269,33 @@ class StateOwner:
                 logger.warning("%s (%s)", self._notes[-1], error.errors()[0]["msg"])
                 continue
             found[application.manifest.name] = application
+        for entry in document.get("local") or ():
+            try:
+                local = LocalValues.model_validate(entry)
+            except ValidationError as error:
+                logger.warning("values that were set on this device cannot be read (%s)", error.errors()[0]["msg"])
+                continue
+            self._local[local.application] = local
         return found
 
-    def _store(self, applications: dict[str, AttachedApplication]) -> None:
-        document = Attachments(applications=tuple(applications[name] for name in sorted(applications)))
+    def _store(self, applications: dict[str, AttachedApplication], local: Local) -> None:
+        local = bounded(local, applications)
+        document = Attachments(
+            applications=tuple(applications[name] for name in sorted(applications)), local=tuple(local.values())
+        )
         write_durably(self.layout.attachments, document.model_dump_json(indent=1).encode())
-        self._applications = applications
+        self._applications, self._local = applications, local
 
     def _replan(self) -> None:
         if self._cameras is None:
             return
-        made = make_plan(tuple(self._applications.values()), self._cameras, self._plan.revision)
-        made = made.model_copy(update={"problems": (*made.problems, *self._notes)})
+        applications, notes = [], list(self._notes)
+        for name, application in self._applications.items():
+            manifest, problems = effective(application, self._local.get(name))
+            applications.append(application.model_copy(update={"manifest": manifest}))
+            notes += problems
+        made = make_plan(applications, self._cameras, self._plan.revision)
+        made = made.model_copy(update={"problems": (*made.problems, *notes)})
         if made == self._plan and self.layout.plan.exists():
             return
         plan = made.model_copy(update={"revision": self._plan.revision + 1})
@@ -232,9 +307,9 @@ class StateOwner:
 
     # --- socket --------------------------------------------------------------------------------------------------
 
-    def _answer(self, line: bytes) -> bytes:
+    def _answer(self, line: bytes, uid: int) -> bytes:
         try:
-            answer = self._handle(_REQUEST.validate_json(line))
+            answer = self._handle(_REQUEST.validate_json(line), uid)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
@@ -246,12 +321,17 @@ class StateOwner:
             answer = StateAnswer(ok=False, code="V401", message=f"internal fault: {type(error).__name__}")
         return answer.model_dump_json(exclude_defaults=True).encode()
 
-    def _handle(self, request: StateRequest) -> StateAnswer:
+    def _handle(self, request: StateRequest, uid: int) -> StateAnswer:
         changed = False
+        parameters: tuple[ParameterState, ...] = ()
         if isinstance(request, AttachRequest):
             changed = self.attach(request.application)
         elif isinstance(request, DetachRequest):
             changed = self.detach(request.name)
+        elif isinstance(request, SetParametersRequest):
+            changed = self.set_parameters(request.name, request.values, user_name(uid))
+        if isinstance(request, SetParametersRequest | ParametersRequest):
+            parameters = self.parameters(request.name)
         extra = dict(self._status_source()) if request.op == "status" and self._status_source else {}
         with self._guard:
             plan = self._plan
@@ -262,6 +342,7 @@ class StateOwner:
                 problems=plan.problems,
                 applications=tuple(_summary(app) for app in self.applications),
                 plan=plan if isinstance(request, PlanRequest) else None,
+                parameters=parameters,
                 status=extra,
             )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from vedette.adapters.state.layout import FILE_MODE
-from vedette.adapters.unix_sockets import check_socket_path, peer_allowed
+from vedette.adapters.unix_sockets import check_socket_path, peer_allowed, peer_user
 from vedette.contracts.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,9 @@ _CHUNK: Final = 1 << 16
 
 @dataclass(slots=True)
 class _Connection:
-    """What has come in without a line end, and what could not be sent yet."""
+    """The user at the other end, what has come in without a line end, and what could not be sent yet."""
 
+    uid: int
     incoming: bytearray = field(default_factory=bytearray)
     outgoing: bytearray = field(default_factory=bytearray)
 
@@ -38,10 +39,10 @@ class LineServer:
     Args:
         path: the socket; a stale one is replaced, so the caller must hold a lock that says that it may.
         directory: whose group decides who may connect.
-        answer: one request line (without its end) → one answer; must not raise.
+        answer: one request line (without its end), user at the other end → one answer; must not raise.
     """
 
-    def __init__(self, path: Path, directory: Path, answer: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, directory: Path, answer: Callable[[bytes, int], bytes]) -> None:
         self._path = path
         self._directory = directory
         self._answer = answer
@@ -114,14 +115,14 @@ class LineServer:
             return
         connection.setblocking(False)
         try:
-            allowed = peer_allowed(connection, self._directory)
+            allowed, uid = peer_allowed(connection, self._directory), peer_user(connection)[0]
         except OSError:
-            allowed = False
+            allowed, uid = False, -1
         if not allowed or len(self._connections) >= MAX_CONNECTIONS:
             logger.warning("state socket: connection refused (%s)", "too many" if allowed else "not permitted")
             connection.close()
             return
-        self._connections[connection] = _Connection()
+        self._connections[connection] = _Connection(uid)
         self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, sock: socket.socket) -> None:
@@ -135,7 +136,7 @@ class LineServer:
             line = bytes(state.incoming[:end])
             del state.incoming[: end + 1]
             if line.strip():
-                state.outgoing += self._answer(line) + b"\n"
+                state.outgoing += self._answer(line, state.uid) + b"\n"
         if len(state.incoming) > MAX_LINE_BYTES or len(state.outgoing) > _MAX_UNSENT_BYTES:
             logger.warning("state socket: connection closed, it sent too much or read too little")
             self._drop(sock)

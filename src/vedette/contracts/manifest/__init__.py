@@ -15,6 +15,7 @@ from vedette.contracts.manifest.application import Manifest
 from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
 from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Provider
+from vedette.contracts.manifest.parameters import Parameter, ParameterValue
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
     Anchor,
@@ -61,6 +62,8 @@ __all__ = [
     "Motion",
     "MqttAction",
     "NothingSeen",
+    "Parameter",
+    "ParameterValue",
     "Pipeline",
     "Provider",
     "Proximity",

@@ -10,6 +10,7 @@ from vedette.contracts.base import Contract, Identifier, Title
 from vedette.contracts.manifest.actions import Action, FileAction
 from vedette.contracts.manifest.cameras import AbstractCamera
 from vedette.contracts.manifest.models import Model
+from vedette.contracts.manifest.parameters import Parameter
 from vedette.contracts.manifest.pipelines import Pipeline
 from vedette.contracts.manifest.rules import Rule, RuleBase
 
@@ -26,6 +27,7 @@ class Manifest(Contract):
     pipelines: Annotated[dict[Identifier, Pipeline], Field(min_length=1)]
     rules: Annotated[dict[Identifier, Rule], Field(default_factory=dict)]
     actions: Annotated[dict[Identifier, Action], Field(default_factory=lambda: {"file": FileAction(type="file")})]
+    parameters: Annotated[dict[Identifier, Parameter], Field(default_factory=dict, max_length=64)]
 
     @model_validator(mode="after")
     def _references(self) -> Self:

@@ -30,14 +30,24 @@ class GroundPlane(Contract):
     ]
 
     @model_validator(mode="after")
-    def _four_corners(self) -> Self:
-        for name, points in (("picture", self.picture), ("metres", self.metres)):
-            for a, b, c in combinations(points, 3):
-                area = abs((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+    def _seen_like_that(self) -> Self:
+        """No three points on one line, and none behind the camera.
+
+        A projective map changes the sign of a triangle's area by the signs of its corners' depths, so all four points
+        are on the same side of the camera exactly where it turns all four triangles over, or none.
+        """
+        signs = []
+        for corners in combinations(range(4), 3):
+            areas = []
+            for name, points in (("picture", self.picture), ("metres", self.metres)):
+                a, b, c = (points[index] for index in corners)
+                area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
                 longest = max((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 for p, q in combinations((a, b, c), 2))
-                if area <= _FLAT * longest:
+                if abs(area) <= _FLAT * longest:
                     raise ValueError(f"three of the four points of `{name}` lie on one line, or almost")
-        if _convex(self.picture) != _convex(self.metres):
+                areas.append(area)
+            signs.append((areas[0] > 0) == (areas[1] > 0))
+        if len(set(signs)) != 1:
             raise ValueError("the points of `picture` and `metres` are not in the same order")
         return self
 
@@ -49,12 +59,3 @@ class AbstractCamera(Contract):
     ground: Annotated[
         GroundPlane | None, Field(description="Where the ground is, for rules about distance; none where absent.")
     ] = None
-
-
-def _convex(points: tuple[Point, ...] | tuple[GroundPoint, ...]) -> bool:
-    """Whether four points in this order go around a convex area."""
-    turns = []
-    for index in range(4):
-        (ax, ay), (bx, by), (cx, cy) = points[index], points[(index + 1) % 4], points[(index + 2) % 4]
-        turns.append((bx - ax) * (cy - by) - (by - ay) * (cx - bx) > 0)
-    return len(set(turns)) == 1

@@ -13,6 +13,7 @@ from vedette.core.manifest_checks.attributes import check_attributes
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
 from vedette.core.manifest_checks.ground import check_ground
 from vedette.core.manifest_checks.labels import check_labels
+from vedette.core.manifest_checks.parameters import check_parameters
 from vedette.core.manifest_checks.references import check_references
 from vedette.core.manifest_checks.shapes import check_shapes
 from vedette.core.manifest_checks.unused import check_unused
@@ -31,6 +32,7 @@ def check_document(document: dict[str, Any]) -> list[Finding]:
         check_shapes,
         check_values,
         check_actions,
+        check_parameters,
     )
     findings = [finding for check in checks for finding in check(document)]
     misnamed = any(finding.path[:1] == ("pipelines",) for finding in findings)

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
-from vedette.contracts.manifest import GroundPlane
-from vedette.core.ground import Ground
 from vedette.core.manifest_checks.finding import Finding
 from vedette.core.manifest_checks.labels import unknown_labels
 from vedette.core.manifest_checks.plain import dicts, model_labels, pipeline_of, texts
 
 
 def check_ground(document: dict[str, Any]) -> Iterator[Finding]:
-    """The ground of a camera can be seen like that; rules about distances watch cameras that have one."""
+    """Rules about distances watch cameras whose ground is known, and classes that are kept."""
     cameras, pipelines, models = dicts(document, "cameras"), dicts(document, "pipelines"), dicts(document, "models")
-    for name, seen in cameras.items():
-        try:
-            Ground(GroundPlane.model_validate(seen["ground"]))
-        except (KeyError, ValidationError):  # there is none, or the types have reported it
-            continue
-        except ValueError as error:
-            yield Finding(("cameras", name, "ground"), str(error), "the four points in the same order in both lists")
     for name, rule in dicts(document, "rules").items():
         if rule.get("type") != "proximity":
             continue
