@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
@@ -18,6 +19,7 @@ from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.config import Attachments
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
+from vedette.contracts.insight import HeatMapValues, InsightReport, QueueValues, Waits
 from vedette.contracts.schemas import schema_names, schema_text
 from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
 from vedette.contracts.tracks import TrackBatch
@@ -75,6 +77,21 @@ HEALTH = AlertingHealth(
     unjudged=0,
     outbox_bytes=4096,
 )
+REPORT = InsightReport(
+    report_id="1" * 32,
+    device="edge-1",
+    application="shop",
+    pipeline="main",
+    camera="hall",
+    device_camera="cam-1",
+    start=ALERT.time,
+    end=ALERT.time + timedelta(seconds=60),
+    analysed_s=59.8,
+    values={
+        "paths": HeatMapValues(analysed_s=59.8, grid=(4, 2), cells=(12, -6, 3)),
+        "till": QueueValues(analysed_s=59.8, mean_length=1.25, max_length=3, waits=Waits(count=0)),
+    },
+)
 PLAN = make_plan([app()], [cam()], 3)
 
 #: schema → JSON that the code writes
@@ -83,6 +100,7 @@ REAL: dict[str, list[str]] = {
     "cloud-alert": [CloudAlert(epoch="e", seq=1, alert_id=ALERT.alert_id, alert=ALERT).model_dump_json()],
     "cloud-tombstone": [CloudTombstone(epoch="e", from_seq=1, through_seq=2, tombstone="evicted").model_dump_json()],
     "cloud-acknowledgement": [CloudAcknowledgement(epoch="e", through_seq=0).model_dump_json()],
+    "insight-report": [REPORT.model_dump_json(exclude_none=True), REPORT.model_dump_json()],
     "camera-status": [CameraStatus(camera="hall", state=CameraState.STREAMING).model_dump_json()],
     "alerting-health": [HEALTH.model_dump_json()],
     "plan": [PLAN.model_dump_json(), PLAN.model_dump_json(exclude_none=True)],
@@ -107,6 +125,9 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("cloud-alert", ("seq",), 0),
     ("cloud-tombstone", ("from_seq",), "1"),
     ("cloud-acknowledgement", ("through_seq",), -1),
+    ("insight-report", ("values", "paths", "type"), "picture"),
+    ("insight-report", ("values", "till", "waits", "count"), -1),
+    ("insight-report", ("track_ids",), [1]),
     ("camera-status", ("state",), "FINE"),
     ("alerting-health", ("receivers", "app/log", "pending"), -1),
     ("plan", ("streams", 0, "fps"), 0),

@@ -24,11 +24,20 @@ _SECTIONS: Final = (
     ("`pipelines.NAME.tracker`", "Tracker", ""),
     ("`rules.NAME`, every type", "RuleBase", "Besides `type`, which chooses one of the tables that follow."),
     ("`rules.NAME.schedule`", "Schedule", "A span that ends before it starts runs over midnight."),
+    (
+        "`insights.NAME`, every type",
+        "InsightBase",
+        "Besides `type`; what exactly is counted: [insights.md](insights.md).",
+    ),
     ("`parameters.NAME`", "Parameter", "Values that may be changed at deployment and while the application runs."),
 )
 
 #: Definition that stands for what all members have → definition and field whose entries they are.
-_UNIONS: Final = {"RuleBase": ("", "rules"), "AttributeBase": ("Pipeline", "attributes")}
+_UNIONS: Final = {
+    "RuleBase": ("", "rules"),
+    "AttributeBase": ("Pipeline", "attributes"),
+    "InsightBase": ("", "insights"),
+}
 
 _MEANINGS: Final = {
     "channels": "Order of the colours.",
@@ -39,6 +48,7 @@ _MEANINGS: Final = {
     "models": "Detectors.",
     "pipelines": "Which cameras go through which model.",
     "rules": "What raises an alert.",
+    "insights": "What is counted and measured, minute by minute.",
     "actions": "Where alerts go; one `file` action called `file` where the section is absent.",
     "parameters": "Values that may be changed without changing this file.",
     "family": "How the model's tensors become boxes.",
@@ -47,7 +57,7 @@ _MEANINGS: Final = {
     "model": "Name of a model of this file.",
     "Pipeline.cameras": "Names of cameras of this file.",
     "tracker": "How objects are followed from picture to picture.",
-    "min_confidence": "Objects below it do not count for this rule.",
+    "min_confidence": "Objects below it do not count.",
     "anchor": "The point of a box that is tested against zones and lines.",
     "severity": "How urgent the alert is; `critical` is never evicted from the outbox.",
     "schedule": "When the rule is armed; always where absent.",
@@ -156,6 +166,8 @@ def _default(value: dict[str, Any]) -> str:
     default = value.get("default")
     if default is None:
         return "absent"
+    if isinstance(default, list) and all(isinstance(entry, int | float) for entry in default):
+        return f"`[{', '.join(f'{entry:g}' for entry in default)}]`"
     if isinstance(default, dict | list):
         return ("all" if default else "none") if isinstance(default, list) else "its defaults"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "empty"

@@ -15,6 +15,7 @@ from vedette.contracts.manifest import (
     Action,
     AttributeStage,
     GroundPlane,
+    Insight,
     Manifest,
     Model,
     Motion,
@@ -104,6 +105,21 @@ class RulePlan(Contract):
     fps: Annotated[float, Field(gt=0, description="Pictures analysed a second; says what is a gap.")] = 5.0
 
 
+class InsightPlan(Contract):
+    """One insight on one camera."""
+
+    application: Identifier
+    name: Identifier
+    pipeline: Annotated[str, Field(description="``<application>/<pipeline>``.")]
+    camera: Annotated[Identifier, Field(description="The device's camera.")]
+    app_camera: Identifier
+    insight: Insight
+    interval_s: Annotated[int, Field(ge=1, description="Length of the intervals, aligned to the wall clock.")]
+    fps: Annotated[float, Field(gt=0, description="Pictures analysed a second; says what is a gap.")] = 5.0
+    to_cloud: bool = True
+    to_file: Annotated[str | None, Field(description="File that gets every report too.")] = None
+
+
 class Plan(Contract):
     """Everything a device has to do."""
 
@@ -111,6 +127,7 @@ class Plan(Contract):
     streams: tuple[StreamPlan, ...] = ()
     models: tuple[ModelPlan, ...] = ()
     rules: tuple[RulePlan, ...] = ()
+    insights: tuple[InsightPlan, ...] = ()
     actions: Annotated[dict[str, Action], Field(description="``<application>/<action>`` → what to do.")] = Field(
         default_factory=dict
     )

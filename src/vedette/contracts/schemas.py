@@ -13,6 +13,7 @@ from vedette.contracts.camera import CameraStatus
 from vedette.contracts.config import AlertingConfig, ApplicationConfig, Attachments, CameraIngestConfig, InferenceConfig
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth
+from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import Plan
 from vedette.contracts.state import StateAnswer, StateRequest
@@ -26,6 +27,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "cloud-alert": CloudAlert,
     "cloud-tombstone": CloudTombstone,
     "cloud-acknowledgement": CloudAcknowledgement,
+    "insight-report": InsightReport,
     "camera-status": CameraStatus,
     "alerting-health": AlertingHealth,
     "plan": Plan,

@@ -11,14 +11,15 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from vedette.contracts.camera import CameraConfig
-from vedette.contracts.manifest import Action, Manifest, Model, Pipeline
+from vedette.contracts.manifest import Action, Manifest, Model, Pipeline, Watching
 from vedette.contracts.plan import (
     AttachedApplication,
     AttributePlan,
+    InsightPlan,
     ModelPlan,
     PipelinePlan,
     Plan,
@@ -52,6 +53,7 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
     streams: dict[str, StreamPlan] = {}
     pipelines: list[tuple[str, Model, PipelinePlan]] = []
     rules: list[RulePlan] = []
+    insights: list[InsightPlan] = []
     actions: dict[str, Action] = {}
     for app in apps.values():
         bound = _bind(app, known, problems)
@@ -60,15 +62,16 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
             pipelines.append((file, model, plan))
             wanted = app.manifest.pipelines[plan.pipeline].stream
             streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted)
-        rules += _rules(
-            app.manifest, bound, {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}, problems
-        )
+        rates = {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}
+        rules += _rules(app.manifest, bound, rates, problems)
+        insights += _insights(app.manifest, bound, rates, problems)
         actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
     return Plan(
         revision=revision,
         streams=tuple(streams[name] for name in sorted(streams)),
         models=_sessions(pipelines),
         rules=tuple(sorted(rules, key=lambda rule: (rule.application, rule.name, rule.camera))),
+        insights=tuple(sorted(insights, key=lambda insight: (insight.application, insight.name, insight.camera))),
         actions=actions,
         problems=tuple(sorted(set(problems))),
     )
@@ -223,40 +226,72 @@ def _attributes(manifest: Manifest, pipeline: Pipeline, directory: str) -> tuple
     return tuple(plans)
 
 
-def _rules(
-    manifest: Manifest, bound: _Bound, served: dict[tuple[str, str], float], problems: list[str]
-) -> list[RulePlan]:
-    """Every rule on every camera of its pipeline; ``served`` holds the rate of each pipeline on each camera."""
+#: Rate of each pipeline on each camera that it serves.
+_Rates = dict[tuple[str, str], float]
+
+
+def _rules(manifest: Manifest, bound: _Bound, rates: _Rates, problems: list[str]) -> list[RulePlan]:
+    """Every rule on every camera of its pipeline."""
     plans: list[RulePlan] = []
     for name, rule in sorted(manifest.rules.items()):
         pipeline = manifest.rule_pipeline(rule)
-        outside = sorted(set(manifest.rule_cameras(rule)) - set(manifest.pipelines[pipeline].cameras))
-        problems.extend(
-            f"application {manifest.name!r}: rule {name!r} watches camera {camera!r}, "
-            f"which pipeline {pipeline!r} does not analyse"
-            for camera in outside
-        )
         chosen = rule.actions if rule.actions is not None else tuple(manifest.actions)
-        taken: set[str] = set()
-        for app_camera in sorted(set(manifest.rule_cameras(rule)) - set(outside)):
-            for device in bound[app_camera]:
-                if device in taken or (pipeline, device) not in served:
-                    continue
-                taken.add(device)
-                plans.append(
-                    RulePlan(
-                        application=manifest.name,
-                        name=name,
-                        pipeline=f"{manifest.name}/{pipeline}",
-                        camera=device,
-                        app_camera=app_camera,
-                        rule=rule,
-                        ground=manifest.cameras[app_camera].ground,
-                        actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
-                        fps=served[pipeline, device],
-                    )
-                )
+        plans += [
+            RulePlan(
+                application=manifest.name,
+                name=name,
+                pipeline=f"{manifest.name}/{pipeline}",
+                camera=device,
+                app_camera=app_camera,
+                rule=rule,
+                ground=manifest.cameras[app_camera].ground,
+                actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
+                fps=rates[pipeline, device],
+            )
+            for app_camera, device in _watched(manifest, f"rule {name!r}", rule, bound, rates, problems)
+        ]
     return plans
+
+
+def _insights(manifest: Manifest, bound: _Bound, rates: _Rates, problems: list[str]) -> list[InsightPlan]:
+    """Every insight on every camera of its pipeline."""
+    plans: list[InsightPlan] = []
+    for name, insight in sorted(manifest.insights.items()):
+        pipeline = manifest.rule_pipeline(insight)
+        plans += [
+            InsightPlan(
+                application=manifest.name,
+                name=name,
+                pipeline=f"{manifest.name}/{pipeline}",
+                camera=device,
+                app_camera=app_camera,
+                insight=insight,
+                interval_s=manifest.insights_interval_s,
+                fps=rates[pipeline, device],
+                to_cloud=manifest.insights_to_cloud,
+                to_file=manifest.insights_file,
+            )
+            for app_camera, device in _watched(manifest, f"insight {name!r}", insight, bound, rates, problems)
+        ]
+    return plans
+
+
+def _watched(
+    manifest: Manifest, what: str, entry: Watching, bound: _Bound, rates: _Rates, problems: list[str]
+) -> Iterator[tuple[str, str]]:
+    """The cameras a rule or an insight watches: the application's name and the device's, each of these once."""
+    pipeline = manifest.rule_pipeline(entry)
+    outside = sorted(set(manifest.rule_cameras(entry)) - set(manifest.pipelines[pipeline].cameras))
+    problems.extend(
+        f"application {manifest.name!r}: {what} watches camera {camera!r}, which pipeline {pipeline!r} does not analyse"
+        for camera in outside
+    )
+    taken: set[str] = set()
+    for app_camera in sorted(set(manifest.rule_cameras(entry)) - set(outside)):
+        for device in bound[app_camera]:
+            if device not in taken and (pipeline, device) in rates:
+                taken.add(device)
+                yield app_camera, device
 
 
 def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> StreamPlan:

@@ -14,11 +14,19 @@ from vedette.contracts.manifest.actions import (
 from vedette.contracts.manifest.application import Manifest
 from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
+from vedette.contracts.manifest.insights import (
+    Crossings,
+    DwellTimes,
+    HeatMap,
+    Insight,
+    InsightBase,
+    Occupancy,
+    Queue,
+)
 from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Provider
 from vedette.contracts.manifest.parameters import Parameter, ParameterValue
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
-    Anchor,
     CodeRead,
     Count,
     CountChanged,
@@ -35,6 +43,7 @@ from vedette.contracts.manifest.rules import (
     ZoneOccupied,
 )
 from vedette.contracts.manifest.views import Motion, Tiles
+from vedette.contracts.manifest.watching import Anchor, Watching
 
 __all__ = [
     "BUILT_IN",
@@ -49,9 +58,14 @@ __all__ = [
     "CodesAttribute",
     "Count",
     "CountChanged",
+    "Crossings",
     "Dwell",
+    "DwellTimes",
     "FileAction",
     "GroundPlane",
+    "HeatMap",
+    "Insight",
+    "InsightBase",
     "IotCoreAction",
     "LineCrossed",
     "Manifest",
@@ -62,17 +76,20 @@ __all__ = [
     "Motion",
     "MqttAction",
     "NothingSeen",
+    "Occupancy",
     "Parameter",
     "ParameterValue",
     "Pipeline",
     "Provider",
     "Proximity",
+    "Queue",
     "Rule",
     "RuleBase",
     "Schedule",
     "SignalBase",
     "Tiles",
     "Tracker",
+    "Watching",
     "WebhookAction",
     "Weekday",
     "ZoneEntered",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,10 +10,12 @@ from pydantic import Field, model_validator
 from vedette.contracts.base import Contract, Identifier, Title
 from vedette.contracts.manifest.actions import Action, FileAction
 from vedette.contracts.manifest.cameras import AbstractCamera
+from vedette.contracts.manifest.insights import Insight, IntervalSeconds
 from vedette.contracts.manifest.models import Model
 from vedette.contracts.manifest.parameters import Parameter
 from vedette.contracts.manifest.pipelines import Pipeline
-from vedette.contracts.manifest.rules import Rule, RuleBase
+from vedette.contracts.manifest.rules import Rule
+from vedette.contracts.manifest.watching import Watching
 
 
 class Manifest(Contract):
@@ -26,6 +29,15 @@ class Manifest(Contract):
     models: Annotated[dict[Identifier, Model], Field(min_length=1)]
     pipelines: Annotated[dict[Identifier, Pipeline], Field(min_length=1)]
     rules: Annotated[dict[Identifier, Rule], Field(default_factory=dict)]
+    insights: Annotated[dict[Identifier, Insight], Field(default_factory=dict)]
+    insights_interval_s: Annotated[
+        IntervalSeconds, Field(description="Length of the intervals that insights are reported for.")
+    ] = 60
+    insights_to_cloud: Annotated[bool, Field(description="Send the reports to the owner's account.")] = True
+    insights_file: Annotated[
+        str | None,
+        Field(min_length=1, description="Write them to this file too; inside the state directory where relative."),
+    ] = None
     actions: Annotated[dict[Identifier, Action], Field(default_factory=lambda: {"file": FileAction(type="file")})]
     parameters: Annotated[dict[Identifier, Parameter], Field(default_factory=dict, max_length=64)]
 
@@ -53,21 +65,24 @@ class Manifest(Contract):
                 model = getattr(settings, "model", None)
                 if model is not None:
                     check(("pipelines", key, "attributes", name, "model"), "model", model, dict(self.models))
+        sections: tuple[tuple[str, Mapping[str, Watching]], ...] = (("rules", self.rules), ("insights", self.insights))
+        for section, entries in sections:
+            for key, entry in entries.items():
+                if entry.pipeline is not None:
+                    check((section, key, "pipeline"), "pipeline", entry.pipeline, dict(self.pipelines))
+                elif len(self.pipelines) != 1:
+                    mistakes.append(((section, key), "`pipeline` is needed because there is more than one"))
+                for index, camera in enumerate(entry.cameras or ()):
+                    check((section, key, "cameras", index), "camera", camera, dict(self.cameras))
         for key, rule in self.rules.items():
-            if rule.pipeline is not None:
-                check(("rules", key, "pipeline"), "pipeline", rule.pipeline, dict(self.pipelines))
-            elif len(self.pipelines) != 1:
-                mistakes.append((("rules", key), "`pipeline` is needed because there is more than one"))
-            for index, camera in enumerate(rule.cameras or ()):
-                check(("rules", key, "cameras", index), "camera", camera, dict(self.cameras))
             for index, action in enumerate(rule.actions or ()):
                 check(("rules", key, "actions", index), "action", action, dict(self.actions))
         return mistakes
 
-    def rule_pipeline(self, rule: RuleBase) -> str:
-        """Name of the pipeline a rule listens to."""
+    def rule_pipeline(self, rule: Watching) -> str:
+        """Name of the pipeline a rule or an insight listens to."""
         return rule.pipeline if rule.pipeline is not None else next(iter(self.pipelines))
 
-    def rule_cameras(self, rule: RuleBase) -> tuple[str, ...]:
-        """The application's names of the cameras a rule watches."""
+    def rule_cameras(self, rule: Watching) -> tuple[str, ...]:
+        """The application's names of the cameras a rule or an insight watches."""
         return rule.cameras if rule.cameras is not None else self.pipelines[self.rule_pipeline(rule)].cameras

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from vedette.contracts.alert import Direction, Severity
-from vedette.contracts.base import Confidence, Contract, Identifier, Line, Polygon, Seconds, Title
+from vedette.contracts.base import Contract, Identifier, Line, Polygon, Seconds
+from vedette.contracts.manifest.watching import Watching, check_line
 
 #: Constructs whose time may grow without bound with the text: a repeated group that holds a choice or a repetition.
 _NESTED_REPEAT = re.compile(r"\([^()]*[+*}|][^()]*\)[+*{]")
@@ -29,14 +30,6 @@ def check_pattern(value: str) -> None:
         raise ValueError(f"{value!r} is no regular expression: {error.msg} at position {error.pos}") from error
     if _NESTED_REPEAT.search(value):
         raise ValueError(f"{value!r} repeats a group that holds a choice or a repetition, which may take for ever")
-
-
-class Anchor(StrEnum):
-    """The point of a box that is tested against zones and lines."""
-
-    BOTTOM_CENTER = "bottom_center"
-    CENTER = "center"
-    TOP_CENTER = "top_center"
 
 
 class Weekday(StrEnum):
@@ -69,19 +62,9 @@ class Schedule(Contract):
         return value
 
 
-class RuleBase(Contract):
+class RuleBase(Watching):
     """What every rule has."""
 
-    title: Title = ""
-    pipeline: Annotated[Identifier | None, Field(description="May be left out where there is only one.")] = None
-    cameras: Annotated[tuple[Identifier, ...] | None, Field(description="The pipeline's cameras where absent.")] = None
-    labels: Annotated[tuple[str, ...] | None, Field(description="Classes the rule is about; all where absent.")] = None
-    min_confidence: Confidence = 0.0
-    where: Annotated[
-        dict[Identifier, tuple[str, ...]] | None,
-        Field(description="Attribute of the pipeline → values: only objects that have one of them count."),
-    ] = None
-    anchor: Anchor = Anchor.BOTTOM_CENTER
     severity: Severity = Severity.WARNING
     hold_s: Annotated[Seconds, Field(le=3600, description="A change must last this long to count.")] = 0.0
     cooldown_s: Annotated[Seconds, Field(le=86400, description="Silence after an alert of this rule and camera.")] = 0.0
@@ -101,13 +84,7 @@ class LineCrossed(RuleBase):
 
     @model_validator(mode="after")
     def _a_line_with_sides(self) -> Self:
-        (x1, y1), (x2, y2) = self.line
-        if (x1, y1) == (x2, y2):
-            raise ValueError("the two ends of the line are the same point")
-        if x1 == x2 and self.direction in (Direction.TOP_TO_BOTTOM, Direction.BOTTOM_TO_TOP):
-            raise ValueError("a vertical line is crossed left_to_right or right_to_left")
-        if y1 == y2 and self.direction in (Direction.LEFT_TO_RIGHT, Direction.RIGHT_TO_LEFT):
-            raise ValueError("a horizontal line is crossed top_to_bottom or bottom_to_top")
+        check_line(self.line, None if self.direction == "any" else self.direction)
         return self
 
 

@@ -12,6 +12,7 @@ from vedette.core.manifest_checks.actions import check_actions
 from vedette.core.manifest_checks.attributes import check_attributes
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
 from vedette.core.manifest_checks.ground import check_ground
+from vedette.core.manifest_checks.insights import check_insights
 from vedette.core.manifest_checks.labels import check_labels
 from vedette.core.manifest_checks.parameters import check_parameters
 from vedette.core.manifest_checks.references import check_references
@@ -32,6 +33,7 @@ def check_document(document: dict[str, Any]) -> list[Finding]:
         check_shapes,
         check_values,
         check_actions,
+        check_insights,
         check_parameters,
     )
     findings = [finding for check in checks for finding in check(document)]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from vedette.contracts.tracks import TEXT
 from vedette.core.manifest_checks.finding import Finding, near_miss
 from vedette.core.manifest_checks.labels import unknown_labels
-from vedette.core.manifest_checks.plain import dicts, model_labels, pipeline_of, some
+from vedette.core.manifest_checks.plain import dicts, model_labels, pipeline_of, some, watching
 from vedette.core.symbologies import SYMBOLOGIES
 
 #: Families that tell a picture's class rather than where objects are.
@@ -16,7 +16,7 @@ _WHOLE_PICTURE: Final = ("classifier",)
 
 
 def check_attributes(document: dict[str, Any]) -> Iterator[Finding]:
-    """Attributes have models that can tell them; rules ask for attributes and values that are told."""
+    """Attributes have models that can tell them; rules and insights ask for what is told."""
     pipelines, models = dicts(document, "pipelines"), dicts(document, "models")
     told: dict[str, dict[str, tuple[str, ...] | None]] = {}
     for name, pipeline in pipelines.items():
@@ -75,12 +75,12 @@ def _conditions(
     pipelines: dict[str, dict[str, Any]],
     told: dict[str, dict[str, tuple[str, ...] | None]],
 ) -> Iterator[Finding]:
-    for name, rule in dicts(document, "rules").items():
-        wanted, where = pipeline_of(rule, pipelines), rule.get("where")
+    for part, name, entry in watching(document):
+        wanted, where = pipeline_of(entry, pipelines), entry.get("where")
         if wanted not in told or not isinstance(where, dict):
             continue
         for attribute, values in where.items():
-            path = ("rules", name, "where", attribute)
+            path = (part, name, "where", attribute)
             if attribute not in told[wanted]:
                 names = tuple(told[wanted])
                 allowed = some(names) or "no attribute: the pipeline has no `attributes`"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
-from vedette.core.manifest_checks.plain import dicts, model_labels, pipeline_of, some, texts
+from vedette.core.manifest_checks.plain import dicts, model_labels, pipeline_of, some, texts, watching
 
 
 def check_labels(document: dict[str, Any]) -> Iterator[Finding]:
@@ -26,11 +26,11 @@ def check_labels(document: dict[str, Any]) -> Iterator[Finding]:
         )
         listed = texts(wanted)
         kept[name] = tuple(label for label in known if not listed or label in listed)
-    for name, rule in dicts(document, "rules").items():
-        wanted = pipeline_of(rule, pipelines)
+    for part, name, entry in watching(document):
+        wanted = pipeline_of(entry, pipelines)
         if wanted in kept:
             text = f"pipeline {wanted!r} does not keep the class"
-            yield from unknown_labels(("rules", name, "labels"), rule.get("labels"), kept[wanted], text)
+            yield from unknown_labels((part, name, "labels"), entry.get("labels"), kept[wanted], text)
 
 
 def unknown_labels(path: Path, labels: Any, known: tuple[str, ...], text: str) -> Iterator[Finding]:

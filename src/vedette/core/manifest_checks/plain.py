@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from vedette.core.labels import COCO
@@ -34,7 +35,7 @@ def model_labels(model: dict[str, Any]) -> tuple[str, ...] | None:
 
 
 def pipeline_of(rule: dict[str, Any], pipelines: dict[str, dict[str, Any]]) -> str:
-    """Name of the pipeline a rule listens to; empty where that cannot be said."""
+    """Name of the pipeline a rule or an insight listens to; empty where that cannot be said."""
     only = next(iter(pipelines)) if len(pipelines) == 1 else ""
     wanted = rule.get("pipeline", only)
     return wanted if isinstance(wanted, str) else ""
@@ -49,6 +50,13 @@ def section(document: dict[str, Any], name: str) -> dict[str, Any]:
 def dicts(document: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """The entries of a section that are fields themselves."""
     return {key: value for key, value in section(document, name).items() if isinstance(value, dict)}
+
+
+def watching(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Everything that watches objects of a pipeline: section, name and fields of each rule and insight."""
+    for part in ("rules", "insights"):
+        for name, entry in dicts(document, part).items():
+            yield part, name, entry
 
 
 def texts(value: Any) -> tuple[str, ...]:

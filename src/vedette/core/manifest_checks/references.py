@@ -8,14 +8,14 @@ from typing import Any, cast
 
 from vedette.contracts.manifest import Manifest
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
-from vedette.core.manifest_checks.plain import dicts, get, pipeline_of, section, texts
+from vedette.core.manifest_checks.plain import dicts, get, pipeline_of, section, texts, watching
 
 
 def check_references(document: dict[str, Any]) -> Iterator[Finding]:
     """Every name used is a name given, and rules watch cameras that their pipeline analyses."""
     cameras, models = section(document, "cameras"), section(document, "models")
     actions = section(document, "actions") or {"file": {}}
-    pipelines, rules = dicts(document, "pipelines"), dicts(document, "rules")
+    pipelines = dicts(document, "pipelines")
     known = {"model": models, "camera": cameras, "pipeline": pipelines, "action": actions}
     for path, message in _reference_mistakes(document, cameras, models, actions):
         kind = next((kind for kind in known if message.startswith(f"no {kind} ")), None)
@@ -25,17 +25,17 @@ def check_references(document: dict[str, Any]) -> Iterator[Finding]:
         text, _, allowed = message.partition("; there is ")
         near = near_miss(str(get(document, path)), known[kind])
         yield Finding(path, text, allowed, near)
-    for name, rule in rules.items():
-        wanted = pipeline_of(rule, pipelines)
+    for part, name, entry in watching(document):
+        wanted = pipeline_of(entry, pipelines)
         pipeline = pipelines.get(wanted)
         if pipeline is None:
             continue
         served = texts(pipeline.get("cameras"))
-        for index, camera in enumerate(texts(rule.get("cameras"))):
+        for index, camera in enumerate(texts(entry.get("cameras"))):
             if camera in cameras and camera not in served:
                 yield Finding(
-                    ("rules", name, "cameras", index),
-                    f"camera {camera!r} is not analysed by the rule's pipeline {wanted!r}",
+                    (part, name, "cameras", index),
+                    f"camera {camera!r} is not analysed by the {part.removesuffix('s')}'s pipeline {wanted!r}",
                     ", ".join(served),
                     near_miss(camera, served),
                 )
@@ -62,15 +62,14 @@ def _reference_mistakes(
         for name, entry in dicts(document, "pipelines").items()
         if isinstance(entry.get("model"), str)
     }
-    rules = {
-        name: SimpleNamespace(
-            pipeline=entry.get("pipeline"),
-            cameras=optional(entry.get("cameras")),
-            actions=optional(entry.get("actions")),
-        )
-        for name, entry in dicts(document, "rules").items()
-        if isinstance(entry.get("pipeline"), str | None)
-    }
-    stand_in = SimpleNamespace(cameras=cameras, models=models, pipelines=pipelines, rules=rules, actions=actions)
+    entries: dict[str, dict[str, Any]] = {"rules": {}, "insights": {}}
+    for part, name, entry in watching(document):
+        if isinstance(entry.get("pipeline"), str | None):
+            entries[part][name] = SimpleNamespace(
+                pipeline=entry.get("pipeline"),
+                cameras=optional(entry.get("cameras")),
+                actions=optional(entry.get("actions")),
+            )
+    stand_in = SimpleNamespace(cameras=cameras, models=models, pipelines=pipelines, actions=actions, **entries)
     mistakes = Manifest.reference_mistakes(cast(Manifest, stand_in))
     return [(path, text) for path, text in mistakes if pipelines or "`pipeline` is needed" not in text]

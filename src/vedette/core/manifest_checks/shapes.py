@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any, Final
 
 from vedette.core.manifest_checks.finding import Finding, Path
-from vedette.core.manifest_checks.plain import XY, dicts, points
+from vedette.core.manifest_checks.plain import XY, dicts, points, watching
 
 #: Two points closer than this, as a share of the picture, are the same point: a fifth of a pixel at 4K.
 _SAME: Final = 5e-5
@@ -25,11 +25,13 @@ def check_shapes(document: dict[str, Any]) -> Iterator[Finding]:
         for path, area in areas:
             if (corners := points(area)) is not None and len(corners) >= 3:
                 yield from _zone(path, corners)
-    for name, rule in dicts(document, "rules").items():
-        if (zone := points(rule.get("zone"))) is not None and len(zone) >= 3:
-            yield from _zone(("rules", name, "zone"), zone)
-        if (line := points(rule.get("line"))) is not None and len(line) == 2:
-            yield from _line(("rules", name), line, rule.get("direction"))
+    for part, name, entry in watching(document):
+        for field in ("zone", "serving_zone"):
+            if (zone := points(entry.get(field))) is not None and len(zone) >= 3:
+                yield from _zone((part, name, field), zone)
+        if (line := points(entry.get("line"))) is not None and len(line) == 2:
+            field = "direction" if part == "rules" else "inward"
+            yield from _line((part, name), line, field, entry.get(field))
 
 
 def _zone(path: Path, zone: list[XY]) -> Iterator[Finding]:
@@ -57,16 +59,16 @@ def _zone(path: Path, zone: list[XY]) -> Iterator[Finding]:
         yield Finding(path, "the points lie on one line, or almost", "corners around an area")
 
 
-def _line(rule: Path, line: list[XY], direction: Any) -> Iterator[Finding]:
+def _line(rule: Path, line: list[XY], field: str, direction: Any) -> Iterator[Finding]:
     (x1, y1), (x2, y2) = line
     if _same(line[0], line[1]):
         yield Finding((*rule, "line"), "the two ends of the line are the same point", "two different points")
     elif x1 == x2 and direction in ("top_to_bottom", "bottom_to_top"):
-        allowed = "left_to_right, right_to_left or any"
-        yield Finding((*rule, "direction"), f"a vertical line cannot be crossed {direction}", allowed)
+        allowed = "left_to_right, right_to_left or any" if field == "direction" else "left_to_right or right_to_left"
+        yield Finding((*rule, field), f"a vertical line cannot be crossed {direction}", allowed)
     elif y1 == y2 and direction in ("left_to_right", "right_to_left"):
-        allowed = "top_to_bottom, bottom_to_top or any"
-        yield Finding((*rule, "direction"), f"a horizontal line cannot be crossed {direction}", allowed)
+        allowed = "top_to_bottom, bottom_to_top or any" if field == "direction" else "top_to_bottom or bottom_to_top"
+        yield Finding((*rule, field), f"a horizontal line cannot be crossed {direction}", allowed)
 
 
 def _same(a: XY, b: XY) -> bool:

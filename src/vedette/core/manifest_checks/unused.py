@@ -23,7 +23,8 @@ def check_unused(document: dict[str, Any]) -> Iterator[Finding]:
         for name in section(document, part):
             if name not in used:
                 yield Finding((part, name), f"no pipeline uses {kind} {name!r}", level="warning")
-    if isinstance(document.get("pipelines"), dict) and not document.get("rules"):
+    silent = not document.get("rules") and not document.get("insights")
+    if isinstance(document.get("pipelines"), dict) and silent:
         yield Finding(
             ("rules",) if "rules" in document else (), "there is no rule, so there will be no alert", level="warning"
         )

@@ -56,6 +56,16 @@ class StreamClock:
         self.elapsed_s = 0.0
 
     @property
+    def gap_limit_s(self) -> float:
+        """A longer pause between pictures is a gap."""
+        return self._limit_s
+
+    @property
+    def now_s(self) -> float:
+        """Analysed seconds since the clock started."""
+        return self._now_s
+
+    @property
     def last_wall_s(self) -> float | None:
         """Unix time of the last picture."""
         return None if self._last is None else self._last[3]

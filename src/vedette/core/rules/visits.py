@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from vedette.contracts.alert import Box
-from vedette.core.rules.base import Mark, Scene, Sighting
 from vedette.core.rules.clock import FORGET_S, SLACK_S
+from vedette.core.rules.scene import Mark, Scene, Sighting
 
 #: How long an object may be outside and still be on the same visit, where ``hold_s`` does not say, seconds.
 GRACE_S: Final = 1.0

@@ -1,0 +1,1 @@
+"""Insights: small machines that turn track batches into figures, interval by interval."""
