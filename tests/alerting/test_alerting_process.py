@@ -19,9 +19,11 @@ import yaml
 from tests.actions.receivers import WebhookLedger, until
 from tests.alerting.nucleus import Nucleus
 from tests.alerting.scene import DEVICE, batches, expected, plan, write_plan
+from tests.alerting.test_judge_insights import expected_reports, with_insights
 from vedette.adapters.journal.sqlite import SqliteJournalWriter
 from vedette.contracts import topics
 from vedette.contracts.health import AlertingHealth
+from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import FileAction, IotCoreAction, WebhookAction
 from vedette.local.ledger import Entry, Ledger
 
@@ -262,6 +264,91 @@ def test_the_cloud_gets_everything_once_its_ledger_answers(
     assert [one["alert_id"] for one in ledger.alerts()] == wanted
     component.stop()
     ledger.close()
+
+
+def reports_of(component: Component) -> list[InsightReport]:
+    """Reports the cloud has got, in the order of their arrival, repeats included."""
+    topic = topics.cloud_insights(DEVICE)
+    return [
+        InsightReport.model_validate_json(payload)
+        for where, payload in component.nucleus.iot.published
+        if where == topic
+    ]
+
+
+def test_reports_reach_the_cloud_and_a_file_after_an_outage(make_component: Callable[..., Component]) -> None:
+    component = make_component()
+    component.make_state()
+    component.nucleus.iot.online = False
+    content = with_insights(["gate"], to_file="figures.jsonl")
+    write_plan(component.state, content)
+    component.start()
+    everything = list(batches("gate", 45, begin_wall_s=time.time() // 10 * 10 - 100))
+    writer = SqliteJournalWriter(component.state / "journal.db", component.state / "run" / "alerting.bell")
+    for batch in everything:
+        writer.append(batch)
+    writer.close()
+    wanted = expected_reports(content, everything)
+    assert len(wanted) == 4
+    figures = component.state / "figures.jsonl"
+    until(lambda: figures.exists() and len(figures.read_bytes().splitlines()) >= 4, "the file does not wait")
+    until(lambda: len(component.lines()) == 45, "alerts neither")
+
+    def waiting() -> bool:
+        health = component.health()
+        return health is not None and health.reports_pending >= 4 and "IoT Core" in health.reports_problem
+
+    until(waiting, "what waits is told")
+    component.nucleus.iot.online = True
+    until(lambda: len(reports_of(component)) >= 4, "the cloud has them")
+    assert reports_of(component)[:4] == wanted
+    lines = [InsightReport.model_validate_json(line) for line in figures.read_bytes().splitlines()]
+    assert lines[:4] == wanted
+    assert all(len(payload) < 7_000 for _, payload in component.nucleus.iot.published)
+    shown = json.loads((component.state / "run" / "insights.json").read_bytes())
+    assert [report["camera"] for report in shown] == ["gate"]
+    assert component.stop() == 0
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_point_loses_and_doubles_no_minute(make_component: Callable[..., Component]) -> None:
+    chance = random.Random(5)
+    component = make_component()
+    component.make_state()
+    cameras = ["gate", "yard"]
+    content = with_insights(cameras)
+    write_plan(component.state, content)
+    # Pictures of the next minutes: of those of the past, the clock would say that they come late.
+    begin_s = time.time() // 10 * 10 + 60
+    streams = [list(batches(camera, 160, begin_wall_s=begin_s)) for camera in cameras]
+    everything = [batch for together in zip(*streams, strict=True) for batch in together]
+    wanted = {report.report_id: report for report in expected_reports(content, everything)}
+    assert len(wanted) == 2 * 15
+    writer = SqliteJournalWriter(component.state / "journal.db", component.state / "run" / "alerting.bell")
+    component.start()
+    kills, rest = 0, list(everything)
+    while rest:
+        step, rest = rest[:300], rest[300:]
+        worker = component.worker()
+        for batch in step:
+            writer.append(batch)
+        time.sleep(chance.random() * 1.4)
+        os.kill(worker, signal.SIGKILL)
+        kills += 1
+        until(lambda: component.worker() != worker, "a new worker")  # noqa: B023
+    writer.close()
+
+    def got() -> dict[str, InsightReport]:
+        return {report.report_id: report for report in reports_of(component) if report.report_id in wanted}
+
+    until(lambda: len(got()) == len(wanted), "every minute")
+    assert got() == wanted
+    arrived = [report for report in reports_of(component) if report.report_id in wanted]
+    assert len(arrived) - len(wanted) <= kills * 20, "at most what was on its way at each kill"
+    for repeat in arrived:
+        assert repeat == wanted[repeat.report_id], "a repeat says the same"
+    assert kills >= 10
+    assert component.stop() == 0
 
 
 def test_configuration_takes_effect_and_mistakes_do_not(make_component: Callable[..., Component]) -> None:

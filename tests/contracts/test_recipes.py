@@ -33,6 +33,7 @@ NEEDED: dict[str, list[tuple[str, str, str]]] = {
     "vedette.Alerting": [
         (PUBSUB_SERVICE, PUBLISH, topics.local_alerts()),
         (MQTT_SERVICE, TO_CLOUD, topics.cloud_alerts(THING)),
+        (MQTT_SERVICE, TO_CLOUD, topics.cloud_insights(THING)),
         (MQTT_SERVICE, TO_CLOUD, topics.cloud_health(THING)),
         (MQTT_SERVICE, FROM_CLOUD, topics.cloud_ack(THING)),
     ],

@@ -17,18 +17,20 @@ from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.journal.retention import JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
-from vedette.adapters.state import PlanFile, StateLayout, write_component_status
-from vedette.compose.receivers import Channel, open_channel
+from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
+from vedette.compose.receivers import Channel, make_report_file, open_channel
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
 from vedette.contracts.config import AlertingConfig
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
+from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Action
 from vedette.contracts.plan import Plan
 from vedette.pipeline.deliver import DeliveryHealth
 from vedette.pipeline.judge import JudgeLoop
 from vedette.pipeline.pictures import PictureTimes
+from vedette.pipeline.send_reports import ReportSender
 from vedette.pipeline.uplink import Uplink
 from vedette.ports.bus import Bus
 from vedette.ports.outbox import CLOUD_CHANNEL, OutboxHealth
@@ -88,10 +90,17 @@ class AlertingWorker:
         self._retention = JournalRetention(journal, max_age_s=config.journalMaxAgeS, max_bytes=config.journalMaxBytes)
         self._secrets = SecretStore(bus.secret, layout.secrets, learned=learned)
         self._pictures = PictureTimes()
-        self._judge = JudgeLoop(device, self._reader, self._outbox, self._committed, judged=self._pictures.note)
+        self._judge = JudgeLoop(
+            device, self._reader, self._outbox, self._committed, judged=self._pictures.note, reported=self._reported
+        )
         self._judged = self._judge.position
         self._link = CloudLink(bus, device)
         self._uplink = Uplink(self._outbox, self._link)
+        self._reports = ReportSender(
+            self._outbox, self._link.send_report, lambda path: make_report_file(path, layout.root)
+        )
+        self._latest = LatestInsights(layout.root)
+        self._to_show: deque[InsightReport] = deque(maxlen=PUBLISH_LIMIT)
         self._lock = threading.Lock()
         self._actions: dict[str, Action] = {}
         self._deliveries: dict[str, Channel] = {}
@@ -124,7 +133,7 @@ class AlertingWorker:
         with self._lock:
             told = {key: delivery.health() for key, delivery in self._deliveries.items()}
         told[CLOUD_CHANNEL] = self._uplink.health()
-        damage = self._outbox.damage
+        damage, sent = self._outbox.damage, self._reports.health()
         problems = (judge.problem, outbox.problem, self._reader.problem, self._plan_problem, str(damage or ""))
         return AlertingHealth(
             time=datetime.now(UTC),
@@ -141,6 +150,10 @@ class AlertingWorker:
             not_analysed_s=round(outbox.not_analysed_s, 3),
             unjudged=self._unjudged,
             outbox_bytes=outbox.used_bytes,
+            reports_sent=sent.sent,
+            reports_pending=outbox.reports,
+            reports_problem=sent.problem[:400],
+            reports_dropped=outbox.reports_dropped,
             problems=tuple(problem for problem in problems if problem),
         )
 
@@ -205,6 +218,11 @@ class AlertingWorker:
             self._to_publish.extend(alerts)
             self._house_wake.set()
 
+    def _reported(self, reports: Sequence[InsightReport]) -> None:
+        self._reports.wake()
+        self._to_show.extend(reports)
+        self._house_wake.set()
+
     # -- the housekeeping thread --------------------------------------------------------------------------------------
 
     def _keep_house(self) -> None:
@@ -213,6 +231,7 @@ class AlertingWorker:
         while not self._stopping.is_set():
             self._house_wake.clear()
             self._publish_alerts()
+            self._show_reports()
             for task in list(due):
                 if time.monotonic() >= due[task]:
                     try:
@@ -267,11 +286,20 @@ class AlertingWorker:
                 log.warning("an alert was not published on the device: %s", error.message)
                 return
 
+    def _show_reports(self) -> None:
+        fresh = [self._to_show.popleft() for _ in range(len(self._to_show))]
+        if fresh:
+            try:
+                self._latest.add(fresh)
+            except VedetteError as error:
+                log.debug("insights not shown: %s", error.message)
+
     def _close(self) -> None:
         self._judge.commit()
         self._stopping.set()
         self._house_wake.set()
         self._uplink.close()
+        self._reports.close()
         with self._lock:
             deliveries = list(self._deliveries.values())
         _close_all(deliveries)

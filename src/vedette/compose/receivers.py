@@ -113,6 +113,14 @@ def make_receiver(key: str, plan: ActionPlan, *, directory: Path, device: str, s
     return Unusable(f"actions of the type {plan.type!r} are not delivered this way")
 
 
+def make_report_file(path: str, directory: Path) -> Action:
+    """The file that reports of insights go to; as with receivers, one that cannot be made says why at each attempt."""
+    try:
+        return FileReceiver(path, directory, id_field="report_id")
+    except ConfigurationError as error:
+        return Unusable(error.message)
+
+
 class Unusable:
     """Takes the place of a receiver that cannot be made."""
 

@@ -36,4 +36,10 @@ class AlertingHealth(Contract):
     not_analysed_s: Annotated[float, Field(ge=0, description="Seconds of cameras nobody analysed, ever.")]
     unjudged: Annotated[int, Field(ge=0, description="Batches the journal's size limit took before they were judged.")]
     outbox_bytes: Annotated[int, Field(ge=0)]
+    reports_sent: Annotated[int, Field(ge=0, description="Reports of insights, since the process started.")] = 0
+    reports_pending: Annotated[int, Field(ge=0, description="Reports of insights that wait.")] = 0
+    reports_problem: Annotated[str, Field(max_length=400, description="Why they do not get through now.")] = ""
+    reports_dropped: Annotated[
+        int, Field(ge=0, description="Reports of insights given up for their age or for room, ever.")
+    ] = 0
     problems: Annotated[tuple[str, ...], Field(description="For people: what is wrong now, and what was damaged.")] = ()

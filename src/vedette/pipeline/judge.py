@@ -10,10 +10,13 @@ from typing import Final, Protocol
 
 from vedette.contracts.alert import Alert
 from vedette.contracts.errors import StorageError
+from vedette.contracts.insight import InsightReport
 from vedette.contracts.plan import Plan
 from vedette.contracts.tracks import TrackBatch
+from vedette.core.insights.book import InsightBook, NewReport
+from vedette.core.insights.size import report_json
 from vedette.core.judge import Judge, NotAnalysed, Verdict
-from vedette.ports.outbox import CLOUD_CHANNEL, Gap, NewAlert, Origin, Outbox
+from vedette.ports.outbox import CLOUD_CHANNEL, FILE_TARGET, Gap, NewAlert, Origin, Outbox, OutgoingReport
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ LOST_POSITION_S: Final = 300.0
 MAX_GAPS: Final = 1_000
 #: Pause before a commit that the disk and memory refused is tried again.
 RETRY_S: Final = 0.5
+#: Insights of cameras without pictures are looked at this often.
+EXPIRE_S: Final = 1.0
 
 
 class Source(Protocol):
@@ -76,6 +81,7 @@ class JudgeLoop:
         outbox: where everything is committed.
         committed: called with the new alerts after each commit that had some.
         judged: called with each new alert, and the batch that raised it, before it is committed.
+        reported: the same for reports of insights.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class JudgeLoop:
         committed: Callable[[Sequence[Alert]], None],
         *,
         judged: Callable[[Alert, TrackBatch], None] = lambda _alert, _batch: None,
+        reported: Callable[[Sequence[InsightReport]], None] = lambda _: None,
         wall_s: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,6 +101,7 @@ class JudgeLoop:
         self._outbox = outbox
         self._committed = committed
         self._judged = judged
+        self._reported = reported
         self._wall_s = wall_s
         self._monotonic = monotonic
         self._resume = outbox.resume()
@@ -101,6 +109,9 @@ class JudgeLoop:
         self._safe = (self._journal, self._cursor)
         self._state = self._resume.state
         self._judge: Judge | None = None
+        self._insights = InsightBook(device, ())
+        self._reports: list[NewReport] = []
+        self._expire_due_s = monotonic()
         self._channels: dict[str, str] = {}
         self._held: list[NewAlert] = []
         self._gaps: list[Gap] = []
@@ -118,10 +129,11 @@ class JudgeLoop:
         return self._health
 
     def set_plan(self, plan: Plan) -> None:
-        """Use these rules from the next batch on; a rule that is as it was goes on where it stood."""
-        judge = Judge(self._device, plan.rules)
+        """Use these rules and insights from the next batch on; one that is as it was goes on where it stood."""
+        judge, insights = Judge(self._device, plan.rules), InsightBook(self._device, plan.insights)
         judge.restore(self._judge.state() if self._judge is not None else self._state)
-        self._judge = judge
+        insights.restore(self._insights.state() if self._judge is not None else self._state.get("insights"))
+        self._judge, self._insights = judge, insights
         self._channels = {
             key: CLOUD_CHANNEL if action.type == "iot_core" else key for key, action in plan.actions.items()
         }
@@ -132,6 +144,9 @@ class JudgeLoop:
             self._source.wait(timeout_s)
             return False
         if not self._find_place():
+            if self._journal:  # else there is no place to commit yet, and where judging begins is still to be found
+                self._expire()
+                self._commit_when_due()
             self._source.wait(timeout_s)
             return False
         if self._health.problem and not self.commit():
@@ -142,8 +157,9 @@ class JudgeLoop:
             self._take(batch)
             self._cursor = seq
         self._dirty |= bool(batches)
-        if self._held or (self._dirty and self._monotonic() >= self._commit_due_s):
-            self.commit()
+        if len(batches) < STEP_BATCHES:
+            self._expire()
+        self._commit_when_due()
         if not batches:
             self._source.wait(timeout_s)
         return bool(batches)
@@ -154,7 +170,9 @@ class JudgeLoop:
             self._say("")
             return True
         try:
-            self._outbox.commit(self._journal, self._cursor, self._judge.state(), self._held, self._gaps)
+            state = {**self._judge.state(), "insights": self._insights.state()}
+            reports = [_outgoing(new) for new in self._reports]
+            self._outbox.commit(self._journal, self._cursor, state, self._held, self._gaps, reports)
         except StorageError as error:
             self._say(error.message)
             return False
@@ -162,12 +180,27 @@ class JudgeLoop:
         alerts = [new.alert for new in self._held]
         health = self._health
         self._health = JudgeHealth(health.judged, health.alerts + len(alerts), health.lag_s, health.problem)
-        self._held, self._gaps, self._dirty = [], [], False
+        told = [new.report for new in self._reports]
+        self._held, self._gaps, self._reports, self._dirty = [], [], [], False
         self._commit_due_s = self._monotonic() + COMMIT_S
         self._say("")
         if alerts:
             self._committed(alerts)
+        if told:
+            self._reported(told)
         return True
+
+    def _commit_when_due(self) -> None:
+        if self._held or (self._dirty and self._monotonic() >= self._commit_due_s):
+            self.commit()
+
+    def _expire(self) -> None:
+        """Tell of intervals in which a camera has shown nothing; only where every batch there is was taken."""
+        if self._monotonic() >= self._expire_due_s and not self._health.problem:
+            self._expire_due_s = self._monotonic() + EXPIRE_S
+            ended = self._insights.expire(self._wall_s())
+            self._reports += ended
+            self._dirty |= bool(ended)
 
     def _find_place(self) -> bool:
         """Follow the journal where it is another one now; False where there is none."""
@@ -191,6 +224,7 @@ class JudgeLoop:
         for verdict in self._judge.judge(batch):
             self._held.append(self._addressed(verdict))
             self._judged(verdict.alert, batch)
+        self._reports += self._insights.take(batch)
         self._gaps += [_gap(stretch) for stretch in self._judge.take_not_analysed()]
         del self._gaps[:-MAX_GAPS]
         health = self._health
@@ -210,6 +244,13 @@ class JudgeLoop:
             log.error("judging waits: %s", problem)
         health = self._health
         self._health = JudgeHealth(health.judged, health.alerts, health.lag_s, problem)
+
+
+def _outgoing(new: NewReport) -> OutgoingReport:
+    targets: tuple[str, ...] = (CLOUD_CHANNEL,) if new.to_cloud else ()
+    if new.to_file is not None:
+        targets += (f"{FILE_TARGET}{new.to_file}",)
+    return OutgoingReport(new.report.report_id, targets, report_json(new.report))
 
 
 def _gap(stretch: NotAnalysed) -> Gap:

@@ -12,6 +12,8 @@ from vedette.contracts.alert import Alert, CloudTombstone
 #: The one channel to the cloud. Every ``iot_core`` action of every application goes through it, because the ledger
 #: counts one sequence per device. It cannot be the key of an action: those hold a slash.
 CLOUD_CHANNEL: Final = "iot_core"
+#: Begins the name of a file that reports of insights go to.
+FILE_TARGET: Final = "file:"
 
 
 class Origin(StrEnum):
@@ -44,6 +46,30 @@ class NewAlert:
 
     alert: Alert
     channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingReport:
+    """A report of insights and where it goes.
+
+    Attributes:
+        report_id: the report's own.
+        targets: ``CLOUD_CHANNEL``, or ``FILE_TARGET`` and a path as the manifest names it.
+        body: the report as JSON.
+    """
+
+    report_id: str
+    targets: tuple[str, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedReport:
+    """A report on its way to one target."""
+
+    target: str
+    report_id: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +130,8 @@ class OutboxHealth:
         salvaged: alerts read out of a damaged file, ever.
         not_analysed_s: seconds not analysed, ever.
         used_bytes: of the quota.
+        reports: of insights, that wait.
+        reports_dropped: of insights, given up for their age or for room, ever.
     """
 
     channels: Mapping[str, ChannelHealth] = field(default_factory=dict)
@@ -115,6 +143,8 @@ class OutboxHealth:
     salvaged: int = 0
     not_analysed_s: float = 0.0
     used_bytes: int = 0
+    reports: int = 0
+    reports_dropped: int = 0
 
 
 class Outbox(Protocol):
@@ -136,10 +166,11 @@ class Outbox(Protocol):
         state: Mapping[str, Any],
         alerts: Sequence[NewAlert] = (),
         gaps: Sequence[Gap] = (),
+        reports: Sequence[OutgoingReport] = (),
     ) -> int:
         """One transaction: where judging stands, and what it found. An ``alert_id`` that was had is left out.
 
-        While the disk refuses, alerts are kept in memory and delivered from there.
+        While the disk refuses, alerts are kept in memory and delivered from there; reports wait for the disk.
 
         Returns:
             How many alerts were new.
@@ -183,6 +214,18 @@ class Outbox(Protocol):
 
     def tombstones(self, limit: int) -> Sequence[CloudTombstone]:
         """Numbers the cloud will never get, lowest first, until acknowledged."""
+        ...
+
+    def report_targets(self) -> Sequence[str]:
+        """Whoever reports of insights wait for."""
+        ...
+
+    def reports(self, target: str, limit: int) -> Sequence[QueuedReport]:
+        """Reports that wait for a target, oldest first."""
+        ...
+
+    def reports_sent(self, done: Sequence[QueuedReport]) -> None:
+        """Their targets have them: forget them."""
         ...
 
     def channels(self) -> Sequence[str]:

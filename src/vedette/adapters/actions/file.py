@@ -1,4 +1,4 @@
-"""Alerts as JSON lines in a file: each exactly once, whole, on disk before it counts as delivered."""
+"""Alerts or reports as JSON lines in a file: each exactly once, whole, on disk before it counts as delivered."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class FileReceiver:
     Args:
         path: as in the manifest.
         directory: the state directory, where relative paths start.
+        id_field: of a line, that names what it tells of.
         max_bytes: size at which the file is put aside as ``<name>.1``.
 
     Raises:
@@ -42,8 +43,9 @@ class FileReceiver:
 
     batch = BATCH
 
-    def __init__(self, path: str, directory: Path, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, path: str, directory: Path, *, id_field: str = "alert_id", max_bytes: int = MAX_BYTES) -> None:
         self._path = _inside(path, directory)
+        self._id_field = id_field
         self._max_bytes = max_bytes
         self._descriptor = -1
         self._inode = 0
@@ -128,7 +130,7 @@ class FileReceiver:
             os.fsync(self._descriptor)
         for line in tail[:whole].splitlines():
             with contextlib.suppress(ValueError, TypeError, KeyError):
-                self._remember(str(json.loads(line)["alert_id"]))
+                self._remember(str(json.loads(line)[self._id_field]))
 
     def _remember(self, alert_id: str) -> None:
         self._known[alert_id] = None

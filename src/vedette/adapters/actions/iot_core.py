@@ -33,6 +33,7 @@ class CloudLink:
         self._bus = bus
         self._alerts = topics.cloud_alerts(thing)
         self._acknowledgements = topics.cloud_ack(thing)
+        self._insights = topics.cloud_insights(thing)
 
     def listen(self, acknowledged: Callable[[str, int], None]) -> None:
         """Call back with epoch and number at each acknowledgement; what is none is left out.
@@ -69,6 +70,14 @@ class CloudLink:
             DeliveryError: V502, the nucleus could not take it.
         """
         self._bus.publish_cloud(self._alerts, tombstone.model_dump_json().encode())
+
+    def send_report(self, body: bytes) -> None:
+        """Publish one report of insights.
+
+        Raises:
+            DeliveryError: V502, the nucleus could not take it.
+        """
+        self._bus.publish_cloud(self._insights, body)
 
 
 def envelope(row: OutboxRow) -> bytes:

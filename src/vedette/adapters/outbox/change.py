@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
+from typing import Final
 
-from vedette.adapters.outbox import entries, queries, schema
+from vedette.adapters.outbox import entries, queries, reports, schema
 from vedette.adapters.outbox.entries import Entry
-from vedette.ports.outbox import Gap, OutboxRow
+from vedette.ports.outbox import Gap, OutboxRow, OutgoingReport
+
+#: Reports of insights that wait for the disk, at most.
+REPORTS_IN_MEMORY: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Change:
         done: channel → row ids it has.
         buried: rows refused for good, with the reason and the time.
         acked: (epoch, number): the cloud has everything up to here. Of no effect in another epoch.
+        reports: insights, newest last.
+        reports_at_s: Unix time of the newest of them.
+        reports_sent: (target, report) that its target has.
+        reports_lost: given up before they reached the disk.
     """
 
     position: Position | None = None
@@ -53,6 +61,10 @@ class Change:
     done: dict[str, set[int]] = field(default_factory=dict)
     buried: dict[tuple[str, int], tuple[OutboxRow, str, float]] = field(default_factory=dict)
     acked: tuple[str, int] = ("", 0)
+    reports: list[OutgoingReport] = field(default_factory=list)
+    reports_at_s: float = 0.0
+    reports_sent: set[tuple[str, str]] = field(default_factory=set)
+    reports_lost: int = 0
 
     def add(self, other: Change) -> None:
         """Take in what came later."""
@@ -64,6 +76,11 @@ class Change:
         self.buried.update(other.buried)
         if other.acked[1]:
             self.acked = max(self.acked, other.acked) if self.acked[0] == other.acked[0] else other.acked
+        self.reports_sent |= other.reports_sent
+        waiting = self.reports + other.reports
+        self.reports = waiting[-REPORTS_IN_MEMORY:]
+        self.reports_at_s = max(self.reports_at_s, other.reports_at_s)
+        self.reports_lost += other.reports_lost + len(waiting) - len(self.reports)
 
     def hides(self, row: OutboxRow) -> bool:
         """Whether a row on disk is one that its channel is done with."""
@@ -95,8 +112,20 @@ class Change:
         acknowledged = 0
         if self.acked[1] and self.acked[0] == queries.epoch(connection):
             acknowledged = entries.acknowledge(connection, self.acked[1])
-        evicted, within = entries.keep_quota(connection, max_bytes) if self.new else ({}, True)
+        self._apply_reports(connection, max_bytes)
+        grown = self.new or self.reports
+        evicted, within = entries.keep_quota(connection, max_bytes) if grown else ({}, True)
         return Outcome(evicted, within, acknowledged)
+
+    def _apply_reports(self, connection: sqlite3.Connection, max_bytes: int) -> None:
+        # Those sent go first: what is stored now was not sent yet.
+        if self.reports_sent:
+            reports.sent(connection, self.reports_sent)
+        if self.reports_lost:
+            schema.add(connection, "reports_dropped", self.reports_lost)
+        if self.reports:
+            reports.insert(connection, self.reports, self.reports_at_s)
+            reports.keep_bounds(connection, self.reports_at_s, max_bytes)
 
     def _insert(self, connection: sqlite3.Connection) -> None:
         seq = schema.get(connection, "next_seq", 1)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from vedette.adapters.outbox import schema
+from vedette.adapters.outbox import reports, schema
 from vedette.contracts.alert import Severity
 from vedette.ports.outbox import CLOUD_CHANNEL, NewAlert, OutboxRow
 
@@ -160,13 +160,17 @@ def acknowledge(connection: sqlite3.Connection, through_seq: int) -> int:
 
 
 def keep_quota(connection: sqlite3.Connection, max_bytes: int) -> tuple[dict[str, int], bool]:
-    """Give up the oldest alerts of the least severe class until the file is within its quota; critical ones stay.
+    """Give up reports of insights, then the oldest alerts of the least severe class, until the quota is kept.
+
+    Critical alerts stay.
 
     Returns:
         Rows taken from each channel, and whether the file is within its quota now.
     """
     taken: dict[str, int] = {}
     while schema.used_bytes(connection) > max_bytes:
+        if reports.give_up(connection):
+            continue
         rows: Sequence[tuple[int, int, int, str]] = connection.execute(
             "SELECT id, severity, seq, channels FROM alerts WHERE severity < 2 ORDER BY severity, id LIMIT ?",
             (EVICT_STEP,),

@@ -6,17 +6,18 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vedette.adapters.outbox import schema
+from vedette.adapters.outbox import reports, schema
 from vedette.contracts.alert import CloudTombstone
 from vedette.ports.outbox import CLOUD_CHANNEL, OutboxRow
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """For the health report: ``meta``, the age of each queue's oldest row, and the size."""
+    """For the health report: ``meta``, the age of each queue's oldest row, reports that wait, and the size."""
 
     meta: Mapping[str, float]
     oldest_wall_s: Mapping[str, float]
+    reports: int
     used_bytes: int
 
 
@@ -97,4 +98,5 @@ def numbers(connection: sqlite3.Connection, channels: Sequence[str]) -> Numbers:
         if row is not None:
             oldest[channel] = float(row[0])
     found = connection.execute("SELECT key, value FROM meta WHERE key <> 'epoch'").fetchall()
-    return Numbers({str(key): float(value) for key, value in found}, oldest, schema.used_bytes(connection))
+    meta = {str(key): float(value) for key, value in found}
+    return Numbers(meta, oldest, reports.count(connection), schema.used_bytes(connection))

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from vedette.adapters.outbox import salvage, schema
+from vedette.adapters.outbox import reports, salvage, schema
 from vedette.adapters.outbox.salvage import Salvage
 from vedette.contracts.errors import StorageError
 from vedette.ports.outbox import CLOUD_CHANNEL
@@ -84,6 +84,7 @@ def _fill(connection: sqlite3.Connection, content: Salvage) -> None:
         connection.executemany("INSERT INTO pending VALUES (?, ?)", [(name, row_id) for name in sorted(waiting)])
     seen = {**content.seen, **{row_id: row[1] for row_id, row in content.alerts.items()}}
     connection.executemany("INSERT OR IGNORE INTO seen (id, alert_id) VALUES (?, ?)", sorted(seen.items()))
+    reports.restore(connection, content.reports)
     if content.judge is not None:
         connection.execute("INSERT INTO judge VALUES (1, ?, ?, ?)", content.judge)
     for key, value in content.counters.items():

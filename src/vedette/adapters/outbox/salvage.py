@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vedette.adapters.outbox import schema
+from vedette.adapters.outbox import reports, schema
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ COUNTERS: Final = (
     "salvaged",
     "not_analysed_s",
     "next_id",
+    "reports_dropped",
 )
 
 
@@ -49,6 +50,7 @@ class Salvage:
         judge: journal, cursor and state, or None.
         seen: row id and alert_id of what was had.
         counters: of ``meta``.
+        reports: rows of the table.
     """
 
     alerts: dict[int, tuple[Any, ...]]
@@ -56,6 +58,7 @@ class Salvage:
     judge: tuple[str, int, str] | None
     seen: dict[int, str]
     counters: dict[str, float]
+    reports: tuple[tuple[Any, ...], ...] = ()
 
 
 def put_aside(path: Path) -> Path:
@@ -110,7 +113,8 @@ def read_open(connection: sqlite3.Connection) -> Salvage:
         for key, value in connection.execute("SELECT key, value FROM meta").fetchall():
             if key in COUNTERS:
                 counters[key] = float(value)
-    return Salvage(alerts, pending, judge, seen, counters)
+    queued = tuple(row for row in _rows(connection, "reports", "id", "*") if reports.plausible(row))
+    return Salvage(alerts, pending, judge, seen, counters, queued)
 
 
 def _plausible(row: tuple[Any, ...]) -> bool:

@@ -1,7 +1,8 @@
 """Tables of the outbox, and how an older file becomes one of this release.
 
 Rows of ``alerts`` live until every channel in ``pending`` is done with them; ``left`` counts those channels. ``seq`` is
-the place in the cloud's sequence, 0 where the alert does not go there. Severity is stored by rank.
+the place in the cloud's sequence, 0 where the alert does not go there. Severity is stored by rank. ``reports`` holds
+insights, one row for each of their targets.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Final
 from vedette.contracts.alert import Severity
 from vedette.contracts.errors import StorageError
 
-FORMAT: Final = 1
 RANKS: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SEVERITY_OF_RANK: Final = {rank: severity for severity, rank in RANKS.items()}
 
@@ -36,8 +36,15 @@ _VERSION_1: Final = (
     "CREATE TABLE gaps (id INTEGER PRIMARY KEY, pipeline TEXT, camera TEXT, from_wall REAL, seconds REAL, reason TEXT)",
 )
 
+_VERSION_2: Final = (
+    "CREATE TABLE reports (id INTEGER PRIMARY KEY, target TEXT NOT NULL, report_id TEXT NOT NULL,"
+    " created REAL NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX reports_target ON reports (target, report_id)",
+    "CREATE INDEX reports_size ON reports (size)",
+)
+
 #: Step ``n`` takes a file of format ``n`` to ``n + 1``. Format 0 is an empty file.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2)
 
 
 def open_database(path: Path, *, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> sqlite3.Connection:

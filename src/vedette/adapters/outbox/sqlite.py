@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from vedette.adapters.outbox import queries
+from vedette.adapters.outbox import queries, reports
 from vedette.adapters.outbox.change import Change, Outcome, Position
 from vedette.adapters.outbox.entries import Entry
 from vedette.adapters.outbox.file import OutboxFile
@@ -30,6 +30,8 @@ from vedette.ports.outbox import (
     Origin,
     OutboxHealth,
     OutboxRow,
+    OutgoingReport,
+    QueuedReport,
     Resume,
 )
 
@@ -108,10 +110,11 @@ class SqliteOutbox:
         state: Mapping[str, Any],
         alerts: Sequence[NewAlert] = (),
         gaps: Sequence[Gap] = (),
+        reports: Sequence[OutgoingReport] = (),
     ) -> int:
         """One transaction: where judging stands, and what it found."""
         position = Position(journal, cursor, json.dumps(state, separators=(",", ":")))
-        change = Change(position=position, gaps=list(gaps))
+        change = Change(position=position, gaps=list(gaps), reports=list(reports), reports_at_s=self._wall_s())
         with self._lock:
             self._follow_file()
             fresh = [new for new in _distinct(alerts) if not self._had(new.alert.alert_id)]
@@ -203,6 +206,22 @@ class SqliteOutbox:
         """Numbers the cloud will never get, lowest first, until acknowledged."""
         return self._file.ask(lambda c: queries.tombstones(c, limit))
 
+    def report_targets(self) -> Sequence[str]:
+        """Whoever reports of insights wait for."""
+        return self._file.ask(reports.targets)
+
+    def reports(self, target: str, limit: int) -> Sequence[QueuedReport]:
+        """Reports that wait for a target, oldest first."""
+        with self._lock:
+            gone = set(self._unsaved.reports_sent)
+        stored = self._file.ask(lambda c: reports.take(c, target, limit + len(gone)))
+        return [report for report in stored if (target, report.report_id) not in gone][:limit]
+
+    def reports_sent(self, done: Sequence[QueuedReport]) -> None:
+        """Their targets have them: forget them."""
+        if done:
+            self._write(Change(reports_sent={(report.target, report.report_id) for report in done}))
+
     def channels(self) -> Sequence[str]:
         """Channels with undelivered rows."""
         with self._lock:
@@ -245,6 +264,8 @@ class SqliteOutbox:
             salvaged=int(numbers.meta.get("salvaged", 0)),
             not_analysed_s=numbers.meta.get("not_analysed_s", 0.0),
             used_bytes=numbers.used_bytes,
+            reports=numbers.reports,
+            reports_dropped=int(numbers.meta.get("reports_dropped", 0)),
         )
 
     def close(self) -> None:

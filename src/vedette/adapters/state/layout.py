@@ -51,6 +51,11 @@ class StateLayout:
         return self.run / "status"
 
     @property
+    def latest_insights(self) -> Path:
+        """The newest report of insights of each stream."""
+        return self.run / "insights.json"
+
+    @property
     def socket(self) -> Path:
         """Where the owner of the directory listens."""
         return self.run / "state.sock"

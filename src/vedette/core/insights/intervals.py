@@ -101,11 +101,11 @@ class Intervals:
                 another one: where there are pictures, they tell of it in their own order.
         """
         start_s = self._start_s
-        if start_s is not None and now_s < start_s + self._length_s + late_s:
-            if untouched and now_s < start_s - BACK_S:
-                self._start_s = self._aligned(now_s)
-            return []
-        return self.go_on(now_s)
+        if start_s is None or (untouched and now_s < start_s - BACK_S):
+            self._start_s = self._aligned(now_s)
+        elif now_s >= start_s + self._length_s + late_s:
+            return self.go_on(now_s - late_s)
+        return []
 
     def state(self) -> float | None:
         """Small JSON."""
