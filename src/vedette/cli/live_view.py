@@ -13,8 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from vedette.cli.insight_lines import insight_table
 from vedette.contracts.alert import Alert, Severity
 from vedette.contracts.camera import CameraState, CameraStatus
+from vedette.contracts.insight import InsightReport
 
 SHOWN_ALERTS: Final = 10
 _STATE_STYLE: Final = {CameraState.STREAMING: "green", CameraState.CONNECTING: "yellow", CameraState.ENDED: "cyan"}
@@ -50,6 +52,7 @@ class LiveView:
         devices: (application, its camera) → the device's camera; the same name where absent.
         counts: (application, camera, rule) → alerts since the start.
         problems: components that are broken and the like.
+        insights: the newest report of each stream.
     """
 
     title: str
@@ -59,6 +62,7 @@ class LiveView:
     devices: Mapping[tuple[str, str], str] = field(default_factory=dict)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     problems: tuple[str, ...] = ()
+    insights: tuple[InsightReport, ...] = ()
     _recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
 
     def add(self, alert: Alert) -> None:
@@ -70,6 +74,8 @@ class LiveView:
         """The whole view."""
         parts: list[RenderableType] = [self._camera_table(), *self._reasons()]
         parts += [Text(problem, style="bold red") for problem in self.problems]
+        if self.insights:
+            parts.append(insight_table(self.insights))
         parts.append(self._alert_table())
         return Panel(Group(*parts), title=self.title, subtitle="Ctrl-C ends", border_style="blue")
 

@@ -48,6 +48,15 @@ COMMANDS: Final = (
             CommandSpec("discover", "vedette.cli.camera_discover:discover", "Find the cameras of this network."),
         ),
     ),
+    CommandSpec(
+        "insights",
+        "",
+        "Insights: draw heat maps.",
+        _OPERATE,
+        children=(
+            CommandSpec("heatmap", "vedette.cli.insights_heatmap:heatmap", "Draw where people were over a picture."),
+        ),
+    ),
     CommandSpec("status", "vedette.cli.status:status", "What a running device does.", _OPERATE),
     CommandSpec(
         "app",

@@ -16,11 +16,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from vedette.adapters.state import StateLayout, read_latest_insights
+from vedette.cli.insight_lines import insight_line
 from vedette.cli.live_view import AnalysisFigures, LiveView, alert_line
 from vedette.cli.viewer import Viewer
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraState, CameraStatus
+from vedette.contracts.insight import InsightReport
 from vedette.local.core import ComponentState, LocalMessage
 from vedette.local.edge import Edge, EdgeSettings
 
@@ -53,6 +56,7 @@ class Session:
         self._view = LiveView(f"{titles} · {settings.root}", several=len(manifests) > 1, devices=_devices(settings))
         self._plain = False
         self._alerts = AlertFollower(settings.alerts_file)
+        self._insights = InsightFollower(settings.state_directory)
         self._models: dict[str, tuple[str, str]] = {}
         self._analysed: Counter[str] = Counter()
         self._alerting: tuple[str, ...] = ()
@@ -79,6 +83,7 @@ class Session:
     def _follow(self, edge: Edge, started_s: float, limit_s: float | None) -> str:
         while not self._done.is_set():
             self._take_alerts()
+            self._take_insights()
             self._show_problems((*self._component_problems(edge), *self._other_problems()))
             self._viewer.draw(self._view.render())
             now_s = time.monotonic()
@@ -135,6 +140,13 @@ class Session:
             self._view.add(alert)
             if self._plain:
                 self._viewer.alert(alert_line(alert, now_s=time.time(), several=self._view.several))
+
+    def _take_insights(self) -> None:
+        fresh = self._insights.new()
+        self._view.insights = self._insights.latest
+        if self._plain:
+            for report in fresh:
+                self._viewer.note(insight_line(report))
 
     def _on_message(self, received: LocalMessage) -> None:
         """Called by LocalCore for every local message; keeps only the latest of each sender."""
@@ -239,6 +251,40 @@ class AlertFollower:
                     yield alert
         except OSError:  # not there yet, or not any more
             return
+
+
+class InsightFollower:
+    """Reads the newest reports of insights whenever they change.
+
+    Args:
+        directory: the state directory; what an earlier run left in it is not read.
+
+    Attributes:
+        latest: the newest report of each stream.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file = StateLayout(directory).latest_insights
+        self._seen = self._mark()
+        self.latest: tuple[InsightReport, ...] = ()
+
+    def new(self) -> list[InsightReport]:
+        """Reports that were not there at the last call."""
+        mark = self._mark()
+        if mark in (None, self._seen):
+            return []
+        self._seen = mark
+        known = {report.report_id for report in self.latest}
+        self.latest = read_latest_insights(self._directory)
+        return [report for report in self.latest if report.report_id not in known]
+
+    def _mark(self) -> tuple[int, int] | None:
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
 
 @contextmanager

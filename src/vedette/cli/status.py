@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from vedette.adapters.state import PlanFile, StateLayout, read_component_status
+from vedette.adapters.state import PlanFile, StateLayout, read_component_status, read_latest_insights
 from vedette.adapters.state import status as ask_owner
+from vedette.cli.insight_lines import insight_table
 from vedette.cli.tables import plain_table
 from vedette.contracts.errors import StorageError
+from vedette.contracts.insight import InsightReport
 from vedette.contracts.plan import Plan
 from vedette.contracts.state import StateAnswer
 
@@ -43,6 +45,7 @@ def status(
             raise
     plan = PlanFile(layout.plan).read() or Plan()
     components = read_component_status(directory)
+    insights = read_latest_insights(directory)
     problems = list(answer.problems if answer is not None else plan.problems)
     said = answer.status.get("problems", []) if answer is not None else []
     problems += [problem for problem in said if isinstance(problem, str) and problem not in problems]
@@ -55,11 +58,12 @@ def status(
         "problems": problems,
         "status": answer.status if answer is not None else {},
         "components": components,
+        "insights": [report.model_dump(mode="json", exclude_none=True) for report in insights],
     }
     if json_:
         print(json.dumps(document))
     else:
-        _print(document, plan)
+        _print(document, plan, insights)
     cameras_well = all(camera.get("state") in ("STREAMING", "DISABLED", "ENDED") for camera in _cameras(document))
     raise typer.Exit(0 if answer is not None and not problems and cameras_well else 1)
 
@@ -88,7 +92,7 @@ def _cameras(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [camera for camera in found if isinstance(camera, dict)] if isinstance(found, list) else []
 
 
-def _print(document: dict[str, Any], plan: Plan) -> None:
+def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, ...]) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{escape(document['state_directory'])}[/bold], plan {document['revision']}")
     if document["owner"] != "running":
@@ -113,6 +117,8 @@ def _print(document: dict[str, Any], plan: Plan) -> None:
         models = [m.key for m in plan.models if any(p.application == app["name"] for p in m.pipelines)]
         table.add_row(escape(app["name"]), app.get("version", ""), str(len(rules)), escape(", ".join(models)))
     console.print(table if document["applications"] else "no application is attached")
+    if insights:
+        console.print(insight_table(insights))
     for name, entry in document["components"].items():
         _print_component(name, entry, console)
     for problem in document["problems"]:

@@ -23,10 +23,12 @@ from vedette.compose.attribute_models import AttributeModels
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import AttachedApplication, ModelPlan, PipelinePlan, Plan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
+from vedette.core.insights.book import InsightBook
 from vedette.core.judge import Judge, NotAnalysed
 from vedette.core.labels import symbologies_of
 from vedette.core.pixels import Pixels
@@ -89,22 +91,30 @@ class Backtest:
         self.report = BacktestReport(problems=self.plan.problems)
         self._cameras = {camera.name: camera for camera in cameras}
         self._start = start
+        self._reported: Callable[[InsightReport], None] = lambda _: None
         self._threads = threads or os.cpu_count() or 1
         self._detectors = {model.key: _load(model) for model in self.plan.models}
         self._attributes = AttributeModels(ModelStore.default())
         self._load_attributes()
 
-    def alerts(self, progress: Callable[[str, float], None] | None = None) -> Iterator[Alert]:
+    def alerts(
+        self,
+        progress: Callable[[str, float], None] | None = None,
+        reported: Callable[[InsightReport], None] = lambda _: None,
+    ) -> Iterator[Alert]:
         """Alerts, camera by camera, in the order of their pictures.
 
         Args:
             progress: called with the camera and the seconds of footage done.
+            reported: called with each report of insights, the one of the last, unfinished interval included.
         """
+        self._reported = reported
         for stream in self.plan.streams:
             yield from self._camera_alerts(stream.camera, stream.fps, progress)
 
     def _camera_alerts(self, camera: str, fps: float, progress: Callable[[str, float], None] | None) -> Iterator[Alert]:
         judge = Judge(DEVICE, [rule for rule in self.plan.rules if rule.camera == camera])
+        insights = InsightBook(DEVICE, [plan for plan in self.plan.insights if plan.camera == camera])
         stages = [
             _ModelStage(model, plans, self._detectors[model.key], self._attributes)
             for model in self.plan.models
@@ -130,16 +140,18 @@ class Backtest:
                     )
                     count, last_s = count + 1, info.media_time_s
                     if len(waiting) > 2 * self._threads:
-                        yield from self._judge(judge, waiting.popleft())
+                        yield from self._judge(judge, insights, waiting.popleft())
                     if progress is not None:
                         progress(camera, info.media_time_s)
                 while waiting:
-                    yield from self._judge(judge, waiting.popleft())
+                    yield from self._judge(judge, insights, waiting.popleft())
             finally:
                 for analysis in waiting:
                     for work in analysis.works:
                         work.cancel()
                 source.close()
+        for new in insights.finish():
+            self._reported(new.report)
         self.report.pictures[camera] = count
         self.report.media_s[camera] = last_s
         self._note_damage(camera, source.progress.corrupt, source.progress.packets)
@@ -161,11 +173,13 @@ class Backtest:
         elif not self.report.pictures[camera]:
             self.report.problems += (f"{camera}: the recording holds no picture that can be decoded.",)
 
-    def _judge(self, judge: Judge, analysis: _Analysis) -> Iterator[Alert]:
+    def _judge(self, judge: Judge, insights: InsightBook, analysis: _Analysis) -> Iterator[Alert]:
         for work in analysis.works:
             for batch in work.stage.end(work, analysis.pixels):
                 for verdict in judge.judge(batch):
                     yield verdict.alert
+                for new in insights.take(batch):
+                    self._reported(new.report)
         self.report.not_analysed += judge.take_not_analysed()
 
 

@@ -55,6 +55,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V402", "journal damaged"),
         ErrorCode("V403", "outbox damaged"),
         ErrorCode("V404", "disk quota reached"),
+        ErrorCode("V408", "reports of insights cannot be used"),
         ErrorCode("V501", "receiver refused the alert"),
         ErrorCode("V502", "receiver cannot be reached"),
         ErrorCode("V503", "secret not available"),
