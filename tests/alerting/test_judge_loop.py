@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.alerting.scene import DEVICE, batches, expected, plan
+from tests.journal.test_hook_events import EVENT
 from vedette.adapters.journal import files
+from vedette.adapters.journal.events import SqliteEventJournal
 from vedette.adapters.journal.sqlite import SqliteJournalReader, SqliteJournalWriter
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.contracts.alert import Alert
 from vedette.contracts.errors import StorageError
+from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.manifest import FileAction, IotCoreAction
 from vedette.contracts.tracks import TrackBatch
+from vedette.core.hook_alerts import hook_alert_id
 from vedette.pipeline.judge import LOST_POSITION_S, JudgeLoop
 from vedette.ports.outbox import CLOUD_CHANNEL
 
@@ -60,6 +65,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     one = Bench(tmp_path)
     yield one
     one.stop()
+
+
+def raise_events(bench: Bench, *events: HookEvent) -> None:
+    journal = SqliteEventJournal(bench.folder / "journal.db", bench.folder / "x.bell")
+    journal.append(events)
+    journal.close()
 
 
 def wanted(content: Sequence[TrackBatch]) -> list[str]:
@@ -175,3 +186,44 @@ def test_what_cannot_be_committed_is_kept_and_judging_waits(bench: Bench, monkey
     assert bench.loop.health().problem == ""
     assert bench.ids() == wanted(content)
     assert bench.loop.health().alerts == 3
+
+
+def test_what_hooks_raise_becomes_alerts_in_its_place(bench: Bench) -> None:
+    content = list(batches("gate", 2))
+    bench.loop.set_plan(PLAN)
+    bench.journal(content[:10])
+    raise_events(bench, EVENT)
+    bench.journal(content[10:])
+    bench.judge()
+    before, after = wanted(content)
+    assert bench.ids() == [before, hook_alert_id(DEVICE, EVENT), after]
+    assert bench.ids(CLOUD_CHANNEL) == [before, hook_alert_id(DEVICE, EVENT), after]
+
+
+def test_an_event_that_was_appended_twice_is_delivered_once(bench: Bench) -> None:
+    bench.loop.set_plan(PLAN)
+    raise_events(bench, EVENT, replace(EVENT, at=1.8e9))
+    bench.judge()
+    bench.outbox.delivered("app/file", [row.row_id for row in bench.outbox.rows("app/file", 0, None, 10)])
+    bench.stop()
+    bench.start()
+    bench.loop.set_plan(PLAN)
+    raise_events(bench, replace(EVENT, at=1.9e9), replace(EVENT, key="another"))
+    bench.judge()
+    assert bench.ids() == [hook_alert_id(DEVICE, replace(EVENT, key="another"))]
+    assert len(bench.ids(CLOUD_CHANNEL)) == 2
+
+
+def test_an_event_goes_to_its_receivers_whatever_the_plan_says(bench: Bench) -> None:
+    """The application may be away for the moment its component takes to restart."""
+    bench.loop.set_plan(plan(["gate"], {}))
+    raise_events(bench, replace(EVENT, channels=("gone/file",)))
+    bench.judge()
+    assert len(bench.ids("gone/file")) == 1
+
+
+def test_an_event_that_makes_no_sense_holds_up_nothing(bench: Bench) -> None:
+    bench.loop.set_plan(PLAN)
+    raise_events(bench, replace(EVENT, severity="loud"), replace(EVENT, wall_s=1e300), EVENT)
+    bench.judge()
+    assert bench.ids() == [hook_alert_id(DEVICE, EVENT)]

@@ -19,6 +19,7 @@ from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.config import Attachments
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
+from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.insight import HeatMapValues, InsightReport, QueueValues, Waits
 from vedette.contracts.schemas import schema_names, schema_text
 from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
@@ -60,6 +61,18 @@ BATCH = TrackBatch(
     scores=(0.5, 0.25),
     analysed_wall_s=1.7e9,
     truncated=True,
+)
+EVENT = HookEvent(
+    application="shop",
+    hook="greeter",
+    camera="cam-1",
+    app_camera="hall",
+    severity="info",
+    message="hello",
+    channels=("shop/file",),
+    track_ids=(7,),
+    boxes=((1.0, 2.0, 3.5, 4.0),),
+    count=1,
 )
 HEALTH = AlertingHealth(
     time=ALERT.time,
@@ -108,6 +121,7 @@ REAL: dict[str, list[str]] = {
     "state-request": [AttachRequest(application=app()).model_dump_json(), StatusRequest().model_dump_json()],
     "state-answer": [StateAnswer(ok=True, plan=PLAN).model_dump_json()],
     "track-batch": [BATCH.to_json().decode()],
+    "hook-event": [EVENT.to_json().decode()],
     "manifest": [app().manifest.model_dump_json(exclude_none=True)]
     + [json.dumps(yaml.safe_load(f.read_text())) for f in sorted((REPOSITORY / "examples").glob("*/vedette.yaml"))],
     "config-camera-ingest": [json.dumps({"cameras": [{"name": "hall", "url": "a.mp4"}], "stateDirectory": "/s"})],
@@ -135,6 +149,8 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("state-request", ("op",), "reboot"),
     ("state-answer", ("ok",), "yes"),
     ("track-batch", ("v",), 2),
+    ("hook-event", ("kind",), "rule"),
+    ("hook-event", ("track_ids", 0), "a"),
     ("track-batch", ("boxes", 0), [1, 2, 3, 4, 5]),
     ("track-batch", ("scores", 0), 1.5),
     ("track-batch", ("frame", "camera"), 5),

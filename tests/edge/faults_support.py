@@ -49,6 +49,8 @@ class Analysed:
                 journal.identity()
                 for number, batch in journal.read(self._after, _READ):
                     self._after = number
+                    if not isinstance(batch, TrackBatch):
+                        continue
                     self._batches.setdefault(batch.frame.camera, []).append(batch)
         return self._batches.get(camera, [])
 

@@ -55,7 +55,7 @@ class Journal:
         with_reader = SqliteJournalReader(watched.edge.settings.state_directory / "journal.db")
         found, after = [], 0
         while rows := with_reader.read(after, 1000):
-            found += [batch for _, batch in rows]
+            found += [batch for _, batch in rows if isinstance(batch, TrackBatch)]
             after = rows[-1][0]
         with_reader.close()
         return cls(found)

@@ -123,6 +123,7 @@ class Device:
         self.journal.identity()
         for sequence, batch in self.journal.read(self._cursor, 1000):
             self._cursor = sequence
+            assert isinstance(batch, TrackBatch)
             self.seen.append(batch)
         return self.seen
 

@@ -22,6 +22,7 @@ from vedette.adapters.journal import files
 from vedette.adapters.journal.retention import JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader, SqliteJournalWriter
 from vedette.contracts.errors import StorageError
+from vedette.contracts.journal import JournalRow
 from vedette.contracts.tracks import TrackBatch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,11 +68,11 @@ def start(*arguments: object, program: str = "writer_program") -> subprocess.Pop
 
 def everything(reader: SqliteJournalReader) -> list[tuple[int, TrackBatch]]:
     reader.identity()
-    found: list[tuple[int, TrackBatch]] = []
+    found: list[tuple[int, JournalRow]] = []
     while True:
         part = reader.read(found[-1][0] if found else 0, 500)
         if not part:
-            return found
+            return [(seq, row) for seq, row in found if isinstance(row, TrackBatch)]
         found.extend(part)
 
 

@@ -30,6 +30,8 @@ _SECTIONS: Final = (
         "Besides `type`; what exactly is counted: [insights.md](insights.md).",
     ),
     ("`parameters.NAME`", "Parameter", "Values that may be changed at deployment and while the application runs."),
+    ("`hooks.NAME`", "Hook", "The application's own Python; see [hooks.md](hooks.md)."),
+    ("`hooks.NAME.network`, an entry as fields", "NetworkPeer", "Where `host:port` is not enough."),
 )
 
 #: Definition that stands for what all members have → definition and field whose entries they are.
@@ -175,8 +177,8 @@ def _default(value: dict[str, Any]) -> str:
 
 def _kind(value: dict[str, Any]) -> str:
     """Type and limits in words."""
-    if "anyOf" in value:
-        kinds = [_kind(option) for option in value["anyOf"] if option.get("type") != "null"]
+    if options := value.get("anyOf") or value.get("oneOf"):
+        kinds = [_kind(option) for option in options if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if "const" in value:
         return f"`{value['const']}`"

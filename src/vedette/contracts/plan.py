@@ -6,10 +6,11 @@ camera address and no credential.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from vedette.contracts.alert import Severity
 from vedette.contracts.base import Contract, Identifier, Polygon
 from vedette.contracts.manifest import (
     Action,
@@ -19,6 +20,7 @@ from vedette.contracts.manifest import (
     Manifest,
     Model,
     Motion,
+    NetworkPeer,
     ParameterValue,
     Rule,
     Tiles,
@@ -38,6 +40,10 @@ class AttachedApplication(Contract):
     parameters: Annotated[
         dict[Identifier, ParameterValue | None],
         Field(description="Values the deployment gives to parameters of the manifest; null as if not given."),
+    ] = Field(default_factory=dict)
+    code: Annotated[
+        dict[str, str],
+        Field(description="Python files of an application with hooks, as they were attached: path → SHA-256."),
     ] = Field(default_factory=dict)
 
 
@@ -120,6 +126,47 @@ class InsightPlan(Contract):
     to_file: Annotated[str | None, Field(description="File that gets every report too.")] = None
 
 
+class HookCamera(Contract):
+    """One of the application's cameras and the device's camera it is bound to."""
+
+    app_camera: Annotated[Identifier, Field(description="The application's own name.")]
+    camera: Annotated[Identifier, Field(description="The device's name.")]
+
+
+class HookRoute(HookCamera):
+    """Track batches that a hook gets."""
+
+    pipeline: Annotated[str, Field(description="``<application>/<pipeline>``.")]
+
+
+class HookPlan(Contract):
+    """One hook of one application: what it gets, what it may do, where its code lies."""
+
+    application: Identifier
+    name: Identifier
+    directory: Annotated[str, Field(description="The application's directory; all of it can be read by the code.")]
+    file: Annotated[str, Field(description="The Python file, from the directory.")]
+    code: Annotated[dict[str, str], Field(description="Python files below the directory: path → SHA-256.")]
+    cameras: Annotated[tuple[HookCamera, ...], Field(description="All cameras of the application.")] = ()
+    routes: Annotated[tuple[HookRoute, ...], Field(description="Track batches it gets.")] = ()
+    pictures: Annotated[tuple[HookCamera, ...], Field(description="Cameras whose pictures it may see.")] = ()
+    frames_fps: Annotated[float, Field(gt=0)] = 1.0
+    network: tuple[NetworkPeer, ...] = ()
+    memory_mb: int = 256
+    disk_mb: int = 64
+    timeout_s: float = 1.0
+    severity: Severity = Severity.WARNING
+    actions: Annotated[tuple[str, ...], Field(description="Keys of ``Plan.actions``.")] = ()
+    parameters: Annotated[dict[str, Any], Field(description="The application's parameters, by name.")] = Field(
+        default_factory=dict
+    )
+
+    @property
+    def key(self) -> str:
+        """``<application>/<hook>``."""
+        return f"{self.application}/{self.name}"
+
+
 class Plan(Contract):
     """Everything a device has to do."""
 
@@ -128,6 +175,7 @@ class Plan(Contract):
     models: tuple[ModelPlan, ...] = ()
     rules: tuple[RulePlan, ...] = ()
     insights: tuple[InsightPlan, ...] = ()
+    hooks: tuple[HookPlan, ...] = ()
     actions: Annotated[dict[str, Action], Field(description="``<application>/<action>`` → what to do.")] = Field(
         default_factory=dict
     )

@@ -13,6 +13,7 @@ from vedette.contracts.camera import CameraStatus
 from vedette.contracts.config import AlertingConfig, ApplicationConfig, Attachments, CameraIngestConfig, InferenceConfig
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth
+from vedette.contracts.hook_event import HOOK_EVENT_KIND, HOOK_EVENT_VERSION, HookEvent
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import Plan
@@ -42,7 +43,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
 
 def schema_names() -> tuple[str, ...]:
     """Names of all schemas; ``<name>.json`` is the file."""
-    return tuple(sorted((*_MODELS, "state-request", "track-batch")))
+    return tuple(sorted((*_MODELS, "hook-event", "state-request", "track-batch")))
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -53,6 +54,8 @@ def schema(name: str) -> dict[str, Any]:
     """
     if name == "track-batch":
         body = _track_batch()
+    elif name == "hook-event":
+        body = _hook_event()
     elif name == "state-request":
         body = TypeAdapter(StateRequest).json_schema()
     else:
@@ -76,6 +79,20 @@ def _close(node: object) -> None:
 def schema_text(name: str) -> str:
     """One schema as it stands in its file."""
     return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def _hook_event() -> dict[str, Any]:
+    """Of ``HookEvent.to_json``, which adds kind and version."""
+    body = TypeAdapter(HookEvent).json_schema()
+    kind = {"kind": {"const": HOOK_EVENT_KIND}, "v": {"const": HOOK_EVENT_VERSION}}
+    return {
+        "title": "HookEvent",
+        "description": "What an application's own code raised, one line of the journal.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**kind, **body["properties"]},
+        "required": [*kind, *body["required"]],
+    }
 
 
 def _track_batch() -> dict[str, Any]:

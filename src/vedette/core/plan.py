@@ -19,6 +19,7 @@ from vedette.contracts.manifest import Action, Manifest, Model, Pipeline, Watchi
 from vedette.contracts.plan import (
     AttachedApplication,
     AttributePlan,
+    HookPlan,
     InsightPlan,
     ModelPlan,
     PipelinePlan,
@@ -26,6 +27,7 @@ from vedette.contracts.plan import (
     RulePlan,
     StreamPlan,
 )
+from vedette.core.plan_hooks import plan_hooks
 
 _KEY_DIGITS: Final = 12
 _NAME_IN_KEY: Final = 32
@@ -54,6 +56,7 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
     pipelines: list[tuple[str, Model, PipelinePlan]] = []
     rules: list[RulePlan] = []
     insights: list[InsightPlan] = []
+    hooks: list[HookPlan] = []
     actions: dict[str, Action] = {}
     for app in apps.values():
         bound = _bind(app, known, problems)
@@ -65,6 +68,12 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
         rates = {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}
         rules += _rules(app.manifest, bound, rates, problems)
         insights += _insights(app.manifest, bound, rates, problems)
+        planned = plan_hooks(app, bound, [plan for _, _, plan in served], problems)
+        for hook in planned:
+            for picture in hook.pictures:
+                fps = min(hook.frames_fps, known[picture.camera].max_fps or hook.frames_fps)
+                streams[picture.camera] = _widen(streams.get(picture.camera), picture.camera, fps, "sub")
+        hooks += planned
         actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
     return Plan(
         revision=revision,
@@ -72,6 +81,7 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
         models=_sessions(pipelines),
         rules=tuple(sorted(rules, key=lambda rule: (rule.application, rule.name, rule.camera))),
         insights=tuple(sorted(insights, key=lambda insight: (insight.application, insight.name, insight.camera))),
+        hooks=tuple(sorted(hooks, key=lambda hook: hook.key)),
         actions=actions,
         problems=tuple(sorted(set(problems))),
     )

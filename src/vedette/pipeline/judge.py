@@ -10,13 +10,16 @@ from typing import Final, Protocol
 
 from vedette.contracts.alert import Alert
 from vedette.contracts.errors import StorageError
+from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.insight import InsightReport
+from vedette.contracts.journal import JournalRow, index_of
 from vedette.contracts.plan import Plan
 from vedette.contracts.tracks import TrackBatch
+from vedette.core.hook_alerts import make_hook_alert
 from vedette.core.insights.book import InsightBook, NewReport
 from vedette.core.insights.size import report_json
 from vedette.core.judge import Judge, NotAnalysed, Verdict
-from vedette.ports.outbox import CLOUD_CHANNEL, FILE_TARGET, Gap, NewAlert, Origin, Outbox, OutgoingReport
+from vedette.ports.outbox import CLOUD_CHANNEL, FILE_TARGET, Gap, NewAlert, Origin, Outbox, OutgoingReport, channel_of
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +49,8 @@ class Source(Protocol):
         """Sequence number of the newest batch analysed before a time; 0 where there is none."""
         ...
 
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, TrackBatch]]:
-        """Batches above a sequence number, in order."""
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, JournalRow]]:
+        """Rows above a sequence number, in order."""
         ...
 
     def wait(self, timeout_s: float) -> bool:
@@ -134,9 +137,7 @@ class JudgeLoop:
         judge.restore(self._judge.state() if self._judge is not None else self._state)
         insights.restore(self._insights.state() if self._judge is not None else self._state.get("insights"))
         self._judge, self._insights = judge, insights
-        self._channels = {
-            key: CLOUD_CHANNEL if action.type == "iot_core" else key for key, action in plan.actions.items()
-        }
+        self._channels = {key: channel_of(key, action.type) for key, action in plan.actions.items()}
 
     def step(self, timeout_s: float) -> bool:
         """Judge what there is, waiting for it up to ``timeout_s``; whether there was anything."""
@@ -152,17 +153,17 @@ class JudgeLoop:
         if self._health.problem and not self.commit():
             time.sleep(min(timeout_s, RETRY_S))
             return False
-        batches = self._source.read(self._cursor, STEP_BATCHES)
-        for seq, batch in batches:
-            self._take(batch)
+        rows = self._source.read(self._cursor, STEP_BATCHES)
+        for seq, row in rows:
+            self._take(row)
             self._cursor = seq
-        self._dirty |= bool(batches)
-        if len(batches) < STEP_BATCHES:
+        self._dirty |= bool(rows)
+        if len(rows) < STEP_BATCHES:
             self._expire()
         self._commit_when_due()
-        if not batches:
+        if not rows:
             self._source.wait(timeout_s)
-        return bool(batches)
+        return bool(rows)
 
     def commit(self) -> bool:
         """Commit where judging stands; False where it has to be tried again."""
@@ -219,21 +220,37 @@ class JudgeLoop:
         self._journal, self._dirty = journal, True
         return True
 
-    def _take(self, batch: TrackBatch) -> None:
+    def _take(self, row: JournalRow) -> None:
         assert self._judge is not None
-        for verdict in self._judge.judge(batch):
-            self._held.append(self._addressed(verdict))
-            self._judged(verdict.alert, batch)
-        self._reports += self._insights.take(batch)
+        if isinstance(row, HookEvent):
+            self._held += self._raised(row)
+        else:
+            for verdict in self._judge.judge(row):
+                self._held.append(self._addressed(verdict))
+                self._judged(verdict.alert, row)
+            self._reports += self._insights.take(row)
         self._gaps += [_gap(stretch) for stretch in self._judge.take_not_analysed()]
         del self._gaps[:-MAX_GAPS]
         health = self._health
         self._health = JudgeHealth(
             health.judged + 1,
             health.alerts,
-            max(0.0, self._wall_s() - batch.analysed_wall_s),
+            max(0.0, self._wall_s() - index_of(row).at),
             health.problem,
         )
+
+    def _raised(self, event: HookEvent) -> list[NewAlert]:
+        """The alert of what a hook raised; none where the row makes no sense."""
+        try:
+            return [NewAlert(make_hook_alert(self._device, event), event.channels)]
+        except ValueError as error:
+            log.error(
+                "an event of hook %s/%s is left out: %s",
+                event.application,
+                event.hook,
+                " ".join(str(error).split())[:200],
+            )
+            return []
 
     def _addressed(self, verdict: Verdict) -> NewAlert:
         channels = (self._channels.get(action, action) for action in verdict.actions)

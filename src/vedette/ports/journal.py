@@ -1,10 +1,12 @@
-"""The journal: every analysed picture's track batch, on disk, before anything is judged."""
+"""The journal: every analysed picture's track batch, and what hooks raised, on disk before anything is judged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from vedette.contracts.hook_event import HookEvent
+from vedette.contracts.journal import JournalRow
 from vedette.contracts.tracks import TrackBatch
 
 
@@ -20,8 +22,20 @@ class JournalWriter(Protocol):
         ...
 
 
+class EventJournal(Protocol):
+    """Appends what hooks raised."""
+
+    def append(self, events: Sequence[HookEvent]) -> None:
+        """Append events; on return they are on disk and outlive a power cut.
+
+        Raises:
+            StorageError: V401, the disk refuses; nothing was appended.
+        """
+        ...
+
+
 class JournalReader(Protocol):
-    """Reads batches in the order of their sequence number."""
+    """Reads rows in the order of their sequence number."""
 
     def identity(self) -> str:
         """Name of the journal; another one (the old was damaged or removed) counts its numbers anew. Empty: none yet.
@@ -30,8 +44,8 @@ class JournalReader(Protocol):
         """
         ...
 
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, TrackBatch]]:
-        """Up to ``limit`` batches with a sequence number above ``after``, as (sequence number, batch)."""
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, JournalRow]]:
+        """Up to ``limit`` rows with a sequence number above ``after``, as (sequence number, row)."""
         ...
 
     def last(self, pipeline: str, camera: str, since_wall_s: float) -> TrackBatch | None:

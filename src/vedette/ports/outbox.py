@@ -16,6 +16,16 @@ CLOUD_CHANNEL: Final = "iot_core"
 FILE_TARGET: Final = "file:"
 
 
+def channel_of(key: str, action_type: str) -> str:
+    """The channel of an action.
+
+    Args:
+        key: of ``Plan.actions``.
+        action_type: the action's ``type``.
+    """
+    return CLOUD_CHANNEL if action_type == CLOUD_CHANNEL else key
+
+
 class Origin(StrEnum):
     """Where the position in the journal comes from."""
 

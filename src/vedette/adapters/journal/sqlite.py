@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
 import sqlite3
 import threading
 import time
@@ -21,11 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from vedette.adapters.journal import files
-from vedette.adapters.journal.bell import Bell, listen
+from vedette.adapters.journal.bell import Bell
+from vedette.adapters.journal.reader import SqliteJournalReader
 from vedette.contracts.errors import StorageError
 from vedette.contracts.tracks import TrackBatch
 
 log = logging.getLogger(__name__)
+
+__all__ = ["JournalStats", "SqliteJournalReader", "SqliteJournalWriter"]
 
 #: Commits of one writer are at least this far apart, and no batch waits longer for its commit.
 GROUP_S: Final = 0.02
@@ -39,10 +41,6 @@ CHECKPOINT_BYTES: Final = 4 << 20
 COMMIT_BYTES: Final = 12 << 10
 #: What may wait in memory while the disk refuses: minutes of a busy site.
 MAX_WAITING_BYTES: Final = 16 << 20
-#: `last` looks at no more than this many of the newest batches.
-LAST_LIMIT: Final = 50_000
-#: Without a doorbell the file is looked at this often.
-POLL_S: Final = 0.1
 
 _Row = tuple[str, str, float, bytes]
 
@@ -69,7 +67,8 @@ class SqliteJournalWriter:
 
     Args:
         path: ``<state>/journal.db``; made where it does not exist.
-        bell: datagram socket of the reader, rung after each commit; None where nobody listens.
+        bell: datagram socket of a reader, rung after each commit together with those beside it; None where nobody
+            listens.
         max_waiting_bytes: what may wait in memory while the disk refuses.
 
     Raises:
@@ -170,7 +169,7 @@ class SqliteJournalWriter:
             self._follow_link()
             if self._connection is None:
                 self._connection = self._open()
-            _insert(self._connection, rows)
+            insert(self._connection, rows)
         except sqlite3.Error as error:
             self._refused(error)
             return False
@@ -241,154 +240,8 @@ class SqliteJournalWriter:
             log.error("journal %s cannot be flushed to disk (%s)", self._path, error)
 
 
-class SqliteJournalReader:
-    """Implements ``vedette.ports.journal.JournalReader``. For one thread.
-
-    Args:
-        path: ``<state>/journal.db``; it need not exist yet.
-        bell: where to listen for writers; made anew. None: the file is looked at every 0.1 s.
-
-    Raises:
-        StorageError: V401, the path of the bell is too long for a Unix socket or cannot be bound.
-    """
-
-    def __init__(self, path: Path, bell: Path | None = None) -> None:
-        self._path = path
-        self._name = ""
-        self._connection: sqlite3.Connection | None = None
-        self._bell = listen(bell) if bell is not None else None
-        self._version = 0
-        self.unreadable = 0
-        self.problem = ""
-
-    def identity(self) -> str:
-        """Name of the journal's file, empty where there is none yet.
-
-        Another file counts its numbers anew: a cursor belongs to one identity. ``read`` stays with the file that the
-        last call of ``identity`` found.
-        """
-        name = files.identity(self._path)
-        if name != self._name:
-            self._disconnect()
-            self._name = name
-        return name
-
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, TrackBatch]]:
-        """Up to ``limit`` batches above ``after``. A row that is no batch is left out and counted in ``unreadable``.
-
-        Where the file is damaged a new one is begun and nothing returned; ``problem`` says so.
-        """
-        statement = "SELECT seq, CAST(body AS BLOB) FROM batches WHERE seq > ? ORDER BY seq LIMIT ?"
-        rows = self._query(statement, (after, limit))
-        found = []
-        for seq, body in rows:
-            try:
-                found.append((int(seq), TrackBatch.from_json(bytes(body))))
-            except StorageError as error:
-                self.unreadable += 1
-                log.error("journal row %d left out: %s", seq, error.message)
-        return found
-
-    def position(self, before_wall_s: float) -> int:
-        """Sequence number of the newest batch analysed before a time; 0 where there is none. Looks at every row."""
-        rows = self._query("SELECT max(seq), x'' FROM batches WHERE at < ?", (before_wall_s,))
-        return int(rows[0][0] or 0) if rows else 0
-
-    def last(self, pipeline: str, camera: str, since_wall_s: float) -> TrackBatch | None:
-        """The newest batch of a pipeline and camera analysed at or after ``since_wall_s``."""
-        if not self._name:
-            self.identity()
-        rows = self._query(
-            "SELECT seq, CAST(body AS BLOB) FROM (SELECT * FROM batches ORDER BY seq DESC LIMIT ?)"
-            " WHERE pipeline = ? AND camera = ? AND at >= ? ORDER BY seq DESC LIMIT 1",
-            (LAST_LIMIT, pipeline, camera, since_wall_s),
-        )
-        for _seq, body in rows:
-            with contextlib.suppress(StorageError):
-                return TrackBatch.from_json(bytes(body))
-        return None
-
-    def recent(self, pipeline: str, camera: str, since_wall_s: float, limit: int = 256) -> Sequence[TrackBatch]:
-        """Up to ``limit`` batches of a pipeline and camera analysed at or after ``since_wall_s``, newest first."""
-        rows = self._query(
-            "SELECT seq, CAST(body AS BLOB) FROM (SELECT * FROM batches ORDER BY seq DESC LIMIT ?)"
-            " WHERE pipeline = ? AND camera = ? AND at >= ? ORDER BY seq DESC LIMIT ?",
-            (LAST_LIMIT, pipeline, camera, since_wall_s, limit),
-        )
-        found = []
-        for _seq, body in rows:
-            with contextlib.suppress(StorageError):
-                found.append(TrackBatch.from_json(bytes(body)))
-        return found
-
-    def wait(self, timeout_s: float) -> bool:
-        """Sleep until something may have been appended; False on time-out."""
-        if self._bell is not None:
-            readable, _, _ = select.select([self._bell], [], [], max(0.0, timeout_s))
-            while readable:
-                try:
-                    self._bell.recv(16)
-                except BlockingIOError:
-                    return True
-            return False
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            version = self._data_version()
-            if version != self._version:
-                self._version = version
-                return True
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                return False
-            time.sleep(min(POLL_S, left_s))
-
-    def close(self) -> None:
-        """Stop listening; idempotent."""
-        self._disconnect()
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
-
-    def _query(self, statement: str, values: tuple[object, ...]) -> list[tuple[int, bytes]]:
-        if not self._name and not self.identity():
-            return []
-        try:
-            if self._connection is None:
-                self._connection = files.connect(self._path, self._name, create=False)
-                self._connection.execute("PRAGMA query_only=1")
-            rows: list[tuple[int, bytes]] = self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            self._failed(error)
-            return []
-        self.problem = ""
-        return rows
-
-    def _failed(self, error: sqlite3.Error) -> None:
-        self.problem = f"journal {self._path} cannot be read ({error})"
-        if files.is_damage(error):
-            self._disconnect()
-            self.problem = files.put_aside(self._path, self._name, str(error)).message
-        else:
-            log.warning("%s", self.problem)
-
-    def _data_version(self) -> int:
-        if not self._name and not self.identity():
-            return 0
-        if self._connection is None:
-            self._query("SELECT seq, body FROM batches LIMIT 0", ())
-        if self._connection is None:
-            return 0
-        with contextlib.suppress(sqlite3.Error):
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        return 0
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _insert(connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+def insert(connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+    """Append rows in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT INTO batches (pipeline, camera, at, body) VALUES (?, ?, ?, ?)", rows)
     connection.execute("COMMIT")

@@ -11,12 +11,14 @@ from zoneinfo import available_timezones
 from pydantic_core import ErrorDetails
 
 from vedette.contracts.base import IDENTIFIER_PATTERN
+from vedette.contracts.manifest.hooks import PEER_PATTERN
 from vedette.core.manifest_checks import Finding, near_miss
 
 Path = tuple[str | int, ...]
 
 _PATTERNS: Final[dict[str, str]] = {
     IDENTIFIER_PATTERN: "letters, digits, - and _, at most 64, a letter or digit first",
+    PEER_PATTERN: "`host:port`, such as api.example.org:443",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case",
     r"^\d+\.\d+\.\d+$": "three numbers, such as 1.0.0",
     r"^[^+#\x00$][^+#\x00]*$": "an MQTT topic without + and #, not starting with $",

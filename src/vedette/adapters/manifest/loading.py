@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from vedette.adapters.manifest.explain import check_clock_times, explain, has, shown
+from vedette.adapters.manifest.hook_files import check_hook_files, code_digests
 from vedette.adapters.manifest.mistake import Mistake, Path_, path_text
 from vedette.adapters.manifest.yaml_reader import MAX_BYTES, Document, Place, read_yaml
 from vedette.contracts.errors import ConfigurationError
@@ -92,6 +93,7 @@ def attached_application(
     return AttachedApplication(
         manifest=manifest.model_copy(update={"models": models}),
         directory=str(directory),
+        code=code_digests(directory) if manifest.hooks else {},
         bindings={name: tuple(cameras) for name, cameras in (bindings or {}).items()},
         parameters=dict(parameters or {}),
     )
@@ -121,6 +123,7 @@ def _read(path: Path) -> tuple[Manifest | None, list[Mistake]]:
             mistakes.append(show.at(Place(1, 1), (), Finding((), found, "fields, first of all `api: vedette/v1`")))
         return None, mistakes
     manifest, findings = validate_document(document.value)
+    findings += check_hook_files(document.value, path.resolve().parent)
     reported = {path_text(note.path) for note in document.notes}
     mistakes += [
         show.finding(finding)

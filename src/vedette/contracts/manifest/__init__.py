@@ -14,6 +14,7 @@ from vedette.contracts.manifest.actions import (
 from vedette.contracts.manifest.application import Manifest
 from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
+from vedette.contracts.manifest.hooks import Hook, NetworkPeer
 from vedette.contracts.manifest.insights import (
     Crossings,
     DwellTimes,
@@ -64,6 +65,7 @@ __all__ = [
     "FileAction",
     "GroundPlane",
     "HeatMap",
+    "Hook",
     "Insight",
     "InsightBase",
     "IotCoreAction",
@@ -75,6 +77,7 @@ __all__ = [
     "ModelInput",
     "Motion",
     "MqttAction",
+    "NetworkPeer",
     "NothingSeen",
     "Occupancy",
     "Parameter",

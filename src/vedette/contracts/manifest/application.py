@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from vedette.contracts.base import Contract, Identifier, Title
 from vedette.contracts.manifest.actions import Action, FileAction
 from vedette.contracts.manifest.cameras import AbstractCamera
+from vedette.contracts.manifest.hooks import Hook
 from vedette.contracts.manifest.insights import Insight, IntervalSeconds
 from vedette.contracts.manifest.models import Model
 from vedette.contracts.manifest.parameters import Parameter
@@ -38,6 +39,9 @@ class Manifest(Contract):
         str | None,
         Field(min_length=1, description="Write them to this file too; inside the state directory where relative."),
     ] = None
+    hooks: Annotated[
+        dict[Identifier, Hook], Field(description="The application's own Python, for what rules cannot say.")
+    ] = Field(default_factory=dict)
     actions: Annotated[dict[Identifier, Action], Field(default_factory=lambda: {"file": FileAction(type="file")})]
     parameters: Annotated[dict[Identifier, Parameter], Field(default_factory=dict, max_length=64)]
 
@@ -77,6 +81,16 @@ class Manifest(Contract):
         for key, rule in self.rules.items():
             for index, action in enumerate(rule.actions or ()):
                 check(("rules", key, "actions", index), "action", action, dict(self.actions))
+        for key, hook in self.hooks.items():
+            for part, kind, names, known in (
+                ("pipelines", "pipeline", hook.pipelines or (), self.pipelines),
+                ("cameras", "camera", hook.cameras, self.cameras),
+                ("actions", "action", hook.actions or (), self.actions),
+            ):
+                for index, name in enumerate(names):
+                    check(("hooks", key, part, index), kind, name, dict(known))
+            if key in self.rules:
+                mistakes.append((("hooks", key), f"a rule is called {key!r} too; alerts could not be told apart"))
         return mistakes
 
     def rule_pipeline(self, rule: Watching) -> str:

@@ -12,6 +12,7 @@ from vedette.core.manifest_checks.actions import check_actions
 from vedette.core.manifest_checks.attributes import check_attributes
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
 from vedette.core.manifest_checks.ground import check_ground
+from vedette.core.manifest_checks.hooks import check_hooks
 from vedette.core.manifest_checks.insights import check_insights
 from vedette.core.manifest_checks.labels import check_labels
 from vedette.core.manifest_checks.parameters import check_parameters
@@ -35,6 +36,7 @@ def check_document(document: dict[str, Any]) -> list[Finding]:
         check_actions,
         check_insights,
         check_parameters,
+        check_hooks,
     )
     findings = [finding for check in checks for finding in check(document)]
     misnamed = any(finding.path[:1] == ("pipelines",) for finding in findings)

@@ -19,6 +19,9 @@ def check_references(document: dict[str, Any]) -> Iterator[Finding]:
     known = {"model": models, "camera": cameras, "pipeline": pipelines, "action": actions}
     for path, message in _reference_mistakes(document, cameras, models, actions):
         kind = next((kind for kind in known if message.startswith(f"no {kind} ")), None)
+        if message.startswith("a rule is called"):
+            yield Finding(path, message, "a name that no rule has")
+            continue
         if kind is None:
             yield Finding(path, "`pipeline` is missing, and there is more than one pipeline", ", ".join(pipelines))
             continue
@@ -70,6 +73,14 @@ def _reference_mistakes(
                 cameras=optional(entry.get("cameras")),
                 actions=optional(entry.get("actions")),
             )
+    entries["hooks"] = {
+        name: SimpleNamespace(
+            pipelines=optional(entry.get("pipelines")),
+            cameras=texts(entry.get("cameras")),
+            actions=optional(entry.get("actions")),
+        )
+        for name, entry in dicts(document, "hooks").items()
+    }
     stand_in = SimpleNamespace(cameras=cameras, models=models, pipelines=pipelines, actions=actions, **entries)
     mistakes = Manifest.reference_mistakes(cast(Manifest, stand_in))
     return [(path, text) for path, text in mistakes if pipelines or "`pipeline` is needed" not in text]

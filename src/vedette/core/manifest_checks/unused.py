@@ -18,13 +18,16 @@ def check_unused(document: dict[str, Any]) -> Iterator[Finding]:
         for pipeline in pipelines.values()
         for settings in dicts(pipeline, "attributes").values()
     }
-    used_cameras = {camera for pipeline in pipelines.values() for camera in texts(pipeline.get("cameras"))}
+    users = (*pipelines.values(), *dicts(document, "hooks").values())
+    used_cameras = {camera for user in users for camera in texts(user.get("cameras"))}
     for part, kind, used in (("models", "model", used_models), ("cameras", "camera", used_cameras)):
         for name in section(document, part):
             if name not in used:
                 yield Finding((part, name), f"no pipeline uses {kind} {name!r}", level="warning")
-    silent = not document.get("rules") and not document.get("insights")
+    silent = not any(document.get(part) for part in ("rules", "hooks", "insights"))
     if isinstance(document.get("pipelines"), dict) and silent:
         yield Finding(
-            ("rules",) if "rules" in document else (), "there is no rule, so there will be no alert", level="warning"
+            ("rules",) if "rules" in document else (),
+            "there is no rule and no hook, so there will be no alert",
+            level="warning",
         )

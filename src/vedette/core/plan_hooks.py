@@ -1,0 +1,59 @@
+"""What each hook of an application gets on this device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vedette.contracts.plan import AttachedApplication, HookCamera, HookPlan, HookRoute, PipelinePlan
+
+
+def plan_hooks(
+    app: AttachedApplication, bound: Mapping[str, Sequence[str]], served: Sequence[PipelinePlan], problems: list[str]
+) -> list[HookPlan]:
+    """Every hook of an application.
+
+    Args:
+        app: the application.
+        bound: its cameras → the device's cameras that are there and switched on.
+        served: its pipelines on the device's cameras.
+        problems: what cannot be done is added, in words for people.
+    """
+    manifest = app.manifest
+    cameras = tuple(
+        HookCamera(app_camera=name, camera=device) for name, devices in sorted(bound.items()) for device in devices
+    )
+    plans = []
+    for name, hook in sorted(manifest.hooks.items()):
+        wanted = set(hook.pipelines if hook.pipelines is not None else manifest.pipelines)
+        routes = {
+            HookRoute(pipeline=plan.key, camera=plan.camera, app_camera=plan.app_camera)
+            for plan in served
+            if plan.pipeline in wanted
+        }
+        pictures: dict[str, HookCamera] = {}
+        for camera in cameras:
+            if camera.app_camera in hook.cameras:
+                pictures.setdefault(camera.camera, camera)
+        if hook.cameras and not pictures:
+            problems.append(f"application {manifest.name!r}: hook {name!r} has no camera whose pictures it could see")
+        chosen = hook.actions if hook.actions is not None else tuple(manifest.actions)
+        plans.append(
+            HookPlan(
+                application=manifest.name,
+                name=name,
+                directory=app.directory,
+                file=hook.file,
+                code=dict(sorted(app.code.items())),
+                cameras=cameras,
+                routes=tuple(sorted(routes, key=lambda route: (route.pipeline, route.camera))),
+                pictures=tuple(pictures[key] for key in sorted(pictures)),
+                frames_fps=hook.frames_fps,
+                network=hook.peers(),
+                memory_mb=hook.memory_mb,
+                disk_mb=hook.disk_mb,
+                timeout_s=hook.timeout_s,
+                severity=hook.severity,
+                actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
+            )
+        )
+    return plans
