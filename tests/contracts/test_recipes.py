@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from vedette.contracts import topics
-from vedette.contracts.config import AlertingConfig, CameraIngestConfig, ComponentConfig, InferenceConfig
+from vedette.contracts.config import (
+    AlertingConfig,
+    AppHostConfig,
+    CameraIngestConfig,
+    ComponentConfig,
+    InferenceConfig,
+)
 from vedette.local.access import MQTT_SERVICE, PUBSUB_SERVICE, SECRET_SERVICE, parse_access_control
 from vedette.local.data import data_directory
 from vedette.local.edge import EDGE_COMPONENTS
@@ -37,11 +43,15 @@ NEEDED: dict[str, list[tuple[str, str, str]]] = {
         (MQTT_SERVICE, TO_CLOUD, topics.cloud_health(THING)),
         (MQTT_SERVICE, FROM_CLOUD, topics.cloud_ack(THING)),
     ],
+    "vedette.AppHost": [
+        (PUBSUB_SERVICE, PUBLISH, topics.local_hooks("shop")),
+    ],
 }
 CONFIGS: dict[str, type[ComponentConfig]] = {
     "vedette.CameraIngest": CameraIngestConfig,
     "vedette.Inference": InferenceConfig,
     "vedette.Alerting": AlertingConfig,
+    "vedette.AppHost": AppHostConfig,
 }
 EVERYTHING = [entry for entries in NEEDED.values() for entry in entries]
 

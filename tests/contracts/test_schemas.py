@@ -127,6 +127,7 @@ REAL: dict[str, list[str]] = {
     "config-camera-ingest": [json.dumps({"cameras": [{"name": "hall", "url": "a.mp4"}], "stateDirectory": "/s"})],
     "config-inference": [json.dumps({"threads": 2}), "{}"],
     "config-alerting": [json.dumps({"outboxMaxBytes": 1 << 20})],
+    "config-app-host": [json.dumps({"trustCode": True, "allowNetwork": "never"})],
     "config-application": [json.dumps({"bindings": {"hall": ["cam-1"]}})],
 }
 
@@ -162,6 +163,7 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("config-camera-ingest", ("cameras", 0, "name"), "a b"),
     ("config-inference", ("threads",), -1),
     ("config-alerting", ("outboxMaxBytes",), 1),
+    ("config-app-host", ("allowNetwork",), "yes"),
     ("config-application", ("bindings", "hall"), 5),
 ]
 

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ("numpy", "av", "cv2", "onnxruntime", "lap")
 
 
-@pytest.mark.parametrize("module", ["camera_ingest.__main__", "inference.__main__", "alerting.__main__"])
+@pytest.mark.parametrize(
+    "module",
+    ["camera_ingest.__main__", "inference.__main__", "alerting.__main__", "app_host.__main__", "app_host.warden"],
+)
 def test_a_supervisor_loads_no_native_code_of_the_frame_path(module: str) -> None:
     script = f"import sys, {module}; print(*[name for name in {NATIVE!r} if name in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'components'}:{ROOT / 'src'}"}

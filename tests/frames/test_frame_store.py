@@ -16,7 +16,7 @@ import pytest
 
 from tests.frames.pattern import info, intact, picture
 from vedette.adapters.frames import FrameStoreClient, FrameStoreWriter, messages
-from vedette.adapters.frames.client import OFFER_FRESH_S
+from vedette.adapters.frames.connection import OFFER_FRESH_S
 from vedette.contracts.errors import CameraError, StorageError
 from vedette.core.pixels import Pixels
 

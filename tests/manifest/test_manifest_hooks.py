@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.state.test_plan import cam
+from vedette.adapters.hooks.code_files import MAX_FILE_BYTES, MAX_FILES, code_digests
 from vedette.adapters.manifest import Mistake, attached_application, check_manifest, load_manifest
-from vedette.adapters.manifest.hook_files import MAX_FILE_BYTES, MAX_FILES, code_digests
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest import NetworkPeer
 from vedette.core.plan import make_plan

@@ -115,8 +115,13 @@ def run(
     chosen, values = _with_assignments(loaded, set_ or [])
     arguments = parse_device_arguments(chosen, camera or [], binds=bind or [], sub_streams=sub or [], loop=loop)
     applications = tuple(
-        RunApplication(manifest=manifest, bindings=arguments.bindings[manifest.name], parameters=values[manifest.name])
-        for manifest in chosen
+        RunApplication(
+            manifest=manifest,
+            bindings=arguments.bindings[manifest.name],
+            parameters=values[manifest.name],
+            directory=manifest_path(path).resolve().parent,
+        )
+        for (path, _), manifest in zip(loaded, chosen, strict=True)
     )
     root = state or Path.home() / ".local" / "state" / "vedette" / run_name([manifest.name for manifest in chosen])
     if json_file is not None:

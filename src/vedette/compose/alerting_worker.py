@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from vedette.adapters.actions.iot_core import CloudLink
 from vedette.adapters.actions.secrets import SecretStore
-from vedette.adapters.journal.retention import JournalRetention
+from vedette.adapters.hooks.store import read_cursor
+from vedette.adapters.journal.retention import Follower, JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
@@ -26,7 +27,7 @@ from vedette.contracts.errors import VedetteError
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Action
-from vedette.contracts.plan import Plan
+from vedette.contracts.plan import HookPlan, Plan
 from vedette.pipeline.deliver import DeliveryHealth
 from vedette.pipeline.judge import JudgeLoop
 from vedette.pipeline.pictures import PictureTimes
@@ -80,7 +81,7 @@ class AlertingWorker:
         self._device = device
         self._bus = bus
         self._beat = beat
-        layout = StateLayout(Path(config.stateDirectory))
+        layout = self._layout = StateLayout(Path(config.stateDirectory))
         self._directory = layout.root
         self._plan_file = PlanFile(layout.plan)
         self._plan_due_s = 0.0
@@ -108,6 +109,8 @@ class AlertingWorker:
         self._to_publish: deque[Alert] = deque(maxlen=PUBLISH_LIMIT)
         self._plan_problem = ""
         self._unjudged = 0
+        self._unread: Counter[str] = Counter()
+        self._hooks: tuple[HookPlan, ...] = ()
         self._stopping = threading.Event()
         self._house_wake = threading.Event()
         self._house = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
@@ -149,6 +152,7 @@ class AlertingWorker:
             salvaged=outbox.salvaged,
             not_analysed_s=round(outbox.not_analysed_s, 3),
             unjudged=self._unjudged,
+            unread_by_hooks=dict(self._unread),
             outbox_bytes=outbox.used_bytes,
             reports_sent=sent.sent,
             reports_pending=outbox.reports,
@@ -172,6 +176,7 @@ class AlertingWorker:
             if plan is not None:
                 self._judge.set_plan(plan)
                 self._set_receivers(plan)
+                self._hooks = plan.hooks
             self._plan_problem = ""
         except (VedetteError, ValueError) as error:
             self._plan_problem = f"the plan cannot be used: {error}"
@@ -251,15 +256,28 @@ class AlertingWorker:
 
     def _trim(self) -> float:
         identity, cursor = self._judged
-        more = True
+        followers, more = self._followers(), True
         while more and not self._stopping.is_set():
-            pruned = self._retention.step(identity, cursor, time.time())
+            pruned = self._retention.step(identity, cursor, time.time(), followers)
             more = pruned.more
             if pruned.unjudged:
                 self._unjudged += pruned.unjudged
                 log.error("the journal is full: %d batches were deleted before they were judged", pruned.unjudged)
+            for name, count in pruned.unread.items():
+                self._unread[name] += count
+                log.error("the journal is full: %d batches were deleted before hook %s had them", count, name)
             time.sleep(0.01)  # writers have their turn
         return TRIM_S
+
+    def _followers(self) -> list[Follower]:
+        """Hooks that read the journal too. One that has never run has no position, and holds nothing up."""
+        found = []
+        for hook in self._hooks:
+            position = read_cursor(self._layout.hooks / hook.application / f"{hook.name}.db")
+            sources = tuple({route.pipeline for route in hook.routes})
+            if position is not None and sources:
+                found.append(Follower(hook.key, *position, sources))
+        return found
 
     def _tell_device(self) -> float:
         health = self.health().model_dump(mode="json")

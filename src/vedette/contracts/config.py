@@ -7,6 +7,7 @@ mode does the parsing, and ``cameras`` may come as JSON text.
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -61,6 +62,28 @@ class AlertingConfig(ComponentConfig):
     journalMaxBytes: Annotated[int, Field(ge=1 << 20)] = 512 << 20  # noqa: N815
     outboxMaxBytes: Annotated[int, Field(ge=1 << 20)] = 2 << 30  # noqa: N815
     publishAlerts: bool = False  # noqa: N815
+
+
+class NetworkCeiling(StrEnum):
+    """Which hooks may have a network at all, whatever their manifest asks for."""
+
+    NEVER = "never"
+    WITHOUT_PICTURES = "withoutPictures"
+    ALWAYS = "always"
+
+
+class AppHostConfig(ComponentConfig):
+    """Configuration of ``vedette.AppHost``."""
+
+    trustCode: Annotated[  # noqa: N815
+        bool, Field(description="Run the code of applications also where this kernel cannot confine it.")
+    ] = False
+    allowNetwork: Annotated[  # noqa: N815
+        NetworkCeiling, Field(description="Which hooks get the network their manifest asks for.")
+    ] = NetworkCeiling.WITHOUT_PICTURES
+    alertsPerMinute: Annotated[  # noqa: N815
+        int, Field(ge=1, le=6000, description="Alerts of one hook in the long run; twice as many at once.")
+    ] = 30
 
 
 class ApplicationConfig(ComponentConfig):

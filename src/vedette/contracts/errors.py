@@ -7,7 +7,8 @@
     ├── StorageError         V4xx   journal, outbox, state directory
     ├── DeliveryError        V5xx   an alert on its way out
     ├── CoreError            V6xx   the local core, recipes, inter-process communication
-    └── UsageError           V7xx   the command line, the machine
+    ├── UsageError           V7xx   the command line, the machine
+    └── HookError            V8xx   an application's own code
 
 Codes are never reused. ``ERROR_CODES`` is the whole list; a test compares it with the documentation.
 """
@@ -70,6 +71,15 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V701", "command line argument not allowed"),
         ErrorCode("V702", "machine lacks something needed"),
         ErrorCode("V707", "rendered footage cannot be kept"),
+        ErrorCode("V801", "hook cannot be loaded"),
+        ErrorCode("V802", "hook raised an exception"),
+        ErrorCode("V803", "hook took too long"),
+        ErrorCode("V804", "hook used too much memory or too many processes"),
+        ErrorCode("V805", "confinement not available"),
+        ErrorCode("V806", "network refused to a hook"),
+        ErrorCode("V807", "state of a hook damaged"),
+        ErrorCode("V808", "hook broke the protocol or ended"),
+        ErrorCode("V809", "hook's directory is full"),
     )
 }
 
@@ -145,3 +155,9 @@ class UsageError(VedetteError):
     """The command line or the machine (V7xx)."""
 
     default_code = "V701"
+
+
+class HookError(VedetteError):
+    """An application's own code, or the process it runs in (V8xx)."""
+
+    default_code = "V802"

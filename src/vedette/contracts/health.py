@@ -35,6 +35,10 @@ class AlertingHealth(Contract):
     salvaged: Annotated[int, Field(ge=0, description="Alerts read out of a damaged outbox, ever.")]
     not_analysed_s: Annotated[float, Field(ge=0, description="Seconds of cameras nobody analysed, ever.")]
     unjudged: Annotated[int, Field(ge=0, description="Batches the journal's size limit took before they were judged.")]
+    unread_by_hooks: Annotated[
+        dict[str, int],
+        Field(description="For each hook, batches the journal's size limit took before the hook had them."),
+    ] = Field(default_factory=dict)
     outbox_bytes: Annotated[int, Field(ge=0)]
     reports_sent: Annotated[int, Field(ge=0, description="Reports of insights, since the process started.")] = 0
     reports_pending: Annotated[int, Field(ge=0, description="Reports of insights that wait.")] = 0

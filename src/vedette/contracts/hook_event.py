@@ -34,6 +34,7 @@ class HookEvent:
         frame_no: number of that picture within the epoch.
         wall_s: Unix time of the picture or the timer.
         media_time_s: seconds into the stream; 0 for timers.
+        t_s: monotonic time of the picture, as in ``FrameInfo``; None for timers.
         label: class of the objects named, where they are of one class.
         track_ids: the objects named.
         boxes: one ``(x1, y1, x2, y2)`` per object, pixels of the original picture.
@@ -57,6 +58,7 @@ class HookEvent:
     frame_no: int = 0
     wall_s: float = 0.0
     media_time_s: float = 0.0
+    t_s: float | None = None
     label: str = ""
     track_ids: tuple[int, ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()

@@ -6,7 +6,7 @@ camera address and no credential.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -157,9 +157,9 @@ class HookPlan(Contract):
     timeout_s: float = 1.0
     severity: Severity = Severity.WARNING
     actions: Annotated[tuple[str, ...], Field(description="Keys of ``Plan.actions``.")] = ()
-    parameters: Annotated[dict[str, Any], Field(description="The application's parameters, by name.")] = Field(
-        default_factory=dict
-    )
+    parameters: Annotated[
+        dict[Identifier, ParameterValue], Field(description="The application's parameters as they are now.")
+    ] = Field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -10,7 +10,14 @@ from pydantic import BaseModel, TypeAdapter
 
 from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
 from vedette.contracts.camera import CameraStatus
-from vedette.contracts.config import AlertingConfig, ApplicationConfig, Attachments, CameraIngestConfig, InferenceConfig
+from vedette.contracts.config import (
+    AlertingConfig,
+    AppHostConfig,
+    ApplicationConfig,
+    Attachments,
+    CameraIngestConfig,
+    InferenceConfig,
+)
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth
 from vedette.contracts.hook_event import HOOK_EVENT_KIND, HOOK_EVENT_VERSION, HookEvent
@@ -37,6 +44,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "config-camera-ingest": CameraIngestConfig,
     "config-inference": InferenceConfig,
     "config-alerting": AlertingConfig,
+    "config-app-host": AppHostConfig,
     "config-application": ApplicationConfig,
 }
 

@@ -22,6 +22,11 @@ def local_inference(model: str) -> str:
     return f"vedette/inference/{model}"
 
 
+def local_hooks(application: str) -> str:
+    """Local topic of how an application's own code fares, once a second and at each change."""
+    return f"vedette/hooks/{application}"
+
+
 def local_alerting() -> str:
     """Local topic of the alerting component's state and figures."""
     return "vedette/alerting"

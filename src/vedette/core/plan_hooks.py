@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vedette.contracts.plan import AttachedApplication, HookCamera, HookPlan, HookRoute, PipelinePlan
+from vedette.core.parameters import parameter_values
 
 
 def plan_hooks(
@@ -23,6 +24,7 @@ def plan_hooks(
         HookCamera(app_camera=name, camera=device) for name, devices in sorted(bound.items()) for device in devices
     )
     plans = []
+    values = parameter_values(manifest) if manifest.hooks else {}
     for name, hook in sorted(manifest.hooks.items()):
         wanted = set(hook.pipelines if hook.pipelines is not None else manifest.pipelines)
         routes = {
@@ -53,6 +55,7 @@ def plan_hooks(
                 disk_mb=hook.disk_mb,
                 timeout_s=hook.timeout_s,
                 severity=hook.severity,
+                parameters=dict(values),
                 actions=tuple(f"{manifest.name}/{action}" for action in sorted(set(chosen))),
             )
         )

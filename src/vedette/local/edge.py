@@ -20,6 +20,7 @@ from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
+from vedette.local.application_files import copy_application
 from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
 from vedette.local.data import data_directory
 from vedette.local.recipe import Recipe, parse_recipe
@@ -28,6 +29,7 @@ EDGE_COMPONENTS: Final = {
     "vedette.CameraIngest": "camera_ingest",
     "vedette.Inference": "inference",
     "vedette.Alerting": "alerting",
+    "vedette.AppHost": "app_host",
 }
 
 #: Journal, outbox and logs need some room from the first second.
@@ -44,11 +46,13 @@ class RunApplication:
         manifest: of the application; model files absolute or names in the model store.
         bindings: the application's camera → the device's cameras; by name where absent.
         parameters: values as a deployment would give them.
+        directory: where the manifest lies; the files beside it are copied where the application has hooks.
     """
 
     manifest: Manifest
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    directory: Path | None = None
 
     @property
     def component(self) -> str:
@@ -89,13 +93,17 @@ class EdgeSettings:
 
 
 def with_alerts_file(manifest: Manifest, alerts_file: Path) -> Manifest:
-    """The manifest with one more file action that every rule uses."""
+    """The manifest with one more file action that every rule and hook uses."""
     actions = {**manifest.actions, RUN_ACTION: FileAction(type="file", path=str(alerts_file))}
     rules = {
         name: rule.model_copy(update={"actions": (*rule.actions, RUN_ACTION)}) if rule.actions is not None else rule
         for name, rule in manifest.rules.items()
     }
-    return manifest.model_copy(update={"actions": actions, "rules": rules})
+    hooks = {
+        name: hook.model_copy(update={"actions": (*hook.actions, RUN_ACTION)}) if hook.actions is not None else hook
+        for name, hook in manifest.hooks.items()
+    }
+    return manifest.model_copy(update={"actions": actions, "rules": rules, "hooks": hooks})
 
 
 def application_recipe(manifest: Manifest) -> Recipe:
@@ -207,7 +215,7 @@ class Edge:
         recipes, sources = [], {}
         for app in applications:
             manifest = with_alerts_file(app.manifest, self.settings.alerts_file)
-            sources[f"{manifest.name}.zip"] = self._write_application(manifest)
+            sources[f"{manifest.name}.zip"] = self._write_application(manifest, app.directory)
             recipes.append(application_recipe(manifest))
             merge = {
                 **self._common(),
@@ -219,9 +227,11 @@ class Edge:
             components[app.component] = ComponentSpec(configuration_merge=merge, reset=("",))
         self.core.deploy(components, extra_recipes=recipes, artifact_sources=sources)
 
-    def _write_application(self, manifest: Manifest) -> Path:
+    def _write_application(self, manifest: Manifest, source: Path | None) -> Path:
         """The application's directory, one per version, so that the one that runs keeps its own."""
         folder = self.settings.root / "application" / manifest.name / manifest.version / manifest.name
+        if source is not None and manifest.hooks:
+            copy_application(source, folder)
         folder.mkdir(parents=True, exist_ok=True)
         # JSON is YAML: the component reads it as it would read the file of the application's author.
         text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
@@ -289,6 +299,7 @@ class Edge:
             "vedette.CameraIngest": {**self._common(), "cameras": cameras},
             "vedette.Inference": inference,
             "vedette.Alerting": self._common(),
+            "vedette.AppHost": self._common(),
         }
         # A run says everything anew: cameras of an earlier run in the same folder must not stay.
         return {name: ComponentSpec(configuration_merge=merge, reset=("",)) for name, merge in merges.items()}

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from vedette.contracts.alert import Alert
 from vedette.contracts.errors import StorageError
@@ -14,11 +14,11 @@ from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.journal import JournalRow, index_of
 from vedette.contracts.plan import Plan
-from vedette.contracts.tracks import TrackBatch
 from vedette.core.hook_alerts import make_hook_alert
 from vedette.core.insights.book import InsightBook, NewReport
 from vedette.core.insights.size import report_json
 from vedette.core.judge import Judge, NotAnalysed, Verdict
+from vedette.ports.journal import JournalSource
 from vedette.ports.outbox import CLOUD_CHANNEL, FILE_TARGET, Gap, NewAlert, Origin, Outbox, OutgoingReport, channel_of
 
 log = logging.getLogger(__name__)
@@ -36,26 +36,6 @@ MAX_GAPS: Final = 1_000
 RETRY_S: Final = 0.5
 #: Insights of cameras without pictures are looked at this often.
 EXPIRE_S: Final = 1.0
-
-
-class Source(Protocol):
-    """The journal as the judge reads it."""
-
-    def identity(self) -> str:
-        """Name of the journal; empty where there is none yet."""
-        ...
-
-    def position(self, before_wall_s: float) -> int:
-        """Sequence number of the newest batch analysed before a time; 0 where there is none."""
-        ...
-
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, JournalRow]]:
-        """Rows above a sequence number, in order."""
-        ...
-
-    def wait(self, timeout_s: float) -> bool:
-        """Sleep until something may have been appended."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +63,18 @@ class JudgeLoop:
         source: the journal.
         outbox: where everything is committed.
         committed: called with the new alerts after each commit that had some.
-        judged: called with each new alert, and the batch that raised it, before it is committed.
+        judged: called with each new alert, and the row of the journal that raised it, before it is committed.
         reported: the same for reports of insights.
     """
 
     def __init__(
         self,
         device: str,
-        source: Source,
+        source: JournalSource,
         outbox: Outbox,
         committed: Callable[[Sequence[Alert]], None],
         *,
-        judged: Callable[[Alert, TrackBatch], None] = lambda _alert, _batch: None,
+        judged: Callable[[Alert, JournalRow], None] = lambda _alert, _row: None,
         reported: Callable[[Sequence[InsightReport]], None] = lambda _: None,
         wall_s: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -242,15 +222,13 @@ class JudgeLoop:
     def _raised(self, event: HookEvent) -> list[NewAlert]:
         """The alert of what a hook raised; none where the row makes no sense."""
         try:
-            return [NewAlert(make_hook_alert(self._device, event), event.channels)]
+            alert = make_hook_alert(self._device, event)
         except ValueError as error:
-            log.error(
-                "an event of hook %s/%s is left out: %s",
-                event.application,
-                event.hook,
-                " ".join(str(error).split())[:200],
-            )
+            reason = " ".join(str(error).split())[:200]
+            log.error("an event of hook %s/%s is left out: %s", event.application, event.hook, reason)
             return []
+        self._judged(alert, event)
+        return [NewAlert(alert, event.channels)]
 
     def _addressed(self, verdict: Verdict) -> NewAlert:
         channels = (self._channels.get(action, action) for action in verdict.actions)

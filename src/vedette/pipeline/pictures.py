@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Final
 
 from vedette.contracts.alert import Alert
+from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.tracks import TrackBatch
 from vedette.ports.outbox import OutboxRow
 
@@ -43,18 +44,20 @@ class PictureTimes:
         self._lock = threading.Lock()
         self._known: dict[str, float] = {}
 
-    def note(self, alert: Alert, batch: TrackBatch) -> None:
+    def note(self, alert: Alert, raised_by: TrackBatch | HookEvent) -> None:
         """An alert was judged.
 
         Args:
             alert: with the Unix time of its picture.
-            batch: the one that raised it: of the same picture, or of a later one.
+            raised_by: what raised it: a batch of the same picture or of a later one, or what a hook raised about it.
         """
-        frame = batch.frame
+        t_s, wall_s = _times(raised_by)
+        if t_s is None:
+            return
         # What was taken before this process began may be of another boot, whose monotonic clock was another.
-        if self._begun_s <= frame.t_s <= self._monotonic() + FUTURE_S:
+        if self._begun_s <= t_s <= self._monotonic() + FUTURE_S:
             with self._lock:
-                self._known[alert.alert_id] = frame.t_s - (frame.wall_s - alert.time.timestamp())
+                self._known[alert.alert_id] = t_s - (wall_s - alert.time.timestamp())
                 if len(self._known) > KNOWN:
                     del self._known[next(iter(self._known))]
 
@@ -70,3 +73,10 @@ class PictureTimes:
             return known
         age_s = self._wall_s() - datetime.fromisoformat(json.loads(row.body)["time"]).timestamp()
         return None if age_s < -FUTURE_S else self._monotonic() - age_s
+
+
+def _times(raised_by: TrackBatch | HookEvent) -> tuple[float | None, float]:
+    """Monotonic and Unix time of a picture; no monotonic time where there is no picture."""
+    if isinstance(raised_by, HookEvent):
+        return raised_by.t_s, raised_by.wall_s
+    return raised_by.frame.t_s, raised_by.frame.wall_s

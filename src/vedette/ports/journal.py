@@ -34,6 +34,26 @@ class EventJournal(Protocol):
         ...
 
 
+class JournalSource(Protocol):
+    """The journal as those see it who follow it by a durable cursor."""
+
+    def identity(self) -> str:
+        """Name of the journal; empty where there is none yet."""
+        ...
+
+    def position(self, before_wall_s: float) -> int:
+        """Sequence number of the newest row made before a time; 0 where there is none."""
+        ...
+
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, JournalRow]]:
+        """Rows above a sequence number, in order."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until something may have been appended."""
+        ...
+
+
 class JournalReader(Protocol):
     """Reads rows in the order of their sequence number."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from vedette.contracts.errors import ConfigurationError
 from vedette.core.url_policy import CheckedUrl, UrlPolicy, check_url, is_public, webhook_policy
 
 Resolve = Callable[[str], Sequence[str]]
+
+_PEER: Final = UrlPolicy(frozenset({"https"}), loopback=True, what="host")
 
 
 def resolve(host: str) -> Sequence[str]:
@@ -84,6 +87,24 @@ def check_service(
         raise ConfigurationError(
             f"{what} {host[:200]!r} is refused: {public[0]} is a public address, and {scheme} is not encrypted.",
             hint="Name a receiver on the site's own network.",
+            code="V105",
+        )
+    return checked
+
+
+def check_peer(host: str, port: int, *, allow_private: bool, resolver: Resolve = resolve) -> CheckedUrl:
+    """A host that an application's own code may speak to, resolved and found allowed. What it speaks is its business.
+
+    Raises:
+        ConfigurationError: V105, it is not allowed, with the reason.
+        OSError: the name cannot be resolved at the moment.
+    """
+    bracketed = f"[{host}]" if ":" in host else host
+    checked = check_url(f"https://{bracketed}:{port}", _PEER, resolver)
+    if not allow_private and not all(map(is_public, checked.addresses)):
+        raise ConfigurationError(
+            f"host {host[:200]!r} is refused: it is on a private network.",
+            hint="Give the entry `allow_private: true` where the host is on the site's own network.",
             code="V105",
         )
     return checked

@@ -1,24 +1,20 @@
-"""The Python files of an application with hooks: whether they can be used, and which they are. Nothing is executed."""
+"""The Python files that a manifest's hooks name: whether they can be used. Nothing is executed."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import os
-import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from vedette.adapters.hooks.code_files import read_code
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest.hooks import is_beside
 from vedette.core.manifest_checks import Finding, near_miss
 
 #: What a hook's file may define, and with how many arguments each is called.
 FUNCTIONS: Final = {"setup": 1, "on_tracks": 2, "on_frame": 2}
-MAX_FILE_BYTES: Final = 1 << 20
-MAX_FILES: Final = 256
 _SIGNATURES: Final = "setup(app), on_tracks(app, batch), on_frame(app, frame)"
 
 
@@ -34,47 +30,6 @@ def check_hook_files(document: dict[str, Any], directory: Path) -> Iterator[Find
         file = hook.get("file") if isinstance(hook, dict) else None
         if isinstance(file, str) and is_beside(file):
             yield from _check(("hooks", name), hook, directory / file)
-
-
-def code_digests(directory: Path) -> dict[str, str]:
-    """SHA-256 of every Python file below a directory, by path from there.
-
-    Raises:
-        ConfigurationError: V101, one cannot be read, is too large, or there are too many.
-    """
-    found: dict[str, str] = {}
-    for folder, folders, files in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        for name in sorted(files):
-            if not name.endswith(".py"):
-                continue
-            path = Path(folder) / name
-            found[path.relative_to(directory).as_posix()] = hashlib.sha256(read_code(path)).hexdigest()
-            if len(found) > MAX_FILES:
-                raise ConfigurationError(
-                    f"{directory} holds more than {MAX_FILES} Python files.",
-                    hint="Keep an application with hooks in a directory of its own.",
-                    code="V101",
-                )
-    return found
-
-
-def read_code(path: Path) -> bytes:
-    """A Python file's content.
-
-    Raises:
-        ConfigurationError: V101, no file, cannot be read, or larger than 1 MiB.
-    """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path} is not a file.", code="V101")
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.", code="V101") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB.", code="V101")
-    return content
 
 
 def _check(place: tuple[str, str], hook: dict[str, Any], path: Path) -> Iterator[Finding]:

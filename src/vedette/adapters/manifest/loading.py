@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from vedette.adapters.hooks.code_files import code_digests
 from vedette.adapters.manifest.explain import check_clock_times, explain, has, shown
-from vedette.adapters.manifest.hook_files import check_hook_files, code_digests
+from vedette.adapters.manifest.hook_files import check_hook_files
 from vedette.adapters.manifest.mistake import Mistake, Path_, path_text
 from vedette.adapters.manifest.yaml_reader import MAX_BYTES, Document, Place, read_yaml
 from vedette.contracts.errors import ConfigurationError

@@ -71,6 +71,16 @@ class StateLayout:
         return self.root / "secrets"
 
     @property
+    def hooks(self) -> Path:
+        """Where applications' own code stands: ``<application>/<hook>.db``; for the wardens only."""
+        return self.root / "hooks"
+
+    @property
+    def hook_data(self) -> Path:
+        """What applications' own code keeps: ``<application>/<hook>/``, each for its own process."""
+        return self.root / "apps"
+
+    @property
     def models(self) -> Path:
         """Model store of the device where no other is configured."""
         return self.root / "models"
@@ -82,7 +92,15 @@ class StateLayout:
             StorageError: V401, cannot be made or written to.
         """
         check_socket_path(self.socket)
-        for folder in (self.root, self.run, self.frames, self.component_status, self.models):
+        for folder in (
+            self.root,
+            self.run,
+            self.frames,
+            self.component_status,
+            self.models,
+            self.hooks,
+            self.hook_data,
+        ):
             _make(folder, DIRECTORY_MODE)
         _make(self.secrets, 0o700)
 

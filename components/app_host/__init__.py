@@ -1,0 +1,1 @@
+"""The Greengrass component ``vedette.AppHost``."""

@@ -1,0 +1,1 @@
+"""What runs inside the confined process. Standard library only until the application's code asks for more."""
