@@ -355,6 +355,24 @@ def test_only_figures_of_unchanged_insights_go_on() -> None:
     assert report.values["b"].analysed_s == pytest.approx(10.2, abs=0.21)
 
 
+def test_an_application_started_again_goes_on() -> None:
+    documents: dict[str, dict[str, Any]] = {"a": {"type": "occupancy"}}
+    other = [insight_plan({"type": "occupancy"}, "b", camera="cam-2")]
+    whole = play(book(60, documents), still(MINUTE, MINUTE + 30, {1: IN}))
+    first = book(60, documents)
+    play(first, still(MINUTE, MINUTE + 20, {1: IN}), end=False)
+    without = InsightBook("thing", other)
+    without.restore(first.state())
+    for t_s in (MINUTE + 20.0, MINUTE + 20.1):
+        without.take(batch(t_s, {}, camera="cam-2"))
+    again = book(60, documents)
+    again.restore(without.state())
+    assert play(again, still(MINUTE + 20, MINUTE + 30, {1: IN})) == whole
+    # A minute later the scene would be forgotten anyway.
+    without.take(batch(MINUTE + 90.0, {}, camera="cam-2"))
+    assert [entry[:2] for entry in without.state()["streams"]] == [["app/people", "cam-2"]]
+
+
 @pytest.mark.parametrize(
     "state", [None, {}, [], {"version": 2}, {"version": 1}, {"version": 1, "streams": [["app/people", "cam-1", {}]]}]
 )

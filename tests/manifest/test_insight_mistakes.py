@@ -9,9 +9,11 @@ import pytest
 
 from tests.manifest.test_manifest_mistakes import GOOD
 from vedette.adapters.manifest import check_manifest, load_manifest
+from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.insight import MAX_REPORT_BYTES
 from vedette.contracts.manifest import Crossings, HeatMap, Occupancy, Queue
 from vedette.core.insights.size import largest_report_bytes
+from vedette.core.parameters import with_parameters
 
 BASE = GOOD.partition("rules:")[0]
 ZONE = "[[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]"
@@ -127,3 +129,17 @@ def test_the_largest_report_grows_with_what_is_in_it() -> None:
     sizes = [largest_report_bytes(insights, 60) for insights in (few, more, maps)]
     assert sizes == sorted(sizes)
     assert sizes[-1] < largest_report_bytes(maps, 3600) < MAX_REPORT_BYTES
+
+
+def test_a_parameter_sets_what_an_insight_withholds(mistakes: Any, tmp_path: Path) -> None:
+    text = (
+        insight("type: occupancy, min_people: 5")
+        + "parameters:\n  least: {sets: [insights.it.min_people], min: 3, max: 20}\n"
+    )
+    assert mistakes(text) == []
+    changed = with_parameters(load_manifest(tmp_path), {"least": 8})
+    assert changed.insights["it"].min_people == 8
+    with pytest.raises(ConfigurationError, match="allowed"):
+        with_parameters(load_manifest(tmp_path), {"least": 1})
+    (found,) = mistakes(insight("type: heat_map") + "parameters:\n  g: {sets: [insights.it.grid]}\n")
+    assert "cannot be set" in found[1]

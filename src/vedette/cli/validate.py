@@ -75,6 +75,10 @@ def _print_needs(manifest: Manifest, directory: Path, console: Console) -> None:
     for name, rule in manifest.rules.items():
         cameras = ", ".join(manifest.rule_cameras(rule))
         table.add_row("rule", escape(name), f"{rule.type}, {rule.severity}", escape(f"on {cameras}"))
+    for name, insight in manifest.insights.items():
+        cameras = ", ".join(manifest.rule_cameras(insight))
+        every = f"every {manifest.insights_interval_s} s"
+        table.add_row("insight", escape(name), f"{insight.type}, {every}", escape(f"on {cameras}"))
     for name, action in manifest.actions.items():
         secret = getattr(action, "secret", None)
         table.add_row("action", escape(name), action.type, escape(f"secret {secret}" if secret else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,10 +12,13 @@ from vedette.contracts.insight import InsightReport
 from vedette.contracts.plan import InsightPlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.insights.stream import StreamInsights
+from vedette.core.rules.clock import FORGET_S
 
 _LOG = logging.getLogger(__name__)
 
 STATE_VERSION: Final = 1
+#: Streams of insights that are not here whose state is kept, at most.
+MAX_PARKED: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class InsightBook:
         self._device = device
         self._plans = routes
         self._streams = {route: StreamInsights(device, together) for route, together in routes.items()}
+        self._parked: list[tuple[str, str, Mapping[str, Any]]] = []
 
     def take(self, batch: TrackBatch) -> list[NewReport]:
         """Sum up one batch; reports of intervals that ended before it.
@@ -74,14 +79,19 @@ class InsightBook:
         """All that future reports depend on, as JSON; to be committed together with the cursor."""
         return {
             "version": STATE_VERSION,
-            "streams": [[*route, stream.state()] for route, stream in self._streams.items()],
+            "streams": [
+                *(list(entry) for entry in self._still_parked()),
+                *([*route, stream.state()] for route, stream in self._streams.items()),
+            ],
         }
 
     def restore(self, state: Any) -> None:
         """Go on from ``state()``, also of a book with other insights.
 
-        An insight that is defined as it was keeps its state; others start fresh, and so does what cannot be read.
-        Nothing raises: a minute that is incomplete is better than a device that does not start.
+        An insight that is defined as it was keeps its state; others start fresh, and so does what cannot be read. The
+        state of insights that are not here is kept for a minute of the other streams' time, so that an application
+        that is replaced or started again goes on. Nothing raises: a minute that is incomplete is better than a device
+        that does not start.
         """
         if not state:
             return
@@ -91,12 +101,29 @@ class InsightBook:
         for pipeline, camera, saved in _entries(state.get("streams")):
             stream = self._streams.get((pipeline, camera))
             if stream is None:
+                self._parked = [*self._parked, (pipeline, camera, saved)][-MAX_PARKED:]
                 continue
             try:
                 stream.restore(saved)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 _LOG.warning("insights of %s start fresh: their saved state cannot be read (%s)", pipeline, error)
                 self._streams[pipeline, camera] = StreamInsights(self._device, self._plans[pipeline, camera])
+
+    def _still_parked(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """What is kept of streams that are not here, without those that would have forgotten the scene by now."""
+        seen = [stream.last_wall_s for stream in self._streams.values()]
+        now_s = max((wall_s for wall_s in seen if wall_s is not None), default=None)
+        if now_s is not None:
+            self._parked = [entry for entry in self._parked if abs(now_s - last_wall_s(entry[2])) <= FORGET_S]
+        return self._parked
+
+
+def last_wall_s(state: Mapping[str, Any]) -> float:
+    """Unix time of the last picture a stream has seen, by its state; NaN where that cannot be read."""
+    try:
+        return float(state["clock"][3])
+    except (KeyError, TypeError, ValueError, IndexError):
+        return math.nan
 
 
 def _entries(streams: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -69,6 +69,11 @@ class StreamInsights:
         self._analysed_s = 0.0
         self._first: tuple[str, int] | None = None
 
+    @property
+    def last_wall_s(self) -> float | None:
+        """Unix time of the last picture."""
+        return self._clock.last_wall_s
+
     def take(self, batch: TrackBatch) -> list[InsightReport]:
         """Sum up one batch; the reports of intervals that ended before it. One that was had before gives nothing."""
         since_s, before_s = self._clock.last_wall_s, self._clock.now_s

@@ -42,6 +42,7 @@ TUNABLE: Final[Mapping[str, frozenset[str]]] = {
     ),
     "models": frozenset({"min_confidence", "nms_iou", "class_agnostic_nms"}),
     "actions": frozenset({"url", "host", "port", "topic", "timeout_s"}),
+    "insights": frozenset({"title", "labels", "min_confidence", "min_people", "hysteresis", "min_wait_s"}),
 }
 _NAME_DEPTH: Final = 2
 
