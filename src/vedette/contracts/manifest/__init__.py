@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from vedette.contracts.manifest.actions import (
     Action,
+    EmailAction,
     FileAction,
     IotCoreAction,
     ModbusAction,
     MqttAction,
     SignalBase,
+    SmsAction,
     WebhookAction,
 )
 from vedette.contracts.manifest.application import Manifest
@@ -61,6 +63,7 @@ __all__ = [
     "Crossings",
     "Dwell",
     "DwellTimes",
+    "EmailAction",
     "FileAction",
     "GroundPlane",
     "HeatMap",
@@ -87,6 +90,7 @@ __all__ = [
     "RuleBase",
     "Schedule",
     "SignalBase",
+    "SmsAction",
     "Tiles",
     "Tracker",
     "Watching",
