@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.outbox.samples import alert
 from vedette.adapters.outbox.sqlite import SqliteOutbox
-from vedette.compose.receivers import make_line, timing_of
+from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.manifest import ModbusAction
 from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.signal import SignalDelivery

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -211,7 +214,7 @@ def test_what_follows_the_head_is_nobodys_business(answer: bytes) -> None:
 
 NETWORK_MODULES = {
     "socket", "ssl", "http", "urllib.request", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib",
-    "xmlrpc", "awscrt", "boto3", "asyncio", "socketserver",
+    "xmlrpc", "awscrt", "boto3", "asyncio", "socketserver", "pymodbus", "asyncua", "termios", "tty", "serial",
 }  # fmt: skip
 
 #: Files that may import them, and why.
@@ -246,3 +249,34 @@ def test_nothing_else_can_reach_the_network() -> None:
                 reach = [one for one in names if one in NETWORK_MODULES or one.split(".")[0] in NETWORK_MODULES]
                 offenders += [f"{name}: {one}" for one in reach]
     assert offenders == []
+
+
+LAZY = ("pymodbus", "asyncua", "smtplib", "termios", "cryptography")
+
+
+def test_a_worker_loads_only_what_its_actions_need() -> None:
+    """What an action needs is loaded when there is such an action, not before."""
+    script = f"""
+import sys
+import alerting.worker, vedette.compose.alerting_worker
+from pathlib import Path
+from vedette.compose.lines import make_line
+from vedette.compose.receivers import Surroundings, make_receiver
+from vedette.adapters.actions.secrets import SecretStore
+from vedette.contracts.manifest import FileAction, ModbusAction, WebhookAction
+secrets = SecretStore(lambda _: {{}}, Path("."))
+around = Surroundings(Path("."), "thing", secrets)
+make_receiver("a/b", FileAction(type="file"), around)
+make_receiver("a/b", WebhookAction(type="webhook", url="https://x.example/"), around)
+print(*[name for name in {LAZY!r} if name in sys.modules])
+line = make_line(ModbusAction(type="modbus", host="127.0.0.1", port=1, write="coil", address=0), secrets)
+try:
+    line.prepare()
+except Exception:
+    pass
+print("pymodbus" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'components'}:{REPOSITORY / 'src'}"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["", "True"]

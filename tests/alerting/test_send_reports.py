@@ -178,6 +178,7 @@ def test_rows_of_a_file_are_given_whole(outbox: SqliteOutbox) -> None:
 
     class Receiver:
         batch = 1
+        together = False
 
         def deliver(self, rows: Sequence[OutboxRow], done: Callable[[OutboxRow], None]) -> None:
             got.extend(rows)

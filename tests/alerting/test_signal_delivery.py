@@ -23,7 +23,7 @@ from tests.outbox.samples import alert
 from vedette.adapters.actions.modbus import ModbusLine
 from vedette.adapters.egress.modbus import ModbusConnection, ModbusSettings
 from vedette.adapters.outbox.sqlite import SqliteOutbox
-from vedette.compose.receivers import timing_of
+from vedette.compose.lines import timing_of
 from vedette.contracts.manifest import ModbusAction
 from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.signal import SignalDelivery

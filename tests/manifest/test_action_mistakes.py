@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from vedette.core.manifest_checks import check_document
 CHECKED: dict[str, dict[str, Any]] = {
     "webhook": {"url": "https://alarm.example.org/in"},
     "mqtt": {"host": "broker.site", "tls": False},
+    "email": {"host": "mail.site.example", "sender": "alarm@site.example", "to": ["guard@site.example"]},
+    "sms": {
+        "gateway": "http",
+        "to": ["+4915112345678"],
+        "url": "https://sms.example/v1",
+        "body": {"to": "{to}", "text": "{text}"},
+    },
     "modbus": {"host": "10.0.0.9", "write": "coil", "address": 12, "pulse_s": 0.2, "after_s": 0.8, "late_s": 0.1},
 }
 
@@ -30,9 +38,7 @@ def document(kind: str, **fields: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, str | list) else str(value)
+    return json.dumps(value)
 
 
 @pytest.fixture
@@ -57,6 +63,25 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("mqtt", {"host": "169.254.169.254"}, "host", "link-local", "", ""),
     ("mqtt", {"host": "10.0.0"}, "host", "unusual spelling", "", ""),
     ("mqtt", {"host": "my broker"}, "host", "space", "", ""),
+    ("email", {"host": "smtp://mail.site.example:587"}, "host", "another form", "", "`mail.site.example`"),
+    ("email", {"host": "93.184.215.14", "tls": "none"}, "host", "public address", "site's own network", ""),
+    ("email", {"tls": "none", "secret": "x"}, "secret", "sent unencrypted", "starttls", ""),
+    ("email", {"port": 465}, "port", "unusual", "implicit", ""),
+    ("email", {"sender": "Alarm <alarm@site.example>"}, "sender", "found", "name@example.org", ""),
+    ("email", {"to": ["guard@site.example", "guard"]}, "to[1]", "'guard'", "name@example.org", ""),
+    ("email", {"to": ["a@b\\r\\nBcc: c@d.example"]}, "to[0]", "found", "name@example.org", ""),
+    ("email", {"to": []}, "to", "a list of 0", "at least 1", ""),
+    ("email", {"timezone": "Berlin"}, "timezone", "'Berlin'", "IANA", "`Europe/Berlin`"),
+    ("email", {"tls": "ssl"}, "tls", "'ssl'", "implicit", ""),
+    ("sms", {"to": ["0049 151 1234-5678"]}, "to[0]", "found", "plus sign", "`+4915112345678`"),
+    ("sms", {"to": ["0151 12345678"]}, "to[0]", "found", "plus sign", ""),
+    ("sms", {"url": ...}, "url", "`url` is missing", "gateway: http", ""),
+    ("sms", {"url": "sms.example/v1"}, "url", "not an address", "https://host/path", ""),
+    ("sms", {"body": ...}, "body", "`body` is missing", "gateway: http", ""),
+    ("sms", {"device": "/dev/ttyUSB2"}, "device", "with `gateway: http`", "", "`gateway: serial`"),
+    ("sms", {"body": {"text": "{text}"}}, "body", "nothing is filled in for {to}", "", ""),
+    ("sms", {"encoding": "form", "body": {"to": "{to}", "m": ["{text}"]}}, "body.m", "of a form", "json", ""),
+    ("sms", {"header": "X-Api-Key"}, "header", "without `secret`", "", ""),
     ("modbus", {"host": "8.8.8.8"}, "host", "public address", "site's own network", ""),
     ("modbus", {"host": "[fd12::1]:502"}, "host", "a port stands behind", "", "`fd12::1` here and `port: 502`"),
     ("modbus", {"port": 70000}, "port", "70000", "at most 65535", ""),
@@ -86,11 +111,37 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
 def test_one_mistake_of_an_action(check: Any, case: tuple[Any, ...]) -> None:
     kind, fields, path, message, allowed, suggestion = case
     found = check(document(kind, **fields))
-    assert len(found) == 1, "\n".join(one.render() for one in found)
+    assert len(found) == 1, [one.render() for one in found]
     assert found[0].path == f"actions.it.{path}"
     assert message in found[0].message
     assert allowed in found[0].allowed
     assert found[0].suggestion == suggestion
+
+
+def serial(**fields: Any) -> str:
+    known: dict[str, Any] = {"gateway": "serial", "url": ..., "body": ..., "device": "/dev/ttyUSB2"}
+    return document("sms", **{**known, **fields})
+
+
+def test_a_modem(check: Any) -> None:
+    assert check(serial(mode="pdu", parts=3, baud=9600, secret="vedette/receiver/sim")) == []
+    for fields, path, message in (
+        ({"device": ...}, "device", "`device` is missing"),
+        ({"device": "COM3"}, "device", "found 'COM3'"),
+        ({"url": "https://x.example/"}, "url", "with `gateway: serial`"),
+        ({"mode": "text", "parts": 2}, "parts", "with `mode: text`"),
+        ({"baud": 1200}, "baud", "1200"),
+    ):
+        (found,) = check(serial(**fields))
+        assert found.path == f"actions.it.{path}"
+        assert message in found.message
+
+
+def test_an_unknown_placeholder_has_a_suggestion(check: Any) -> None:
+    found = check(document("sms", body={"to": "{to}", "text": "{txt}"}))
+    assert [one.suggestion for one in found] == ["`{text}`", ""]
+    assert "{txt} does not exist" in found[0].message
+    assert "{to}, {text}, {alert_id}, {severity}" in found[0].allowed
 
 
 def test_a_rule_that_is_sure_too_late_for_its_signal(check: Any) -> None:

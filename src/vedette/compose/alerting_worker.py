@@ -19,7 +19,7 @@ from vedette.adapters.journal.retention import Follower, JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
-from vedette.compose.receivers import Channel, make_report_file, open_channel
+from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
 from vedette.contracts.config import AlertingConfig
@@ -89,7 +89,8 @@ class AlertingWorker:
         journal = layout.root / "journal.db"
         self._reader = SqliteJournalReader(journal, layout.run / "alerting.bell")
         self._retention = JournalRetention(journal, max_age_s=config.journalMaxAgeS, max_bytes=config.journalMaxBytes)
-        self._secrets = SecretStore(bus.secret, layout.secrets, learned=learned)
+        secrets = SecretStore(bus.secret, layout.secrets, learned=learned)
+        self._surroundings = Surroundings(layout.root, device, secrets)
         self._pictures = PictureTimes()
         self._judge = JudgeLoop(
             device, self._reader, self._outbox, self._committed, judged=self._pictures.note, reported=self._reported
@@ -193,15 +194,7 @@ class AlertingWorker:
         _close_all(ending)
         for key, action in wanted.items():
             if key not in self._actions:
-                channel = open_channel(
-                    key,
-                    action,
-                    self._outbox,
-                    directory=self._directory,
-                    device=self._device,
-                    secrets=self._secrets,
-                    pictures=self._pictures,
-                )
+                channel = open_channel(key, action, self._outbox, self._surroundings, self._pictures)
                 self._actions[key] = action
                 with self._lock:
                     self._deliveries[key] = channel

@@ -1,29 +1,31 @@
-"""Actions of a plan → receivers."""
+"""Actions of a plan → what works off their queues.
+
+What an action needs is imported when there is such an action: a worker without a PLC loads no Modbus.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from vedette.adapters.actions.file import FileReceiver
-from vedette.adapters.actions.modbus import ModbusLine
 from vedette.adapters.actions.mqtt import MqttReceiver
 from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.actions.webhook import WebhookReceiver
 from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings
-from vedette.adapters.egress.modbus import ModbusConnection, ModbusSettings
+from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 from vedette.contracts.manifest import Action as ActionPlan
-from vedette.contracts.manifest import FileAction, ModbusAction, MqttAction, SignalBase, WebhookAction
-from vedette.core.signals import Timing
+from vedette.contracts.manifest import EmailAction, FileAction, MqttAction, SignalBase, SmsAction, WebhookAction
 from vedette.pipeline.deliver import Delivery, DeliveryHealth
 from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.signal import SignalDelivery
 from vedette.ports.action import Action
 from vedette.ports.outbox import Outbox, OutboxRow
-from vedette.ports.signal import Line
 
 
 class Channel(Protocol):
@@ -46,15 +48,23 @@ class Channel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What receivers find around them.
+
+    Attributes:
+        directory: the state directory.
+        device: IoT thing name.
+        secrets: for keys and passwords.
+    """
+
+    directory: Path
+    device: str
+    secrets: SecretStore
+
+
 def open_channel(
-    key: str,
-    plan: ActionPlan,
-    outbox: Outbox,
-    *,
-    directory: Path,
-    device: str,
-    secrets: SecretStore,
-    pictures: PictureTimes,
+    key: str, plan: ActionPlan, outbox: Outbox, surroundings: Surroundings, pictures: PictureTimes
 ) -> Channel:
     """Begin to deliver the alerts of one action.
 
@@ -62,52 +72,35 @@ def open_channel(
         key: ``<application>/<action>``.
         plan: any action but that of the cloud.
         outbox: what waits.
-        directory: the state directory.
-        device: IoT thing name.
-        secrets: for keys and passwords.
+        surroundings: for the receiver.
         pictures: when pictures were taken, for signals.
     """
     if isinstance(plan, SignalBase):
-        return SignalDelivery(outbox, key, make_line(plan), timing_of(plan), pictures)
-    return Delivery(outbox, key, make_receiver(key, plan, directory=directory, device=device, secrets=secrets))
+        return SignalDelivery(outbox, key, make_line(plan, surroundings.secrets), timing_of(plan), pictures)
+    return Delivery(outbox, key, make_receiver(key, plan, surroundings))
 
 
-def make_line(plan: SignalBase) -> Line:
-    """What a signal's action switches."""
-    assert isinstance(plan, ModbusAction)
-    settings = ModbusSettings(plan.host, plan.port, plan.unit, plan.timeout_s)
-    return ModbusLine(ModbusConnection(settings), plan)
-
-
-def timing_of(plan: SignalBase) -> Timing:
-    """When a signal is given."""
-    return Timing(
-        after_s=plan.after_s,
-        late_s=plan.late_s,
-        pulse_s=plan.pulse_s,
-        again=plan.overlap == "again",
-        gap_s=plan.gap_s,
-    )
-
-
-def make_receiver(key: str, plan: ActionPlan, *, directory: Path, device: str, secrets: SecretStore) -> Action:
+def make_receiver(key: str, plan: ActionPlan, surroundings: Surroundings) -> Action:
     """The receiver of one action. One that cannot be made keeps its alerts and says why at each attempt.
 
     Args:
         key: ``<application>/<action>``.
-        plan: a file, webhook or MQTT action; the cloud is no receiver but an ``Uplink``.
-        directory: the state directory.
-        device: IoT thing name.
-        secrets: for keys and passwords.
+        plan: an action that is no signal; the cloud is no receiver but an ``Uplink``.
+        surroundings: for the receiver.
     """
+    secrets = surroundings.secrets
     try:
         if isinstance(plan, FileAction):
-            return FileReceiver(plan.path, directory)
+            return FileReceiver(plan.path, surroundings.directory)
         if isinstance(plan, WebhookAction):
             poster = HttpPoster(plan.url, allow_private=plan.allow_private, timeout_s=plan.timeout_s)
             return WebhookReceiver(poster, plan.url, secret=plan.secret, get_secret=secrets.get)
         if isinstance(plan, MqttAction):
-            return MqttReceiver(_mqtt(key, plan, device, secrets), plan.topic)
+            return MqttReceiver(_mqtt(key, plan, surroundings.device, secrets), plan.topic)
+        if isinstance(plan, EmailAction):
+            return _email(plan, surroundings)
+        if isinstance(plan, SmsAction):
+            return _sms(plan, secrets)
     except ConfigurationError as error:
         return Unusable(error.message)
     return Unusable(f"actions of the type {plan.type!r} are not delivered this way")
@@ -125,6 +118,7 @@ class Unusable:
     """Takes the place of a receiver that cannot be made."""
 
     batch = 1
+    together = False
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -155,3 +149,42 @@ def _mqtt(key: str, plan: MqttAction, device: str, secrets: SecretStore) -> Call
         )
 
     return connect
+
+
+def _email(plan: EmailAction, surroundings: Surroundings) -> Action:
+    from vedette.adapters.actions.mail import EmailReceiver, login
+    from vedette.adapters.egress.smtp import PORTS, SmtpConversation, SmtpSettings, conversation
+
+    name = (
+        "".join(mark for mark in surroundings.device if mark.isascii() and (mark.isalnum() or mark == "-")) or "vedette"
+    )
+
+    def converse() -> AbstractContextManager[SmtpConversation]:
+        username = password = ""
+        if plan.secret is not None:
+            username, password = login(surroundings.secrets.get(plan.secret), plan.secret)
+        return conversation(
+            SmtpSettings(
+                host=plan.host,
+                port=plan.port or PORTS[plan.tls],
+                tls=plan.tls,
+                ca_file=plan.ca_file,
+                timeout_s=plan.timeout_s,
+                local_name=name[:63],
+                username=username,
+                password=password,
+            )
+        )
+
+    return EmailReceiver(plan, converse)
+
+
+def _sms(plan: SmsAction, secrets: SecretStore) -> Action:
+    from vedette.adapters.actions.sms import ModemGateway, SmsReceiver, WebGateway
+
+    for number in plan.to:
+        secrets.hide(number)
+    if plan.gateway == "serial":
+        return SmsReceiver(plan, ModemGateway(plan, secrets.get))
+    poster = HttpPoster(plan.url or "", allow_private=plan.allow_private, timeout_s=plan.timeout_s, method=plan.method)
+    return SmsReceiver(plan, WebGateway(plan, poster, secrets.get))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
@@ -29,6 +30,18 @@ Title = Annotated[str, Field(max_length=200)]
 
 #: A duration in seconds.
 Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Europe/Berlin") from error
+    return value
+
+
+#: An IANA time zone, such as Europe/Berlin.
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 #: A detector's confidence.
 Confidence = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]

@@ -12,7 +12,7 @@ from typing import Final
 
 from vedette.contracts.errors import DeliveryError, VedetteError
 from vedette.pipeline.lanes import Lanes
-from vedette.ports.action import Action, ReceiverBusyError
+from vedette.ports.action import Action, NotYetError, ReceiverBusyError
 from vedette.ports.outbox import Outbox, OutboxRow
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Delivery:
         self.channel = channel
         self._action = action
         self._jitter = jitter
-        self._lanes = Lanes(outbox, channel, action.batch)
+        self._lanes = Lanes(outbox, channel, action.batch, together=action.together)
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._health = DeliveryHealth(0, 0, "")
@@ -123,6 +123,8 @@ class Delivery:
             self._health = DeliveryHealth(self._health.delivered + len(done), 0, "")
         if failure is None:
             return 0.0
+        if isinstance(failure, NotYetError):
+            return failure.again_s
         if not failure.retryable:
             self._outbox.refused(rows[len(done)], failure.message)
             return 0.0

@@ -31,12 +31,14 @@ class Lanes:
         outbox: what waits.
         channel: whose queue.
         max_batch: rows the receiver takes at a time.
+        together: whether so many rows take no longer than one.
     """
 
-    def __init__(self, outbox: Outbox, channel: str, max_batch: int) -> None:
+    def __init__(self, outbox: Outbox, channel: str, max_batch: int, *, together: bool = False) -> None:
         self._outbox = outbox
         self._channel = channel
         self._max_batch = max_batch
+        self._together = together
         self._row_s = FIRST_ROW_S
         self._turn = 0
         self.backlog_through = 0
@@ -44,7 +46,7 @@ class Lanes:
     def pick(self) -> Sequence[OutboxRow]:
         """The rows to deliver next; none where nothing waits."""
         self._divide()
-        limit = max(1, min(self._max_batch, int(BATCH_S / self._row_s)))
+        limit = self._max_batch if self._together else max(1, min(self._max_batch, int(BATCH_S / self._row_s)))
         fresh = self._outbox.rows(self._channel, self.backlog_through, None, limit)
         if not self.backlog_through:
             return fresh

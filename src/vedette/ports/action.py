@@ -21,11 +21,25 @@ class ReceiverBusyError(DeliveryError):
         self.retry_after_s = retry_after_s
 
 
+class NotYetError(DeliveryError):
+    """Nothing failed: the receiver wants to see later what else has come until then.
+
+    Attributes:
+        again_s: how much later.
+    """
+
+    def __init__(self, message: str, *, again_s: float) -> None:
+        super().__init__(message, code="V502")
+        self.again_s = again_s
+
+
 class Action(Protocol):
     """One receiver. Called from one thread."""
 
     #: How many rows may be handed over at once.
     batch: int
+    #: Whether a batch takes no longer than one row, so that there is no reason to keep it short.
+    together: bool
 
     def deliver(self, rows: Sequence[OutboxRow], done: Callable[[OutboxRow], None]) -> None:
         """Hand rows over in their order, calling ``done`` for each as soon as the receiver has it for good.

@@ -42,6 +42,7 @@ class FileReceiver:
     """
 
     batch = BATCH
+    together = False
 
     def __init__(self, path: str, directory: Path, *, id_field: str = "alert_id", max_bytes: int = MAX_BYTES) -> None:
         self._path = _inside(path, directory)

@@ -29,6 +29,7 @@ class MqttReceiver:
     """
 
     batch = BATCH
+    together = False
 
     def __init__(self, connect: Callable[[], MqttConnection], topic: str) -> None:
         self._connect = connect

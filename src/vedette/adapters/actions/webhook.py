@@ -37,6 +37,7 @@ class WebhookReceiver:
 
     #: One at a time: the window of doubt is one alert.
     batch = 1
+    together = False
 
     def __init__(
         self,

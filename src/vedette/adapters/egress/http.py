@@ -37,7 +37,7 @@ class HttpAnswer:
 
 
 class HttpPoster:
-    """POSTs to one URL, keeping the connection between requests. For one thread.
+    """Sends to one URL, keeping the connection between requests. For one thread.
 
     Args:
         url: as configured.
@@ -45,6 +45,7 @@ class HttpPoster:
         timeout_s: for one whole request: connecting, sending, the answer.
         resolver: name → addresses.
         context: TLS; the system's certificate authorities where absent.
+        method: of every request.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class HttpPoster:
         timeout_s: float = 5.0,
         resolver: Resolve = resolve,
         context: ssl.SSLContext | None = None,
+        method: str = "POST",
     ) -> None:
+        self._method = method
         self._url = url
         self._allow_private = allow_private
         self._timeout_s = timeout_s
@@ -119,7 +122,7 @@ class HttpPoster:
     def _exchange(self, body: bytes, headers: Mapping[str, str], deadline_s: float) -> HttpAnswer:
         assert self._socket is not None
         assert self._checked is not None
-        request = _request(self._checked, body, headers)
+        request = _request(self._method, self._checked, body, headers)
         try:
             self._socket.settimeout(_left(deadline_s))
             self._socket.sendall(request)
@@ -182,10 +185,10 @@ def _left(deadline_s: float) -> float:
     return left_s
 
 
-def _request(checked: CheckedUrl, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _request(method: str, checked: CheckedUrl, body: bytes, headers: Mapping[str, str]) -> bytes:
     target = checked.target if checked.target.startswith("/") else f"/{checked.target}"
     host = f"[{checked.host}]" if ":" in checked.host else checked.host
-    lines = [f"POST {target} HTTP/1.1", f"Host: {host}:{checked.port}", f"Content-Length: {len(body)}"]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}:{checked.port}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any(mark in line for line in lines for mark in "\r\n\0"):
         raise ConfigurationError("a header of the request holds a line break.", code="V105")

@@ -11,10 +11,17 @@ from zoneinfo import available_timezones
 from pydantic_core import ErrorDetails
 
 from vedette.contracts.base import IDENTIFIER_PATTERN
+from vedette.contracts.manifest.actions.people import MailAddress, PhoneNumber
 from vedette.contracts.manifest.hooks import PEER_PATTERN
 from vedette.core.manifest_checks import Finding, near_miss
 
 Path = tuple[str | int, ...]
+
+
+def pattern_of(kind: Any) -> str:
+    """The pattern of a text's type."""
+    return next(str(one.pattern) for field in kind.__metadata__ for one in field.metadata if hasattr(one, "pattern"))
+
 
 _PATTERNS: Final[dict[str, str]] = {
     IDENTIFIER_PATTERN: "letters, digits, - and _, at most 64, a letter or digit first",
@@ -22,6 +29,10 @@ _PATTERNS: Final[dict[str, str]] = {
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case",
     r"^\d+\.\d+\.\d+$": "three numbers, such as 1.0.0",
     r"^[^+#\x00$][^+#\x00]*$": "an MQTT topic without + and #, not starting with $",
+    pattern_of(MailAddress): "an address such as name@example.org, nothing around it, ASCII only",
+    pattern_of(PhoneNumber): "plus sign, country, number, digits only, such as +4915112345678",
+    r"^/dev/[A-Za-z0-9_./:+-]{1,200}$": "a device below /dev, such as /dev/ttyUSB2",
+    r"^[A-Za-z0-9-]{1,64}$": "the name of a header, such as X-Api-Key",
 }
 _TYPES: Final[dict[str, str]] = {
     "string": "text (put it in quotes)",
@@ -187,6 +198,8 @@ def _plain(
         allowed = _PATTERNS.get(context["pattern"], f"text like {context['pattern']}")
         better = re.sub(r"[^A-Za-z0-9_-]+", "-", str(value)).strip("-_")[:64]
         is_name = context["pattern"] == IDENTIFIER_PATTERN and better
+        if context["pattern"] == pattern_of(PhoneNumber):
+            return found, allowed, _phone(str(value))
         return f"name {shown(value)}" if is_key else found, allowed, f"`{better}`" if is_name else ""
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
@@ -219,6 +232,13 @@ _LIMITS: Final[dict[str, tuple[str, str]]] = {
     "less_than_equal": ("at most", "le"),
     "less_than": ("less than", "lt"),
 }
+
+
+def _phone(value: str) -> str:
+    """A number as people write it, in the form that is wanted; empty where the country cannot be told."""
+    digits = re.sub(r"\(0\)|[\s()/.-]", "", value)
+    digits = f"+{digits[2:]}" if digits.startswith("00") else digits
+    return f"`{digits}`" if re.fullmatch(pattern_of(PhoneNumber), digits) else ""
 
 
 def _pixels(value: Any, path: Path) -> str:

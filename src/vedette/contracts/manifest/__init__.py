@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from vedette.contracts.manifest.actions import (
     Action,
+    EmailAction,
     FileAction,
     IotCoreAction,
     ModbusAction,
     MqttAction,
     SignalBase,
+    SmsAction,
     WebhookAction,
 )
 from vedette.contracts.manifest.application import Manifest
@@ -62,6 +64,7 @@ __all__ = [
     "Crossings",
     "Dwell",
     "DwellTimes",
+    "EmailAction",
     "FileAction",
     "GroundPlane",
     "HeatMap",
@@ -90,6 +93,7 @@ __all__ = [
     "RuleBase",
     "Schedule",
     "SignalBase",
+    "SmsAction",
     "Tiles",
     "Tracker",
     "Watching",

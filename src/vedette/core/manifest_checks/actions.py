@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from vedette.core.manifest_checks.finding import Finding, Path
 from vedette.core.manifest_checks.hosts import check_host, check_web_address
+from vedette.core.manifest_checks.people import check_email, check_sms
 from vedette.core.manifest_checks.plain import dicts
 from vedette.core.manifest_checks.signals import check_modbus, check_moments, check_shared_outputs, check_signal
 
@@ -37,5 +38,7 @@ def _plc(path: Path, action: dict[str, Any]) -> Iterator[Finding]:
 _CHECKS: Final[dict[str, tuple[_Check, ...]]] = {
     "webhook": (_webhook,),
     "mqtt": (_broker,),
+    "email": (check_email,),
+    "sms": (check_sms,),
     "modbus": (_plc, check_modbus, check_signal),
 }

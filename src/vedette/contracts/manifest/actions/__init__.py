@@ -6,9 +6,23 @@ from typing import Annotated
 
 from pydantic import Field
 
+from vedette.contracts.manifest.actions.people import EmailAction, SmsAction
 from vedette.contracts.manifest.actions.receivers import FileAction, IotCoreAction, MqttAction, WebhookAction
 from vedette.contracts.manifest.actions.signals import ModbusAction, SignalBase
 
-__all__ = ["Action", "FileAction", "IotCoreAction", "ModbusAction", "MqttAction", "SignalBase", "WebhookAction"]
+__all__ = [
+    "Action",
+    "EmailAction",
+    "FileAction",
+    "IotCoreAction",
+    "ModbusAction",
+    "MqttAction",
+    "SignalBase",
+    "SmsAction",
+    "WebhookAction",
+]
 
-Action = Annotated[FileAction | WebhookAction | MqttAction | IotCoreAction | ModbusAction, Field(discriminator="type")]
+Action = Annotated[
+    FileAction | WebhookAction | MqttAction | IotCoreAction | EmailAction | SmsAction | ModbusAction,
+    Field(discriminator="type"),
+]
