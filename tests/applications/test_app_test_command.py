@@ -14,7 +14,7 @@ import yaml
 from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import ZONE, application, clip, model
 
-RULES = {
+RULES: dict[str, dict[str, Any]] = {
     "enters": {"type": "zone_entered", "zone": ZONE},
     "stays": {"type": "dwell", "zone": ZONE, "for_s": 2},
 }

@@ -73,6 +73,13 @@ COMMANDS: Final = (
         ),
     ),
     CommandSpec(
+        "incident",
+        "",
+        "What happened once: make it a test.",
+        _CHECK,
+        children=(CommandSpec("save", "vedette.cli.incident:save", "Make an alert and its clip a test."),),
+    ),
+    CommandSpec(
         "schema",
         "",
         "Schemas of everything that crosses a process or the network.",

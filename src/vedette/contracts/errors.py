@@ -73,6 +73,8 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V702", "machine lacks something needed"),
         ErrorCode("V703", "template or directory not usable"),
         ErrorCode("V704", "application tests failed"),
+        ErrorCode("V705", "incident cannot be saved"),
+        ErrorCode("V706", "clip does not give the alert again"),
         ErrorCode("V707", "rendered footage cannot be kept"),
         ErrorCode("V801", "hook cannot be loaded"),
         ErrorCode("V802", "hook raised an exception"),
