@@ -15,6 +15,7 @@ from tests.conftest import REPOSITORY
 from tests.state.test_plan import app, cam
 from vedette.cli.manifest_tables import fields_without_meaning, manifest_tables
 from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
+from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.config import Attachments
 from vedette.contracts.frames import FrameInfo
@@ -109,6 +110,17 @@ PLAN = make_plan([app()], [cam()], 3)
 
 #: schema → JSON that the code writes
 REAL: dict[str, list[str]] = {
+    "application-test": [
+        ApplicationTest.model_validate(
+            {
+                "api": "vedette-test/v1",
+                "clips": {"hall": {"file": "a.mp4", "sha256": "0" * 64, "start": ALERT.time}},
+                "alerts": [{"rule": "leaves", "camera": "hall", "at_s": 3, "direction": "left_to_right"}],
+                "none": [{"rule": "leaves", "from_s": 10}],
+            }
+        ).model_dump_json(exclude_none=True),
+        *[json.dumps(yaml.safe_load(f.read_text())) for f in sorted((REPOSITORY / "examples").glob("*/tests/*.yaml"))],
+    ],
     "alert": [ALERT.model_dump_json(), ALERT.model_dump_json(exclude_none=True)],
     "cloud-alert": [CloudAlert(epoch="e", seq=1, alert_id=ALERT.alert_id, alert=ALERT).model_dump_json()],
     "cloud-tombstone": [CloudTombstone(epoch="e", from_seq=1, through_seq=2, tombstone="evicted").model_dump_json()],
@@ -133,6 +145,9 @@ REAL: dict[str, list[str]] = {
 
 #: schema, path of a value, what it becomes
 BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
+    ("application-test", ("clips", "hall", "sha256"), "abc"),
+    ("application-test", ("alerts", 0, "at_s"), -1),
+    ("application-test", ("none", 0, "until_s"), 3),
     ("alert", ("alert_id",), "xyz"),
     ("alert", ("severity",), "urgent"),
     ("alert", ("boxes", 0), [1, 2, 3]),

@@ -22,7 +22,7 @@ from vedette.local.simulated import SimulatedCameras
 
 pytestmark = [pytest.mark.footage, pytest.mark.processes, pytest.mark.slow]
 
-#: Facts of the recording (see examples/people_flow/expected.json), as far as the test goes.
+#: Facts of the recording (see examples/people_flow/tests), as far as the test goes.
 LEAVES_S = [18.9, 43.9, 68.9, 85.9]
 DWELLS_S = [12.4, 29.2, 56.8, 81.2]
 END_S = 89.0

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.examples.expected import EXAMPLES, differences, load
-from vedette.adapters.manifest import load_manifest
+from tests.examples.expected import EXAMPLES
 from vedette.adapters.models.store import ModelStore
-from vedette.cli.run import with_resolved_models
-from vedette.compose.backtest import Backtest
+from vedette.cli.application_tests import AppUnderTest, Case, find_cases, judge, run_case
 from vedette.contracts.alert import Alert
-from vedette.local.camera_arguments import parse_camera_arguments
-from vedette.local.overrides import with_overrides
 
 MODELS = {
     "yolox": ("yolox_nano.onnx", ()),
@@ -27,32 +23,37 @@ MODELS = {
 pytestmark = [pytest.mark.footage, pytest.mark.slow]
 
 
-def backtest(example: str, family: str, data: Path, home: Path, cameras: list[str] | None = None) -> list[Alert]:
-    """All alerts of an example over its recordings."""
-    path = EXAMPLES / example / "vedette.yaml"
+def prepared(example: str, family: str, data: Path, home: Path) -> tuple[AppUnderTest, list[Case]]:
+    """An example with a model, and its tests with their recordings."""
     file, overrides = MODELS[family]
     store = ModelStore(home)
     store.add_file(data / "models" / file)
-    manifest = with_resolved_models(with_overrides(load_manifest(path), overrides), path.parent, store)
-    recordings = load(example)["recordings"]
-    chosen = {name: entry for name, entry in recordings.items() if cameras is None or name in cameras}
-    for entry in chosen.values():
-        digest = hashlib.sha256((data / "videos" / entry["file"]).read_bytes()).hexdigest()
-        assert digest == entry["sha256"], f"{entry['file']} is not the recording the facts are about"
-    arguments = parse_camera_arguments(manifest, [f"{n}={data / 'videos' / e['file']}" for n, e in chosen.items()])
-    test = Backtest(manifest, path.parent, arguments.cameras, dict(arguments.bindings))
-    return list(test.alerts())
+    application = AppUnderTest.load(EXAMPLES / example, overrides, store=store)
+    cases = find_cases(application, [data / "videos"])
+    assert cases
+    assert [case.lacking for case in cases] == [""] * len(cases)
+    return application, cases
+
+
+def backtest(example: str, family: str, data: Path, home: Path, cameras: list[str] | None = None) -> list[Alert]:
+    """All alerts of an example over its recordings."""
+    application, cases = prepared(example, family, data, home)
+    clips = {name: path for name, path in cases[0].clips.items() if cameras is None or name in cameras}
+    return run_case(application, replace(cases[0], clips=clips))
 
 
 @pytest.mark.parametrize("family", sorted(MODELS))
 def test_site_watch_reports_what_a_person_saw(family: str, shared_data: Path, tmp_path: Path) -> None:
-    alerts = backtest("site_watch", family, shared_data, tmp_path)
-    assert differences(load("site_watch"), alerts) == []
+    application, cases = prepared("site_watch", family, shared_data, tmp_path)
+    alerts = run_case(application, cases[0])
+    verdict = judge(cases[0], alerts)
+    assert (verdict.misses, verdict.extras) == ((), ())
+    assert len(verdict.matches) == len(cases[0].test.alerts) == 25
     assert len({alert.alert_id for alert in alerts}) == len(alerts)
 
 
 def test_people_flow_is_the_same_on_every_run(shared_data: Path, tmp_path: Path) -> None:
-    first = backtest("people_flow", "yolox", shared_data, tmp_path)
-    second = backtest("people_flow", "yolox", shared_data, tmp_path)
-    assert differences(load("people_flow"), first) == []
+    application, cases = prepared("people_flow", "yolox", shared_data, tmp_path)
+    first, second = (run_case(application, cases[0]) for _ in range(2))
+    assert judge(cases[0], first).passed
     assert [alert.model_dump_json() for alert in first] == [alert.model_dump_json() for alert in second]

@@ -20,6 +20,7 @@ from tests.state.test_state_owner import owner, raw
 from vedette.adapters import state
 from vedette.adapters.state import StateOwner
 from vedette.adapters.state.values import MAX_KEPT, user_name
+from vedette.cli.local_values import LocalValues
 from vedette.contracts.errors import ConfigurationError, StorageError, UsageError, VedetteError
 from vedette.contracts.manifest import NothingSeen
 from vedette.contracts.plan import AttachedApplication
@@ -212,6 +213,24 @@ def test_hostile_requests_are_answered(owner: StateOwner) -> None:
         assert (answer.ok, answer.code) == (False, code), line[:80]
         assert len(answer.message) < 600
     assert owner.parameters("shop")[0].source == "manifest"
+
+
+def test_a_run_says_what_was_set_here_before(owner: StateOwner) -> None:
+    notes: list[str] = []
+    local = LocalValues(owner.layout.root, ["shop", "other"], notes.append)
+    local.look()
+    assert notes == [], "not attached yet"
+    owner.attach(app(deployed={"patience_s": 30}))
+    owner.set_parameters("shop", {"mode": "night"}, "ana")
+    for _ in range(3):
+        local.look()
+    assert len(notes) == 1
+    assert notes[0].startswith("shop: mode = 'night', set here by ana; to undo: vedette app set shop --reset mode")
+    owner.attach(app("other"))
+    local.look()
+    owner.close()
+    local.look()
+    assert len(notes) == 1
 
 
 def test_a_user_without_a_name_has_a_number() -> None:

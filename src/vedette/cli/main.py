@@ -61,14 +61,23 @@ COMMANDS: Final = (
     CommandSpec(
         "app",
         "",
-        "Applications: change and show parameters, attach, detach.",
-        _OPERATE,
+        "Applications: make, test, change and show parameters, attach, detach.",
+        _CHECK,
         children=(
+            CommandSpec("init", "vedette.cli.app_init:init", "Make a new application from a template."),
+            CommandSpec("test", "vedette.cli.app_test:check", "Run its recordings against the alerts it must give."),
             CommandSpec("set", "vedette.cli.app_parameters:set_", "Change parameters of a running application."),
             CommandSpec("get", "vedette.cli.app_parameters:get", "Show parameters and who set them."),
             CommandSpec("attach", "vedette.cli.app_attach:attach", "Attach an application and stay (component entry)."),
             CommandSpec("detach", "vedette.cli.app_attach:detach", "Take an application away."),
         ),
+    ),
+    CommandSpec(
+        "incident",
+        "",
+        "What happened once: make it a test.",
+        _CHECK,
+        children=(CommandSpec("save", "vedette.cli.incident:save", "Make an alert and its clip a test."),),
     ),
     CommandSpec(
         "schema",

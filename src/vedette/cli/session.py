@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from vedette.adapters.state import StateLayout, read_latest_insights
 from vedette.cli.insight_lines import insight_line
 from vedette.cli.live_view import AnalysisFigures, LiveView, alert_line
+from vedette.cli.local_values import LocalValues
 from vedette.cli.viewer import Viewer
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
@@ -81,7 +82,10 @@ class Session:
             raise BrokenPipeError
 
     def _follow(self, edge: Edge, started_s: float, limit_s: float | None) -> str:
+        names = [app.manifest.name for app in self._settings.applications if app.manifest.parameters]
+        local = LocalValues(self._settings.state_directory, names, lambda text: self._viewer.note(text, "yellow"))
         while not self._done.is_set():
+            local.look()
             self._take_alerts()
             self._take_insights()
             self._show_problems((*self._component_problems(edge), *self._other_problems()))

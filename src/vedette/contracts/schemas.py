@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 
 from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
+from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraStatus
 from vedette.contracts.config import (
     AlertingConfig,
@@ -31,6 +32,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "manifest": Manifest,
+    "application-test": ApplicationTest,
     "alert": Alert,
     "cloud-alert": CloudAlert,
     "cloud-tombstone": CloudTombstone,

@@ -34,6 +34,7 @@ _GOES_ON: Final = frozenset(
     {
         *("title", "severity", "actions", "schedule", "cooldown_s"),
         *("for_s", "hold_s", "min_confidence", "above", "below"),
+        *("within_m", "min_speed_mps", "reads", "again_s"),
     }
 )
 
@@ -245,6 +246,7 @@ def _definition(plan: RulePlan) -> str:
     document: dict[str, Any] = {
         "pipeline": plan.pipeline,
         "camera": plan.camera,
+        "ground": None if plan.ground is None else plan.ground.model_dump(mode="json"),
         "rule": plan.rule.model_dump(mode="json", exclude=set(_GOES_ON)),
     }
     if isinstance(plan.rule, Count):

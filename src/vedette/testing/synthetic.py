@@ -44,6 +44,12 @@ def draw_picture(number: int, width: int, height: int) -> Image:
     return image
 
 
+def empty_picture(_number: int, width: int, height: int) -> Image:
+    """Return a picture in which nothing is: uint8 (height, width, 3), RGB, a still ground that is lighter below."""
+    rows = np.linspace(70, 110, height).astype(np.uint8)
+    return np.repeat(np.repeat(rows[:, None, None], width, axis=1), 3, axis=2)
+
+
 def rectangle(number: int, width: int, height: int) -> tuple[int, int, int, int]:
     """Return where the rectangle is in picture ``number``: left, top, right, bottom, pixels."""
     box_width, box_height = width // 4, height // 4

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +20,8 @@ from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.plan import AttachedApplication
 from vedette.core.manifest_checks import Finding, check_document
+
+_Read = TypeVar("_Read")
 
 MANIFEST_NAME: Final = "vedette.yaml"
 _MAX_MISTAKES: Final = 100
@@ -41,17 +43,11 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         ConfigurationError: V101, the file cannot be read; V102, it has mistakes: the message lists all of them.
     """
-    manifest, mistakes = _read(path)
+    manifest, mistakes = _read_manifest(path)
     errors = [mistake for mistake in mistakes if mistake.level == "error"]
     if manifest is not None and not errors:
         return manifest
-    count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
-    listed = "\n".join(mistake.render() for mistake in errors)
-    raise ConfigurationError(
-        f"{manifest_path(path)} has {count}:\n{listed}",
-        hint="Every field is described in docs/manifest.md.",
-        code="V102",
-    )
+    raise refusal(manifest_path(path), errors, "docs/manifest.md", "V102")
 
 
 def check_manifest(path: Path) -> list[Mistake]:
@@ -60,7 +56,7 @@ def check_manifest(path: Path) -> list[Mistake]:
     Raises:
         ConfigurationError: V101, the file cannot be read.
     """
-    return _read(path)[1]
+    return _read_manifest(path)[1]
 
 
 def attached_application(
@@ -109,22 +105,51 @@ def _digest(file: Path) -> str | None:
         return None
 
 
-def _read(path: Path) -> tuple[Manifest | None, list[Mistake]]:
-    path = manifest_path(path)
+def _read_manifest(path: Path) -> tuple[Manifest | None, list[Mistake]]:
+    file = manifest_path(path)
+
+    def validate(value: dict[str, Any]) -> tuple[Manifest | None, list[Finding]]:
+        manifest, findings = validate_document(value)
+        return manifest, [*findings, *check_hook_files(value, file.resolve().parent)]
+
+    return read_document(file, validate)
+
+
+def refusal(path: Path, errors: Sequence[Mistake], document: str, code: str) -> ConfigurationError:
+    """All mistakes of a file in one error."""
+    count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+    listed = "\n".join(mistake.render() for mistake in errors)
+    hint = f"Every field is described in {document}."
+    return ConfigurationError(f"{path} has {count}:\n{listed}", hint=hint, code=code)
+
+
+def read_document(
+    path: Path,
+    validate: Callable[[dict[str, Any]], tuple[_Read | None, list[Finding]]],
+    first: str = "api: vedette/v1",
+) -> tuple[_Read | None, list[Mistake]]:
+    """Read a file of YAML, and say what is wrong with it, each mistake in its place.
+
+    Args:
+        path: the file.
+        validate: what was read → the result, None where it has mistakes, and everything there is to say of it.
+        first: a field that the file must have, for one that has none.
+
+    Raises:
+        ConfigurationError: V101, the file cannot be read.
+    """
     text = _text(path)
     if isinstance(text, Mistake):
         return None, [text]
     document = read_yaml(text)
     show = _Shower(str(path), text, document)
     mistakes = [show.at(note.place, note.path, Finding((), note.message, note.allowed)) for note in document.notes]
-    manifest: Manifest | None = None
     if not isinstance(document.value, dict):
         if not mistakes:
             found = "the file is empty" if document.value is None else f"found {shown(document.value)} at the top"
-            mistakes.append(show.at(Place(1, 1), (), Finding((), found, "fields, first of all `api: vedette/v1`")))
+            mistakes.append(show.at(Place(1, 1), (), Finding((), found, f"fields, first of all `{first}`")))
         return None, mistakes
-    manifest, findings = validate_document(document.value)
-    findings += check_hook_files(document.value, path.resolve().parent)
+    result, findings = validate(document.value)
     reported = {path_text(note.path) for note in document.notes}
     mistakes += [
         show.finding(finding)
@@ -132,7 +157,7 @@ def _read(path: Path) -> tuple[Manifest | None, list[Mistake]]:
         if not (path_text(finding.path) in reported and finding.message == "found nothing")  # what an alias left
     ]
     mistakes.sort(key=lambda mistake: (mistake.line, mistake.column))
-    return manifest, mistakes[:_MAX_MISTAKES]
+    return result, mistakes[:_MAX_MISTAKES]
 
 
 def _text(path: Path) -> str | Mistake:
@@ -141,12 +166,12 @@ def _text(path: Path) -> str | Mistake:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
-            f"manifest {path} cannot be read: {error.strerror or error}.",
-            hint=f"Name the file {MANIFEST_NAME}, or the directory it lies in.",
+            f"{path} cannot be read: {error.strerror or error}.",
+            hint=f"Name the file, or the directory in which {MANIFEST_NAME} lies.",
             code="V101",
         ) from error
     if len(content) > MAX_BYTES:
-        return Mistake(str(path), 1, 1, "", f"the file is larger than {MAX_BYTES >> 10} KiB", "a manifest is text")
+        return Mistake(str(path), 1, 1, "", f"the file is larger than {MAX_BYTES >> 10} KiB", "a smaller file of text")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

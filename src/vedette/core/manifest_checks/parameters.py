@@ -29,7 +29,7 @@ TUNABLE: Final[Mapping[str, frozenset[str]]] = {
         {
             *("for_s", "hold_s", "cooldown_s", "min_confidence", "above", "below", "severity", "title", "actions"),
             *("schedule.timezone", "schedule.days", "schedule.start", "schedule.end"),
-            *("labels", "direction", "hysteresis"),
+            *("labels", "direction", "hysteresis", "within_m", "min_speed_mps", "reads", "again_s"),
         }
     ),
     "pipelines": frozenset(
@@ -41,7 +41,7 @@ TUNABLE: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "models": frozenset({"min_confidence", "nms_iou", "class_agnostic_nms"}),
-    "actions": frozenset({"url", "host", "port", "topic", "timeout_s"}),
+    "actions": frozenset({"url", "host", "port", "topic", "timeout_s", "pulse_s", "after_s", "late_s"}),
     "insights": frozenset({"title", "labels", "min_confidence", "min_people", "hysteresis", "min_wait_s"}),
 }
 _NAME_DEPTH: Final = 2
