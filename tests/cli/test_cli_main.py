@@ -99,7 +99,7 @@ def test_an_error_has_code_message_hint_and_link() -> None:
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.splitlines() == [
         "error V101 manifest cannot be read",
-        "manifest /nowhere/vedette.yaml cannot be read: No such file or directory.",
+        "/nowhere/vedette.yaml cannot be read: No such file or directory.",
         "Name the file vedette.yaml, or the directory it lies in.",
         "More: docs/errors.md#v101",
     ]
