@@ -100,7 +100,7 @@ def test_an_error_has_code_message_hint_and_link() -> None:
     assert run.stderr.splitlines() == [
         "error V101 manifest cannot be read",
         "/nowhere/vedette.yaml cannot be read: No such file or directory.",
-        "Name the file vedette.yaml, or the directory it lies in.",
+        "Name the file, or the directory in which vedette.yaml lies.",
         "More: docs/errors.md#v101",
     ]
 
