@@ -23,7 +23,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 system:
 	@sh scripts/system-packages.sh
 
-demo: setup ## one command: four simulated cameras, real detection, alerts as they happen
+demo: setup ## one command: a conveyor belt as a camera, real detection, alerts as they happen, a verdict
 	$(BIN)/python -m vedette demo
 
 test: setup ## everything CI checks: format, lint, types, import arrows, tests
@@ -31,14 +31,14 @@ test: setup ## everything CI checks: format, lint, types, import arrows, tests
 	$(BIN)/python -m pytest -q --durations=15
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
-	$(BIN)/ruff format --check src components tests bench
-	$(BIN)/ruff check src components tests bench
+	$(BIN)/ruff format --check src components tests bench examples
+	$(BIN)/ruff check src components tests bench examples
 	$(BIN)/mypy
 	PYTHONPATH=components $(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## rewrite the code in the project's style
-	$(BIN)/ruff format src components tests bench
-	$(BIN)/ruff check --fix src components tests bench
+	$(BIN)/ruff format src components tests bench examples
+	$(BIN)/ruff check --fix src components tests bench examples
 
 bench: setup ## CPU per analysed picture against the bare floor, in one run
 	$(BIN)/python -m bench

@@ -92,7 +92,7 @@ def test_what_is_no_model_is_not_stored(tmp_path: Path) -> None:
 
 def test_the_demo_believes_the_folder_it_is_given(tmp_path: Path) -> None:
     for arguments, environment in ((("--data", str(tmp_path)), {}), ((), {"VEDETTE_DATA": str(tmp_path)})):
-        run = vedette("demo", *arguments, **environment)
+        run = vedette("demo", "--site", *arguments, **environment)
         assert run.returncode == 1
         assert "V702" in run.stderr
         assert str(tmp_path) in run.stderr.replace("\n", "")

@@ -15,6 +15,7 @@ from rich.console import Console
 from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import ZONE, application, clip, model
 from tests.outbox.samples import alert
+from vedette.adapters.manifest import load_manifest
 from vedette.cli.argv import redacted_arguments
 from vedette.cli.live_view import LiveView
 from vedette.cli.run import parse_duration, run_name
@@ -24,7 +25,7 @@ from vedette.contracts.camera import CameraConfig, CameraState, CameraStatus
 from vedette.contracts.errors import StorageError, UsageError
 from vedette.contracts.manifest import Manifest
 from vedette.local.core import LocalMessage
-from vedette.local.edge import Edge, EdgeSettings, RunApplication
+from vedette.local.edge import RUN_ACTION, Edge, EdgeSettings, RunApplication, with_alerts_file
 
 HUSH = {"sets": ["rules.enters.cooldown_s"]}
 REASON = "camera address 'http://10.0.0.7/x' is refused: the scheme 'http' is not allowed."
@@ -51,6 +52,16 @@ def settings(root: Path, **more: object) -> EdgeSettings:
 
 def status(state: CameraState, reason: str = "") -> CameraStatus:
     return CameraStatus.model_validate({"camera": "gate", "state": state.value, "reason": reason})
+
+
+def test_the_component_reads_what_the_author_wrote(tmp_path: Path) -> None:
+    coil = {"type": "modbus", "host": "127.0.0.1", "write": "coil", "address": 12, "pulse_s": 0.1}
+    written = Manifest.model_validate({**manifest().model_dump(exclude_unset=True), "actions": {"reject": coil}})
+    edge = Edge(settings(tmp_path))
+    read = load_manifest(edge._write_application(with_alerts_file(written, tmp_path / "a.jsonl")) / "vedette.yaml")
+    assert read.actions["reject"] == written.actions["reject"]
+    assert set(read.actions) == {"reject", RUN_ACTION}
+    assert read.model_copy(update={"actions": written.actions}) == written
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("60s", 60), ("2m", 120), ("1.5h", 5400), ("9" * 40, 3.2e9)])

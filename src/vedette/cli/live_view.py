@@ -53,6 +53,7 @@ class LiveView:
         counts: (application, camera, rule) → alerts since the start.
         problems: components that are broken and the like.
         insights: the newest report of each stream.
+        remarks: what whoever runs this has to say.
     """
 
     title: str
@@ -63,6 +64,7 @@ class LiveView:
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     problems: tuple[str, ...] = ()
     insights: tuple[InsightReport, ...] = ()
+    remarks: tuple[str, ...] = ()
     _recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
 
     def add(self, alert: Alert) -> None:
@@ -76,6 +78,7 @@ class LiveView:
         parts += [Text(problem, style="bold red") for problem in self.problems]
         if self.insights:
             parts.append(insight_table(self.insights))
+        parts += [Text(remark, style="dim") for remark in self.remarks]
         parts.append(self._alert_table())
         return Panel(Group(*parts), title=self.title, subtitle="Ctrl-C ends", border_style="blue")
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -43,13 +43,20 @@ class Session:
         settings: what to run.
         viewer: makes the terminal; given what to call when its reader has gone.
         keep: whether the files of the run are there afterwards.
+        remarks: lines for the live view from whoever runs this, asked for each time it is drawn.
     """
 
     def __init__(
-        self, settings: EdgeSettings, viewer: Callable[[Callable[[], None]], Viewer] = Viewer, *, keep: bool = True
+        self,
+        settings: EdgeSettings,
+        viewer: Callable[[Callable[[], None]], Viewer] = Viewer,
+        *,
+        keep: bool = True,
+        remarks: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._settings = settings
         self._keep = keep
+        self._remarks = remarks
         self._done = threading.Event()
         self._viewer = viewer(self._done.set)
         manifests = [app.manifest for app in settings.applications]
@@ -89,6 +96,7 @@ class Session:
             self._take_alerts()
             self._take_insights()
             self._show_problems((*self._component_problems(edge), *self._other_problems()))
+            self._view.remarks = tuple(self._remarks())
             self._viewer.draw(self._view.render())
             now_s = time.monotonic()
             if self._is_over(now_s):

@@ -233,8 +233,9 @@ class Edge:
         if source is not None and manifest.hooks:
             copy_application(source, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # JSON is YAML: the component reads it as it would read the file of the application's author.
-        text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1)
+        # JSON is YAML: the component reads it as it would read the file of the application's author. What the author
+        # did not write stays unwritten: a default may be a mistake where it is written (the bits of a coil).
+        text = json.dumps(manifest.model_dump(mode="json", exclude_none=True, exclude_unset=True), indent=1)
         (folder / "vedette.yaml").write_text(text)
         return folder
 

@@ -40,10 +40,10 @@ def dent(canvas: Canvas, random: np.random.Generator) -> None:
 
 def scratch(canvas: Canvas, random: np.random.Generator) -> None:
     """A groove that something hard has torn: bent, of uneven depth, with a bright burr; sometimes a second one."""
-    length = random.uniform(30.0, 58.0)
+    length = random.uniform(32.0, 60.0)
     turn = random.uniform(0, 2 * np.pi)
     points = _torn_line(random, _place(random, _SCRATCH_INSIDE_PX), length, turn)
-    _groove(canvas, random, points, width_px=random.uniform(1.1, 1.7))
+    _groove(canvas, random, points, width_px=random.uniform(1.3, 2.0))
     if random.random() < 0.35:
         beside = points[: max(4, int(len(points) * random.uniform(0.3, 0.6)))] + random.uniform(2.5, 4.0, 2)
         _groove(canvas, random, beside, width_px=random.uniform(0.8, 1.1))
@@ -82,7 +82,7 @@ def _groove(canvas: Canvas, random: np.random.Generator, points: NDArray[np.floa
         cv2.line(drawn, start, end, float(np.clip(force, 0.35, 1.2)) * 200, thickness, cv2.LINE_AA)
     cut = cv2.GaussianBlur(drawn.astype(np.float32) / 200, (0, 0), 0.22 * canvas.scale)
     burr = np.clip(cv2.GaussianBlur(cut, (0, 0), 0.5 * canvas.scale) - 0.75 * cut, 0, None)
-    deep = random.uniform(0.30, 0.46)
+    deep = random.uniform(0.36, 0.54)
     sign = -1.0 if random.random() < 0.6 else 1.0  # most grooves look dark, some throw the light back
     canvas.tone *= 1.0 + np.float32(sign * deep) * cut - np.float32(sign * 0.55) * burr
     canvas.height -= np.float32(0.5) * cut

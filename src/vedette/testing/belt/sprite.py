@@ -24,6 +24,8 @@ _LAMP: Final = (-0.55, -0.72)
 _SHADOW_OFFSET_PX: Final = (2.2, 3.0)
 _SHADOW_BLUR_PX: Final = 2.2
 _SHADOW: Final = 0.55
+#: Change of the metal's brightness from which a place counts as damaged.
+_HURT: Final = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +49,43 @@ def draw_part(part: PlannedPart) -> Sprite:
     """Draw a part, turned as planned, its centre in the middle of the sprite."""
     # Two sequences: a part with a defect is otherwise the part that it would have been without.
     random, damage = (np.random.default_rng([part.seed, stream]) for stream in _STREAMS)
+    canvas, place = _blank(part)
+    shape = relief(part.kind, canvas.x, canvas.y, part.size, part.missing)
+    engrave(canvas, part.kind)
+    oil(canvas, random)
+    specks(canvas, random)
+    _damage(part, canvas, damage)
+    tone, gloss = _lit(part, canvas, shape, place, random)
+    cover = np.clip(0.5 - shape.distance * PHASES, 0, 1).astype(np.float32)
+    return Sprite(*(_rows(image) for image in (tone, gloss, cover, _shade(cover))))
+
+
+def damage_of(part: PlannedPart) -> NDArray[np.bool_]:
+    """Where a scratch or dent is: bool (2 * HALF_PX, 2 * HALF_PX), a pixel each, the part's centre in the middle."""
+    canvas, _ = _blank(part)
+    _damage(part, canvas, np.random.default_rng([part.seed, _STREAMS[1]]))
+    outside = relief(part.kind, canvas.x, canvas.y, part.size, part.missing).distance >= 0
+    hurt = np.abs(canvas.tone - 1) > _HURT
+    hurt[outside] = False
+    blocks = hurt.reshape(2 * HALF_PX, PHASES, 2 * HALF_PX, PHASES)
+    return np.asarray(blocks.any(axis=(1, 3)), np.bool_)
+
+
+def _blank(part: PlannedPart) -> tuple[Canvas, tuple[Floats, Floats]]:
+    """A canvas turned as the part is, and the place of each sample in the picture, pixels from the part's centre."""
     samples = PHASES * 2 * HALF_PX
     grid = ((np.arange(samples, dtype=np.float32) + 0.5) / PHASES - HALF_PX).astype(np.float32)
     across, down = np.meshgrid(grid, grid)
     cosine, sine = np.float32(np.cos(part.angle)), np.float32(np.sin(part.angle))
     x, y = across * cosine + down * sine, down * cosine - across * sine
-    shape = relief(part.kind, x, y, part.size, part.missing)
-    canvas = Canvas(x, y, PHASES, np.zeros_like(x), np.ones_like(x))
-    engrave(canvas, part.kind)
-    oil(canvas, random)
-    specks(canvas, random)
+    return Canvas(x, y, PHASES, np.zeros_like(x), np.ones_like(x)), (across, down)
+
+
+def _damage(part: PlannedPart, canvas: Canvas, random: np.random.Generator) -> None:
     if part.label is Label.SCRATCH:
-        defects.scratch(canvas, damage)
+        defects.scratch(canvas, random)
     elif part.label is Label.DENT:
-        defects.dent(canvas, damage)
-    tone, gloss = _lit(part, canvas, shape, (across, down), random)
-    cover = np.clip(0.5 - shape.distance * PHASES, 0, 1).astype(np.float32)
-    return Sprite(*(_rows(image) for image in (tone, gloss, cover, _shade(cover))))
+        defects.dent(canvas, random)
 
 
 def _lit(

@@ -56,10 +56,7 @@ class Canvas:
 def _grain_bank() -> Floats:
     """Ground metal, long fine lines along x; float32, mean 0, standard deviation 1. The same for every part."""
     random = np.random.default_rng(20)
-    noise = random.standard_normal((_BANK_PX, _BANK_PX), dtype=np.float32)
-    fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=70, sigmaY=1.4)
-    coarse = cv2.GaussianBlur(noise[::-1], (0, 0), sigmaX=160, sigmaY=9)
-    bank: Floats = fine / fine.std() + 0.7 * coarse / coarse.std()
+    bank: Floats = _smooth(random, (8, 1), (9.0, 1.4)) + np.float32(0.7) * _smooth(random, (16, 4), (10.0, 2.25))
     bank /= bank.std()
     return bank
 
@@ -67,11 +64,16 @@ def _grain_bank() -> Floats:
 @cache
 def _cloud_bank() -> Floats:
     """Soft clouds for oil and wear; float32, mean 0, standard deviation 1."""
-    random = np.random.default_rng(21)
-    noise = random.standard_normal((_BANK_PX, _BANK_PX), dtype=np.float32)
-    cloud = cv2.GaussianBlur(noise, (0, 0), 42)
-    bank: Floats = cloud / cloud.std()
-    return bank
+    return _smooth(np.random.default_rng(21), (8, 8), (5.0, 5.0))
+
+
+def _smooth(random: np.random.Generator, step: tuple[int, int], sigma: tuple[float, float]) -> Floats:
+    """Smooth noise: drawn and blurred at every ``step``-th sample along x and y, then stretched to the bank's size."""
+    noise = random.standard_normal((_BANK_PX // step[1], _BANK_PX // step[0]), dtype=np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=sigma[0], sigmaY=sigma[1])
+    stretched: Floats = cv2.resize(noise, (_BANK_PX, _BANK_PX), interpolation=cv2.INTER_LINEAR)
+    stretched /= stretched.std()
+    return stretched
 
 
 def grain(canvas: Canvas, kind: Kind, random: np.random.Generator) -> Floats:
