@@ -27,6 +27,8 @@ CHECKED: dict[str, dict[str, Any]] = {
         "body": {"to": "{to}", "text": "{text}"},
     },
     "modbus": {"host": "10.0.0.9", "write": "coil", "address": 12, "pulse_s": 0.2, "after_s": 0.8, "late_s": 0.1},
+    "opcua": {"endpoint": "opc.tcp://10.0.0.9:4840/plc", "node": "ns=2;s=Line1.Reject", "value_type": "Boolean"},
+    "gpio": {"chip": "/dev/gpiochip0", "line": 17, "pulse_s": 0.1},
 }
 
 
@@ -103,6 +105,33 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("modbus", {"gap_s": 0.1}, "gap_s", "without `overlap: again`", "", ""),
     ("modbus", {"pulse_s": 0}, "pulse_s", "found 0", "more than 0", ""),
     ("modbus", {"after_s": -1}, "after_s", "-1", "at least 0", ""),
+    ("opcua", {"endpoint": "10.0.0.9:4840"}, "endpoint", "not an address", "opc.tcp://", "`opc.tcp://10.0.0.9:4840`"),
+    ("opcua", {"endpoint": "opc.tcp://u:p@10.0.0.9"}, "endpoint", "credentials", "`secret`", ""),
+    ("opcua", {"endpoint": "opc.tcp://93.184.215.14:4840"}, "endpoint", "public address", "", ""),
+    ("opcua", {"endpoint": "opc.tcp://169.254.169.254"}, "endpoint", "metadata", "", ""),
+    ("opcua", {"node": "Line1.Reject"}, "node", "found 'Line1.Reject'", "node id, such as", ""),
+    ("opcua", {"value_type": "Float"}, "value_type", "'Float'", "Double", ""),
+    ("opcua", {"value": 5}, "value", "found 5", "true or false", ""),
+    ("opcua", {"value_type": "Int16"}, "value", "`value` is missing", "Int16", ""),
+    ("opcua", {"value_type": "Int16", "value": 40000}, "value", "40000", "-32768 to 32767", ""),
+    ("opcua", {"value_type": "Double", "value": "x"}, "value", "'x'", "a number", ""),
+    ("opcua", {"value_type": "String", "value": 5}, "value", "found 5", "text", ""),
+    ("opcua", {"value_type": "alert", "value": "x"}, "value", "beside the alert", "", ""),
+    ("opcua", {"value": False, "pulse_s": 1}, "value", "changes nothing", "", ""),
+    ("opcua", {"secret": "x"}, "secret", "sent unencrypted", "basic256sha256", ""),
+    ("opcua", {"certificate_file": "x.pem"}, "certificate_file", "without security", "", ""),
+    (
+        "opcua",
+        {"security": "basic256sha256", "certificate_file": "a.pem", "private_key_file": "b.pem"},
+        "server_certificate_file",
+        "is missing",
+        "",
+        "",
+    ),
+    ("gpio", {"chip": "gpiochip0"}, "chip", "'gpiochip0'", "/dev/gpiochip0", ""),
+    ("gpio", {"line_name": "PAC.06"}, "line_name", "both", "exactly one", ""),
+    ("gpio", {"line": ...}, "", "neither", "exactly one", ""),
+    ("gpio", {"pulse_s": ...}, "", "stays active", "", ""),
     ("modbus", {"afer_s": 1}, "afer_s", "unknown field", "after_s", "`after_s`"),
 ]
 
@@ -112,7 +141,7 @@ def test_one_mistake_of_an_action(check: Any, case: tuple[Any, ...]) -> None:
     kind, fields, path, message, allowed, suggestion = case
     found = check(document(kind, **fields))
     assert len(found) == 1, [one.render() for one in found]
-    assert found[0].path == f"actions.it.{path}"
+    assert found[0].path == f"actions.it.{path}".rstrip(".")
     assert message in found[0].message
     assert allowed in found[0].allowed
     assert found[0].suggestion == suggestion

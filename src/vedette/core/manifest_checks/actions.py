@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from vedette.core.manifest_checks.finding import Finding, Path
 from vedette.core.manifest_checks.hosts import check_host, check_web_address
+from vedette.core.manifest_checks.opcua import check_gpio, check_opcua
 from vedette.core.manifest_checks.people import check_email, check_sms
 from vedette.core.manifest_checks.plain import dicts
 from vedette.core.manifest_checks.signals import check_modbus, check_moments, check_shared_outputs, check_signal
@@ -41,4 +42,6 @@ _CHECKS: Final[dict[str, tuple[_Check, ...]]] = {
     "email": (check_email,),
     "sms": (check_sms,),
     "modbus": (_plc, check_modbus, check_signal),
+    "opcua": (check_opcua, check_signal),
+    "gpio": (check_gpio, check_signal),
 }

@@ -14,7 +14,11 @@ _RANGES: Final = {16: (-(1 << 15), (1 << 16) - 1), 32: (-(1 << 31), (1 << 32) - 
 #: Rules whose alert is about an earlier picture: they wait for `hold_s` before they are sure.
 _WAITING: Final = frozenset({"line_crossed", "zone_entered", "zone_left", "count_changed"})
 #: What names an output, by type of action.
-_OUTPUT: Final = {"modbus": ("host", "port", "unit", "write", "address")}
+_OUTPUT: Final = {
+    "modbus": ("host", "port", "unit", "write", "address"),
+    "opcua": ("endpoint", "node"),
+    "gpio": ("chip", "line", "line_name"),
+}
 _DEFAULTS: Final = {"port": 502, "unit": 1}
 
 
