@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.manifest.test_manifest_fuzz import VALUES
 from tests.manifest.test_manifest_mistakes import GOOD
-from vedette.adapters.manifest import check_manifest
+from vedette.adapters.manifest import check_manifest, load_manifest
 from vedette.adapters.manifest.mistake import Mistake
 from vedette.core.manifest_checks import check_document
 
@@ -57,6 +57,25 @@ def test_a_right_one_has_no_mistakes(check: Any, kind: str) -> None:
     assert check(document(kind)) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        *((kind, {}) for kind in CHECKED),
+        ("modbus", {"pulse_s": ..., "after_s": ..., "late_s": ...}),
+        ("modbus", {"write": "register", "value": 7}),
+        ("sms", {"gateway": "serial", "url": ..., "body": ..., "device": "/dev/ttyUSB2"}),
+        ("opcua", {"value_type": "alert"}),
+    ],
+)
+def test_what_a_program_writes_out_is_right_as_well(
+    check: Any, kind: str, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    """With every default in it, as `vedette run` hands an application to its component."""
+    assert check(document(kind, **fields)) == []
+    written = load_manifest(tmp_path).model_dump(mode="json", exclude_none=True)
+    assert check(json.dumps(written)) == []
+
+
 # kind, fields, path below the action, words of the message, words of what is allowed, suggestion
 ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("webhook", {"url": "ftp://x/y"}, "url", "scheme 'ftp'", "https://host/path", ""),
@@ -67,7 +86,7 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("mqtt", {"host": "my broker"}, "host", "space", "", ""),
     ("email", {"host": "smtp://mail.site.example:587"}, "host", "another form", "", "`mail.site.example`"),
     ("email", {"host": "93.184.215.14", "tls": "none"}, "host", "public address", "site's own network", ""),
-    ("email", {"tls": "none", "secret": "x"}, "secret", "sent unencrypted", "starttls", ""),
+    ("email", {"tls": "none", "secret": "vedette/receiver/x"}, "secret", "sent unencrypted", "starttls", ""),
     ("email", {"port": 465}, "port", "unusual", "implicit", ""),
     ("email", {"sender": "Alarm <alarm@site.example>"}, "sender", "found", "name@example.org", ""),
     ("email", {"to": ["guard@site.example", "guard"]}, "to[1]", "'guard'", "name@example.org", ""),
@@ -75,6 +94,8 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("email", {"to": []}, "to", "a list of 0", "at least 1", ""),
     ("email", {"timezone": "Berlin"}, "timezone", "'Berlin'", "IANA", "`Europe/Berlin`"),
     ("email", {"tls": "ssl"}, "tls", "'ssl'", "implicit", ""),
+    ("webhook", {"secret": "hunter2 is the password"}, "secret", "not the name of a secret", "never the secret", ""),
+    ("email", {"secret": "mail"}, "secret", "below vedette/receiver/ only", "", "`vedette/receiver/mail`"),
     ("sms", {"to": ["0049 151 1234-5678"]}, "to[0]", "found", "plus sign", "`+4915112345678`"),
     ("sms", {"to": ["0151 12345678"]}, "to[0]", "found", "plus sign", ""),
     ("sms", {"url": ...}, "url", "`url` is missing", "gateway: http", ""),
@@ -118,7 +139,7 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("opcua", {"value_type": "String", "value": 5}, "value", "found 5", "text", ""),
     ("opcua", {"value_type": "alert", "value": "x"}, "value", "beside the alert", "", ""),
     ("opcua", {"value": False, "pulse_s": 1}, "value", "changes nothing", "", ""),
-    ("opcua", {"secret": "x"}, "secret", "sent unencrypted", "basic256sha256", ""),
+    ("opcua", {"secret": "vedette/receiver/x"}, "secret", "sent unencrypted", "basic256sha256", ""),
     ("opcua", {"certificate_file": "x.pem"}, "certificate_file", "without security", "", ""),
     (
         "opcua",
@@ -150,6 +171,11 @@ def test_one_mistake_of_an_action(check: Any, case: tuple[Any, ...]) -> None:
 def serial(**fields: Any) -> str:
     known: dict[str, Any] = {"gateway": "serial", "url": ..., "body": ..., "device": "/dev/ttyUSB2"}
     return document("sms", **{**known, **fields})
+
+
+def test_what_may_be_a_secret_is_not_repeated(check: Any) -> None:
+    (found,) = check(document("webhook", secret="hunter2 is the password"))
+    assert "hunter2" not in found.message + found.allowed + found.suggestion
 
 
 def test_a_modem(check: Any) -> None:
