@@ -91,6 +91,7 @@ def running(
     *,
     loop: bool = False,
     parameters: Mapping[str, Mapping[str, ParameterValue]] | None = None,
+    secrets: Mapping[str, Mapping[str, str]] | None = None,
     **settings: Any,
 ) -> Iterator[Watched]:
     """The edge side over the given cameras (name → address or file)."""
@@ -101,7 +102,7 @@ def running(
             RunApplication(each, bound.bindings[each.name], (parameters or {}).get(each.name, {})) for each in manifests
         ),
         cameras=bound.cameras,
-        secrets=bound.secrets,
+        secrets={**(secrets or {}), **bound.secrets},
         root=root,
         alerts_file=root / "watched.jsonl",
         thing_name="test-device",

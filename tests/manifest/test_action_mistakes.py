@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.manifest.test_manifest_fuzz import VALUES
 from tests.manifest.test_manifest_mistakes import GOOD
-from vedette.adapters.manifest import check_manifest
+from vedette.adapters.manifest import check_manifest, load_manifest
 from vedette.adapters.manifest.mistake import Mistake
 from vedette.core.manifest_checks import check_document
 
@@ -27,6 +27,8 @@ CHECKED: dict[str, dict[str, Any]] = {
         "body": {"to": "{to}", "text": "{text}"},
     },
     "modbus": {"host": "10.0.0.9", "write": "coil", "address": 12, "pulse_s": 0.2, "after_s": 0.8, "late_s": 0.1},
+    "opcua": {"endpoint": "opc.tcp://10.0.0.9:4840/plc", "node": "ns=2;s=Line1.Reject", "value_type": "Boolean"},
+    "gpio": {"chip": "/dev/gpiochip0", "line": 17, "pulse_s": 0.1},
 }
 
 
@@ -55,6 +57,25 @@ def test_a_right_one_has_no_mistakes(check: Any, kind: str) -> None:
     assert check(document(kind)) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        *((kind, {}) for kind in CHECKED),
+        ("modbus", {"pulse_s": ..., "after_s": ..., "late_s": ...}),
+        ("modbus", {"write": "register", "value": 7}),
+        ("sms", {"gateway": "serial", "url": ..., "body": ..., "device": "/dev/ttyUSB2"}),
+        ("opcua", {"value_type": "alert"}),
+    ],
+)
+def test_what_a_program_writes_out_is_right_as_well(
+    check: Any, kind: str, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    """With every default in it, as `vedette run` hands an application to its component."""
+    assert check(document(kind, **fields)) == []
+    written = load_manifest(tmp_path).model_dump(mode="json", exclude_none=True)
+    assert check(json.dumps(written)) == []
+
+
 # kind, fields, path below the action, words of the message, words of what is allowed, suggestion
 ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("webhook", {"url": "ftp://x/y"}, "url", "scheme 'ftp'", "https://host/path", ""),
@@ -65,7 +86,7 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("mqtt", {"host": "my broker"}, "host", "space", "", ""),
     ("email", {"host": "smtp://mail.site.example:587"}, "host", "another form", "", "`mail.site.example`"),
     ("email", {"host": "93.184.215.14", "tls": "none"}, "host", "public address", "site's own network", ""),
-    ("email", {"tls": "none", "secret": "x"}, "secret", "sent unencrypted", "starttls", ""),
+    ("email", {"tls": "none", "secret": "vedette/receiver/x"}, "secret", "sent unencrypted", "starttls", ""),
     ("email", {"port": 465}, "port", "unusual", "implicit", ""),
     ("email", {"sender": "Alarm <alarm@site.example>"}, "sender", "found", "name@example.org", ""),
     ("email", {"to": ["guard@site.example", "guard"]}, "to[1]", "'guard'", "name@example.org", ""),
@@ -73,6 +94,8 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("email", {"to": []}, "to", "a list of 0", "at least 1", ""),
     ("email", {"timezone": "Berlin"}, "timezone", "'Berlin'", "IANA", "`Europe/Berlin`"),
     ("email", {"tls": "ssl"}, "tls", "'ssl'", "implicit", ""),
+    ("webhook", {"secret": "hunter2 is the password"}, "secret", "not the name of a secret", "never the secret", ""),
+    ("email", {"secret": "mail"}, "secret", "below vedette/receiver/ only", "", "`vedette/receiver/mail`"),
     ("sms", {"to": ["0049 151 1234-5678"]}, "to[0]", "found", "plus sign", "`+4915112345678`"),
     ("sms", {"to": ["0151 12345678"]}, "to[0]", "found", "plus sign", ""),
     ("sms", {"url": ...}, "url", "`url` is missing", "gateway: http", ""),
@@ -103,6 +126,33 @@ ONE: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("modbus", {"gap_s": 0.1}, "gap_s", "without `overlap: again`", "", ""),
     ("modbus", {"pulse_s": 0}, "pulse_s", "found 0", "more than 0", ""),
     ("modbus", {"after_s": -1}, "after_s", "-1", "at least 0", ""),
+    ("opcua", {"endpoint": "10.0.0.9:4840"}, "endpoint", "not an address", "opc.tcp://", "`opc.tcp://10.0.0.9:4840`"),
+    ("opcua", {"endpoint": "opc.tcp://u:p@10.0.0.9"}, "endpoint", "credentials", "`secret`", ""),
+    ("opcua", {"endpoint": "opc.tcp://93.184.215.14:4840"}, "endpoint", "public address", "", ""),
+    ("opcua", {"endpoint": "opc.tcp://169.254.169.254"}, "endpoint", "metadata", "", ""),
+    ("opcua", {"node": "Line1.Reject"}, "node", "found 'Line1.Reject'", "node id, such as", ""),
+    ("opcua", {"value_type": "Float"}, "value_type", "'Float'", "Double", ""),
+    ("opcua", {"value": 5}, "value", "found 5", "true or false", ""),
+    ("opcua", {"value_type": "Int16"}, "value", "`value` is missing", "Int16", ""),
+    ("opcua", {"value_type": "Int16", "value": 40000}, "value", "40000", "-32768 to 32767", ""),
+    ("opcua", {"value_type": "Double", "value": "x"}, "value", "'x'", "a number", ""),
+    ("opcua", {"value_type": "String", "value": 5}, "value", "found 5", "text", ""),
+    ("opcua", {"value_type": "alert", "value": "x"}, "value", "beside the alert", "", ""),
+    ("opcua", {"value": False, "pulse_s": 1}, "value", "changes nothing", "", ""),
+    ("opcua", {"secret": "vedette/receiver/x"}, "secret", "sent unencrypted", "basic256sha256", ""),
+    ("opcua", {"certificate_file": "x.pem"}, "certificate_file", "without security", "", ""),
+    (
+        "opcua",
+        {"security": "basic256sha256", "certificate_file": "a.pem", "private_key_file": "b.pem"},
+        "server_certificate_file",
+        "is missing",
+        "",
+        "",
+    ),
+    ("gpio", {"chip": "gpiochip0"}, "chip", "'gpiochip0'", "/dev/gpiochip0", ""),
+    ("gpio", {"line_name": "PAC.06"}, "line_name", "both", "exactly one", ""),
+    ("gpio", {"line": ...}, "", "neither", "exactly one", ""),
+    ("gpio", {"pulse_s": ...}, "", "stays active", "", ""),
     ("modbus", {"afer_s": 1}, "afer_s", "unknown field", "after_s", "`after_s`"),
 ]
 
@@ -112,7 +162,7 @@ def test_one_mistake_of_an_action(check: Any, case: tuple[Any, ...]) -> None:
     kind, fields, path, message, allowed, suggestion = case
     found = check(document(kind, **fields))
     assert len(found) == 1, [one.render() for one in found]
-    assert found[0].path == f"actions.it.{path}"
+    assert found[0].path == f"actions.it.{path}".rstrip(".")
     assert message in found[0].message
     assert allowed in found[0].allowed
     assert found[0].suggestion == suggestion
@@ -121,6 +171,11 @@ def test_one_mistake_of_an_action(check: Any, case: tuple[Any, ...]) -> None:
 def serial(**fields: Any) -> str:
     known: dict[str, Any] = {"gateway": "serial", "url": ..., "body": ..., "device": "/dev/ttyUSB2"}
     return document("sms", **{**known, **fields})
+
+
+def test_what_may_be_a_secret_is_not_repeated(check: Any) -> None:
+    (found,) = check(document("webhook", secret="hunter2 is the password"))
+    assert "hunter2" not in found.message + found.allowed + found.suggestion
 
 
 def test_a_modem(check: Any) -> None:

@@ -57,6 +57,13 @@ COMMANDS: Final = (
             CommandSpec("heatmap", "vedette.cli.insights_heatmap:heatmap", "Draw where people were over a picture."),
         ),
     ),
+    CommandSpec(
+        "action",
+        "",
+        "Actions: try one out.",
+        _CHECK,
+        children=(CommandSpec("test", "vedette.cli.action_test:try_out", "Send one test alert through one action."),),
+    ),
     CommandSpec("status", "vedette.cli.status:status", "What a running device does.", _OPERATE),
     CommandSpec(
         "app",

@@ -24,6 +24,7 @@ from vedette.local.camera_arguments import parse_device_arguments
 from vedette.local.core import BrokerIot
 from vedette.local.edge import EdgeSettings, RunApplication
 from vedette.local.overrides import by_application, split_assignments, with_overrides
+from vedette.local.secretfile import read_secrets
 
 #: A hundred years: as good as for ever, and a number every clock can take.
 _LONGEST_S: Final = 3.2e9
@@ -94,6 +95,9 @@ def run(
     cert: Annotated[Path | None, typer.Option(help="With --broker: this device's certificate.")] = None,
     key: Annotated[Path | None, typer.Option(help="With --broker: this device's private key.")] = None,
     lite: Annotated[bool, typer.Option(help="Behave as nucleus lite does, quirks included.")] = False,
+    secrets: Annotated[
+        Path | None, typer.Option(help='Secrets of receivers: JSON {"NAME": {"username": "…", …}}, mode 0600.')
+    ] = None,
 ) -> None:
     """Run applications on this machine: real cameras in, alerts out, nothing in the cloud.
 
@@ -130,7 +134,7 @@ def run(
     settings = EdgeSettings(
         applications=applications,
         cameras=arguments.cameras,
-        secrets=arguments.secrets,
+        secrets={**_receiver_secrets(secrets, chosen), **arguments.secrets},
         root=root.resolve(),
         alerts_file=alerts_file,
         iot=_broker(broker, ca, cert, key),
@@ -138,6 +142,25 @@ def run(
         lite_quirks=lite,
     )
     Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless)
+
+
+def _receiver_secrets(path: Path | None, manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:
+    """The file's secrets; what is missing in it is told, and its alerts wait.
+
+    Raises:
+        CoreError: V503, the file is missing, readable by others or damaged.
+    """
+    known = read_secrets(path) if path is not None else {}
+    for manifest in manifests:
+        for name, action in manifest.actions.items():
+            wanted = getattr(action, "secret", None)
+            if wanted is not None and wanted not in known:
+                typer.echo(
+                    f"action {name} of {manifest.name} needs the secret {wanted!r}, which is in no --secrets file: "
+                    "its alerts wait (V503)",
+                    err=True,
+                )
+    return known
 
 
 def run_name(names: Sequence[str]) -> str:

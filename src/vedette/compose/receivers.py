@@ -152,7 +152,8 @@ def _mqtt(key: str, plan: MqttAction, device: str, secrets: SecretStore) -> Call
 
 
 def _email(plan: EmailAction, surroundings: Surroundings) -> Action:
-    from vedette.adapters.actions.mail import EmailReceiver, login
+    from vedette.adapters.actions.credentials import user_and_password
+    from vedette.adapters.actions.mail import EmailReceiver
     from vedette.adapters.egress.smtp import PORTS, SmtpConversation, SmtpSettings, conversation
 
     name = (
@@ -162,7 +163,7 @@ def _email(plan: EmailAction, surroundings: Surroundings) -> Action:
     def converse() -> AbstractContextManager[SmtpConversation]:
         username = password = ""
         if plan.secret is not None:
-            username, password = login(surroundings.secrets.get(plan.secret), plan.secret)
+            username, password = user_and_password(surroundings.secrets.get(plan.secret), plan.secret)
         return conversation(
             SmtpSettings(
                 host=plan.host,

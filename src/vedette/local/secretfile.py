@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from vedette.contracts.errors import CoreError
 
@@ -26,6 +26,31 @@ def read_secret(path: Path, name: str) -> str:
         CoreError: V503, the file is missing, readable by others or damaged.
         KeyError: the file holds no such secret.
     """
+    value = _read(path)[name]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def read_secrets(path: Path) -> dict[str, dict[str, str]]:
+    """All secrets of a file in which each is an object of texts.
+
+    Args:
+        path: as for ``read_secret``.
+
+    Raises:
+        CoreError: V503, the file is missing, readable by others or damaged, or an entry is no object of texts.
+    """
+    secrets = _read(path)
+    for name, pairs in secrets.items():
+        if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+            raise CoreError(
+                f"{path}: the secret {name!r} is no object of texts.",
+                hint=f'Write it as {{"{name}": {{"username": "…", "password": "…"}}}}.',
+                code="V503",
+            )
+    return secrets
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -47,5 +72,4 @@ def read_secret(path: Path, name: str) -> str:
         secrets = None  # the parser's own message would quote the file
     if not isinstance(secrets, dict):
         raise CoreError(f"{path}: not a JSON object of secrets.", code="V503")
-    value = secrets[name]
-    return value if isinstance(value, str) else json.dumps(value)
+    return secrets

@@ -28,6 +28,7 @@ from vedette.core.signals import Give, GiveUp, Rest, SignalQueue, Timing, Wait
 from vedette.pipeline.deliver import LOOK_S, RETRY_FIRST_S, RETRY_MAX_S, STOP_WAIT_S, DeliveryHealth
 from vedette.pipeline.lanes import Lanes
 from vedette.pipeline.pictures import PictureTimes
+from vedette.ports.action import ReceiverBusyError
 from vedette.ports.outbox import Outbox, OutboxRow
 from vedette.ports.signal import Line
 
@@ -346,6 +347,8 @@ class SignalDelivery:
         """Note a failure; how long to pause."""
         self._failures += 1
         self._say(error.message)
+        if isinstance(error, ReceiverBusyError):
+            return error.retry_after_s
         if self._failures == 1:
             return 0.0
         first_s, longest_s = TIMED_RETRY_S if self._is_timed else (RETRY_FIRST_S, RETRY_MAX_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -132,19 +132,3 @@ def make_message(plan: EmailAction, rows: Sequence[OutboxRow]) -> EmailMessage:
 
 def _said(name: str, refusal: Refusal) -> str:
     return f"refuses {name}: {refusal.words}"
-
-
-def login(pairs: Mapping[str, str], secret: str) -> tuple[str, str]:
-    """User name and password of a secret.
-
-    Raises:
-        DeliveryError: V503, it lacks one of them: nothing is sent without a login instead.
-    """
-    username, password = pairs.get("username", ""), pairs.get("password", "")
-    if not username or not password:
-        raise DeliveryError(
-            f"secret {secret!r} has no `username` and `password`.",
-            hint="Store both as key-value pairs.",
-            code="V503",
-        )
-    return username, password

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
+from vedette.adapters.actions.credentials import lacking, user_and_password
 from vedette.adapters.actions.recipients import Recipients
 from vedette.adapters.actions.webhook import RETRIED
 from vedette.adapters.egress.http import HttpPoster
@@ -149,11 +150,10 @@ class WebGateway:
         pairs = self._get_secret(self._plan.secret)
         if self._plan.header is not None:
             if not pairs.get("value"):
-                raise _lacks(self._plan.secret, "`value`")
+                raise lacking(self._plan.secret, "`value`")
             return {self._plan.header: pairs["value"]}
-        if not pairs.get("username") or not pairs.get("password"):
-            raise _lacks(self._plan.secret, "`username` and `password`")
-        both = f"{pairs['username']}:{pairs['password']}".encode()
+        username, password = user_and_password(pairs, self._plan.secret)
+        both = f"{username}:{password}".encode()
         return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
 
 
@@ -216,7 +216,3 @@ def masked(number: str) -> str:
 def _key(alert_id: str, number: str) -> str:
     """What a repeat of this alert to this phone is recognised by."""
     return hashlib.sha256(f"{alert_id} {number}".encode()).hexdigest()[:32]
-
-
-def _lacks(secret: str, what: str) -> DeliveryError:
-    return DeliveryError(f"secret {secret!r} has no {what}.", hint="Store it as key-value pairs.", code="V503")

@@ -10,7 +10,8 @@ from zoneinfo import available_timezones
 
 from pydantic_core import ErrorDetails
 
-from vedette.contracts.base import IDENTIFIER_PATTERN
+from vedette.contracts.base import IDENTIFIER_PATTERN, Contract
+from vedette.contracts.manifest import OpcUaAction
 from vedette.contracts.manifest.actions.people import MailAddress, PhoneNumber
 from vedette.contracts.manifest.hooks import PEER_PATTERN
 from vedette.core.manifest_checks import Finding, near_miss
@@ -23,6 +24,11 @@ def pattern_of(kind: Any) -> str:
     return next(str(one.pattern) for field in kind.__metadata__ for one in field.metadata if hasattr(one, "pattern"))
 
 
+def pattern_of_field(contract: type[Contract], name: str) -> str:
+    """The pattern of a field's text."""
+    return next(str(one.pattern) for one in contract.model_fields[name].metadata if hasattr(one, "pattern"))
+
+
 _PATTERNS: Final[dict[str, str]] = {
     IDENTIFIER_PATTERN: "letters, digits, - and _, at most 64, a letter or digit first",
     PEER_PATTERN: "`host:port`, such as api.example.org:443",
@@ -32,6 +38,8 @@ _PATTERNS: Final[dict[str, str]] = {
     pattern_of(MailAddress): "an address such as name@example.org, nothing around it, ASCII only",
     pattern_of(PhoneNumber): "plus sign, country, number, digits only, such as +4915112345678",
     r"^/dev/[A-Za-z0-9_./:+-]{1,200}$": "a device below /dev, such as /dev/ttyUSB2",
+    r"^/dev/gpiochip[0-9]{1,3}$": "a GPIO chip, such as /dev/gpiochip0",
+    pattern_of_field(OpcUaAction, "node"): "a node id, such as ns=2;s=Line1.Reject or ns=3;i=1007",
     r"^[A-Za-z0-9-]{1,64}$": "the name of a header, such as X-Api-Key",
 }
 _TYPES: Final[dict[str, str]] = {

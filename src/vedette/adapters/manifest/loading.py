@@ -26,6 +26,7 @@ _Read = TypeVar("_Read")
 MANIFEST_NAME: Final = "vedette.yaml"
 _MAX_MISTAKES: Final = 100
 #: What stands between ``//`` and ``@`` of an address: not to be repeated on a screen or in a log.
+_SECRET: Final = re.compile(r"(secret[\"']?\s*:\s*)(.+)")
 _CREDENTIALS: Final = re.compile(r"(?<=//)\S*(?=@)")
 
 
@@ -257,6 +258,8 @@ class _Shower:
         """A mistake at a place."""
         source = self._lines[place.line - 1] if place.line <= len(self._lines) else ""
         source = _CREDENTIALS.sub(lambda found: "*" * len(found[0]), source)
+        if path[-1:] == ("secret",):  # it may be the secret itself
+            source = _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), source)
         return Mistake(
             self._file,
             place.line,

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from vedette.core.manifest_checks.finding import Finding, Path
 from vedette.core.manifest_checks.hosts import check_host, check_web_address
+from vedette.core.manifest_checks.opcua import check_gpio, check_opcua
 from vedette.core.manifest_checks.people import check_email, check_sms
 from vedette.core.manifest_checks.plain import dicts
+from vedette.core.manifest_checks.secrets import check_secret
 from vedette.core.manifest_checks.signals import check_modbus, check_moments, check_shared_outputs, check_signal
 
 _Check = Callable[[Path, dict[str, Any]], Iterator[Finding]]
@@ -19,6 +21,7 @@ def check_actions(document: dict[str, Any]) -> Iterator[Finding]:
     for name, action in dicts(document, "actions").items():
         for check in _CHECKS.get(str(action.get("type")), ()):
             yield from check(("actions", name), action)
+        yield from check_secret(("actions", name), action)
     yield from check_moments(document)
     yield from check_shared_outputs(document)
 
@@ -41,4 +44,6 @@ _CHECKS: Final[dict[str, tuple[_Check, ...]]] = {
     "email": (check_email,),
     "sms": (check_sms,),
     "modbus": (_plc, check_modbus, check_signal),
+    "opcua": (check_opcua, check_signal),
+    "gpio": (check_gpio, check_signal),
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from vedette.contracts.manifest import SmsAction
 from vedette.core.manifest_checks.finding import Finding, Path, near_miss
 from vedette.core.manifest_checks.hosts import check_host, check_web_address
+from vedette.core.manifest_checks.plain import is_given
 from vedette.core.templates import PLACEHOLDERS, placeholders
 
 #: Fields of a short message's action that only one gateway has; the first one of each is needed.
@@ -41,7 +43,7 @@ def check_sms(path: Path, action: dict[str, Any]) -> Iterator[Finding]:
         if action.get(field) is None:
             yield Finding((*path, field), f"field `{field}` is missing", f"needed with `gateway: {gateway}`")
     for field in _OF[other]:
-        if field in action:
+        if is_given(SmsAction, action, field):
             yield Finding(
                 (*path, field),
                 f"`{field}` with `gateway: {gateway}`",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vedette.contracts.base import Contract
 from vedette.core.labels import COCO
 from vedette.core.manifest_checks.finding import Path
 from vedette.core.symbologies import SYMBOLOGIES
@@ -45,6 +46,11 @@ def section(document: dict[str, Any], name: str) -> dict[str, Any]:
     """A part of the manifest with entries by name; empty where it is none."""
     value = document.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def is_given(contract: type[Contract], action: dict[str, Any], field: str) -> bool:
+    """Whether a field says something: a manifest that is written out by a program has every default in it."""
+    return action.get(field) not in (None, contract.model_fields[field].default)
 
 
 def dicts(document: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:

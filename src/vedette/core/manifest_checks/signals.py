@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from vedette.contracts.manifest import ModbusAction, SignalBase
 from vedette.core.manifest_checks.finding import Finding, Path
-from vedette.core.manifest_checks.plain import dicts, number, texts
+from vedette.core.manifest_checks.plain import dicts, is_given, number, texts
 
 _LATE_S: Final = 0.25
 #: Least and greatest number of 16 and of 32 bits, with or without a sign.
@@ -14,18 +15,26 @@ _RANGES: Final = {16: (-(1 << 15), (1 << 16) - 1), 32: (-(1 << 31), (1 << 32) - 
 #: Rules whose alert is about an earlier picture: they wait for `hold_s` before they are sure.
 _WAITING: Final = frozenset({"line_crossed", "zone_entered", "zone_left", "count_changed"})
 #: What names an output, by type of action.
-_OUTPUT: Final = {"modbus": ("host", "port", "unit", "write", "address")}
+_OUTPUT: Final = {
+    "modbus": ("host", "port", "unit", "write", "address"),
+    "opcua": ("endpoint", "node"),
+    "gpio": ("chip", "line", "line_name"),
+}
 _DEFAULTS: Final = {"port": 502, "unit": 1}
 
 
 def check_signal(path: Path, action: dict[str, Any]) -> Iterator[Finding]:
     """Fields that say nothing without another."""
-    if "late_s" in action and action.get("after_s") is None:
+    if is_given(SignalBase, action, "late_s") and action.get("after_s") is None:
         yield Finding((*path, "late_s"), "`late_s` without `after_s`", "`after_s` beside it; 0 is the picture itself")
     for field in ("overlap", "gap_s"):
-        if field in action and action.get("pulse_s") is None:
+        if is_given(SignalBase, action, field) and action.get("pulse_s") is None:
             yield Finding((*path, field), f"`{field}` without `pulse_s`", "`pulse_s` beside it")
-    if "gap_s" in action and action.get("pulse_s") is not None and action.get("overlap", "stay_on") == "stay_on":
+    if (
+        is_given(SignalBase, action, "gap_s")
+        and action.get("pulse_s") is not None
+        and action.get("overlap", "stay_on") == "stay_on"
+    ):
         yield Finding((*path, "gap_s"), "`gap_s` without `overlap: again`", "`overlap: again` beside it")
 
 
@@ -36,7 +45,7 @@ def check_modbus(path: Path, action: dict[str, Any]) -> Iterator[Finding]:
         if value not in (None, 0, 1):
             yield Finding((*path, "value"), f"a coil cannot hold {value!r}", "true or false")
         for field in ("bits", "word_order"):
-            if field in action:
+            if is_given(ModbusAction, action, field):
                 yield Finding((*path, field), f"`{field}` of a coil", "only with `write: register`")
     elif action.get("write") == "register":
         yield from _register(path, action, value, bits)
@@ -54,7 +63,7 @@ def _register(path: Path, action: dict[str, Any], value: Any, bits: Any) -> Iter
         if not least <= value <= greatest:
             wider = "`bits: 32`" if bits == 16 and _RANGES[32][0] <= value <= _RANGES[32][1] else ""
             yield Finding((*path, "value"), f"{value} does not fit {bits} bits", f"{least} to {greatest}", wider)
-    if "word_order" in action and bits != 32:
+    if is_given(ModbusAction, action, "word_order") and bits != 32:
         yield Finding((*path, "word_order"), "`word_order` of a single register", "`bits: 32` beside it")
     if bits == 32 and action.get("address") == 65535:
         yield Finding((*path, "address"), "32 bits do not fit behind 65535", "0 to 65534 with `bits: 32`")

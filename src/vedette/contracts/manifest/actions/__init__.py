@@ -8,21 +8,31 @@ from pydantic import Field
 
 from vedette.contracts.manifest.actions.people import EmailAction, SmsAction
 from vedette.contracts.manifest.actions.receivers import FileAction, IotCoreAction, MqttAction, WebhookAction
-from vedette.contracts.manifest.actions.signals import ModbusAction, SignalBase
+from vedette.contracts.manifest.actions.signals import GpioAction, ModbusAction, OpcUaAction, SignalBase
 
 __all__ = [
     "Action",
     "EmailAction",
     "FileAction",
+    "GpioAction",
     "IotCoreAction",
     "ModbusAction",
     "MqttAction",
+    "OpcUaAction",
     "SignalBase",
     "SmsAction",
     "WebhookAction",
 ]
 
 Action = Annotated[
-    FileAction | WebhookAction | MqttAction | IotCoreAction | EmailAction | SmsAction | ModbusAction,
+    FileAction
+    | WebhookAction
+    | MqttAction
+    | IotCoreAction
+    | EmailAction
+    | SmsAction
+    | ModbusAction
+    | OpcUaAction
+    | GpioAction,
     Field(discriminator="type"),
 ]

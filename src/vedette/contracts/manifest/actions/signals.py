@@ -53,3 +53,57 @@ class ModbusAction(SignalBase):
         bool, Field(description="Read back what was written; `false` for what the PLC takes back by itself.")
     ] = True
     timeout_s: Annotated[Seconds, Field(gt=0, le=10, description="For one answer of the PLC.")] = 1.0
+
+
+class OpcUaAction(SignalBase):
+    """A variable of a PLC or machine is written (OPC UA, binary over TCP)."""
+
+    type: Literal["opcua"]
+    endpoint: Annotated[str, Field(description="Such as `opc.tcp://plc.site:4840/path`, without credentials.")]
+    node: Annotated[
+        str,
+        Field(
+            pattern=r"^(ns=[0-9]{1,5};)?([is]=.{1,500}|g=[0-9A-Fa-f-]{36}|b=[A-Za-z0-9+/=]{1,500})$",
+            description="Such as `ns=2;s=Line1.Reject` or `ns=3;i=1007`.",
+        ),
+    ]
+    value_type: Annotated[
+        Literal["Boolean", "Int16", "Int32", "Double", "String", "alert"],
+        Field(description="Type of the variable; `alert` writes the alert as JSON into a String."),
+    ]
+    value: Annotated[
+        bool | int | float | str | None,
+        Field(description="What is written; `true` where absent with `Boolean`, and none with `alert`."),
+    ] = None
+    security: Annotated[
+        Literal["none", "basic256sha256"],
+        Field(description="`none` only on the site's own network; the other signs and encrypts."),
+    ] = "none"
+    certificate_file: Annotated[
+        str | None, Field(description="With security: our certificate, PEM or DER; the server has to trust it.")
+    ] = None
+    private_key_file: Annotated[str | None, Field(description="With security: its key, PEM or DER.")] = None
+    server_certificate_file: Annotated[
+        str | None, Field(description="With security: the one certificate the server may show, PEM or DER.")
+    ] = None
+    secret: Annotated[
+        str | None, Field(description="Name of a secret with `username` and `password`; only with security.")
+    ] = None
+    verify: Annotated[
+        bool, Field(description="Read back what was written; `false` for what the PLC takes back by itself.")
+    ] = True
+    timeout_s: Annotated[Seconds, Field(gt=0, le=10, description="For one answer of the server.")] = 2.0
+
+
+class GpioAction(SignalBase):
+    """A line of a GPIO chip of this device becomes active (Jetson, or any Linux from 5.10 on)."""
+
+    type: Literal["gpio"]
+    chip: Annotated[
+        str, Field(pattern=r"^/dev/gpiochip[0-9]{1,3}$", description="Such as `/dev/gpiochip0`; see `gpiodetect`.")
+    ]
+    line: Annotated[int | None, Field(ge=0, le=1023, description="Offset of the line within the chip.")] = None
+    line_name: Annotated[
+        str | None, Field(min_length=1, max_length=31, description="Or its name, such as `PAC.06`; see `gpioinfo`.")
+    ] = None
+    active_low: Annotated[bool, Field(description="Active is low: the line is high at rest.")] = False
