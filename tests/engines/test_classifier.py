@@ -11,6 +11,7 @@ from vedette.adapters.engines.onnx import OnnxDetector, load_detector
 from vedette.adapters.engines.preprocess import Fit, InputFormat, Preprocessor
 from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import Channels, Model, ModelFamily, ModelInput
+from vedette.core.part import Part
 from vedette.testing import models
 
 LABELS = ("bright", "dark")
@@ -34,8 +35,8 @@ def test_a_model_that_is_not_sure_says_nothing() -> None:
     classifier = OnnxDetector(models.brightness_classifier(), model(min_confidence=0.7))
     assert len(classifier.detect(picture(64, 64, (0, 0, 64, 64), luma=126))) == 0
     observer = ClassifierObserver(OnnxDetector(models.brightness_classifier(), model(min_confidence=0)), 0.7)
-    assert observer.observe(picture(64, 64, (0, 0, 64, 64), luma=126)) is None
-    said = observer.observe(picture(64, 64))
+    assert observer.observe(Part.whole(picture(64, 64, (0, 0, 64, 64), luma=126))) is None
+    said = observer.observe(Part.whole(picture(64, 64)))
     assert said is not None
     assert said[0] == "dark"
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vedette.adapters.engines.codes import MAX_TEXT, CodeReader
+from vedette.core.part import Part
 from vedette.core.pixels import Pixels
 from vedette.core.symbologies import SYMBOLOGIES
 
@@ -44,7 +45,7 @@ def on_belt(*codes: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
 @settings(max_examples=40, deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60))
 def test_any_text_of_a_qr_code_is_read(text: str) -> None:
-    said = CodeReader(("qr_code",)).observe(as_pixels(printed(text, zxingcpp.BarcodeFormat.QRCode)))
+    said = CodeReader(("qr_code",)).observe(Part.whole(as_pixels(printed(text, zxingcpp.BarcodeFormat.QRCode))))
     assert said == (text, 1.0)
 
 
@@ -83,7 +84,7 @@ def test_nothing_is_read_where_nobody_may_look_and_the_picture_stays_as_it_is() 
 
 
 def test_a_very_long_text_is_cut() -> None:
-    said = CodeReader(("qr_code",)).observe(as_pixels(printed("x" * 900, zxingcpp.BarcodeFormat.QRCode)))
+    said = CodeReader(("qr_code",)).observe(Part.whole(as_pixels(printed("x" * 900, zxingcpp.BarcodeFormat.QRCode))))
     assert said is not None
     assert said[0] == "x" * MAX_TEXT
 

@@ -29,6 +29,19 @@ def test_the_picture_lies_inside_the_input_and_touches_one_side(w: int, h: int, 
     assert np.allclose(corners, [[0, 0, *box.content]], atol=1e-2)
 
 
+@given(SIDES, SIDES, TARGETS, TARGETS)
+def test_centred_is_the_same_moved_to_the_middle(w: int, h: int, tw: int, th: int) -> None:
+    corner, middle = Letterbox.top_left((w, h), (tw, th)), Letterbox.centred((w, h), (tw, th))
+    assert middle.content == corner.content
+    for side in (0, 1):
+        before, after = middle.offset[side], middle.target[side] - middle.content[side] - middle.offset[side]
+        assert 0 <= after - before <= 1
+    boxes = np.array([[0, 0, w, h], [w / 4, h / 3, w / 2, h / 2]], np.float32)
+    moved = middle.to_input(boxes) - np.array((*middle.offset, *middle.offset), np.float32)
+    assert np.allclose(moved, corner.to_input(boxes), atol=1e-2)
+    assert np.abs(middle.to_picture(middle.to_input(boxes)) - boxes).max() <= 0.5
+
+
 @given(st.integers(200, 4000), st.integers(200, 4000))
 def test_the_shape_is_kept_to_within_a_block(w: int, h: int) -> None:
     box = Letterbox.top_left((w, h), (416, 416))

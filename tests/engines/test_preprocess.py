@@ -62,6 +62,18 @@ def test_padding_is_grey_and_stays() -> None:
         assert (tensor[0, :, :height, :width] >= 254).all()
 
 
+def test_padding_lies_around_a_centred_picture() -> None:
+    preprocessor = Preprocessor((416, 416), InputFormat(Channels.RGB, Fit.CENTRE))
+    for size in [(640, 360), (360, 640)]:
+        tensor, letterbox = preprocessor.prepare(picture(*size, (0, 0, *size)))
+        (left, top), (width, height) = letterbox.offset, letterbox.content
+        inside = np.zeros((416, 416), np.bool_)
+        inside[top : top + height, left : left + width] = True
+        assert max(left, top) > 80
+        assert (tensor[0][:, ~inside] == 114).all()
+        assert (tensor[0][:, inside] >= 254).all()
+
+
 @pytest.mark.parametrize("size", [(641, 361), (17, 9), (2, 2), (1, 1)])
 def test_odd_and_tiny_pictures(size: tuple[int, int]) -> None:
     buffer = np.full(i420_size(*size), 128, np.uint8)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.examples.expected import EXAMPLES, differences, load
+from tests.examples.expected import EXAMPLES
 from vedette.adapters.engines.gate import check_model
 from vedette.adapters.manifest import load_manifest
+from vedette.adapters.manifest.application_tests import load_application_test
 from vedette.adapters.models.store import ModelStore
 from vedette.cli.run import with_resolved_models
 from vedette.compose.backtest import Backtest
 from vedette.contracts.alert import Alert, Direction
+from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.manifest import Manifest
+from vedette.core.application_tests.compare import compare
 from vedette.testing.belt import BeltSettings, BeltTruth, Label, make_truth
 from vedette.testing.belt.footage import render
 
@@ -28,6 +30,13 @@ pytestmark = pytest.mark.slow
 
 def application() -> Manifest:
     return with_resolved_models(load_manifest(FOLDER / "vedette.yaml"), FOLDER, ModelStore(FOLDER / "no store"))
+
+
+def expected() -> tuple[ApplicationTest, BeltSettings]:
+    test = load_application_test(FOLDER / "tests" / "belt.yaml", load_manifest(FOLDER))
+    belt = test.clips["belt"].belt
+    assert belt is not None
+    return test, BeltSettings(**belt.model_dump())
 
 
 def alerts_over(settings: BeltSettings, folder: Path) -> list[Alert]:
@@ -55,10 +64,10 @@ def assert_every_part_is_right(truth: BeltTruth, alerts: list[Alert]) -> None:
 
 
 def test_the_fixed_belt_gives_the_expected_alerts(tmp_path: Path) -> None:
-    expected = load("quality_control")
-    settings = BeltSettings(**expected["rendered"]["belt"])
+    test, settings = expected()
     alerts = alerts_over(settings, tmp_path)
-    assert differences(expected, alerts) == []
+    verdict = compare(test, alerts)
+    assert verdict.passed, verdict
     assert_every_part_is_right(make_truth(settings), alerts)
     again = Backtest(
         application(), FOLDER, [CameraConfig(name="belt", url=str(tmp_path / "belt.mp4"))], {"belt": ("belt",)}
@@ -75,10 +84,9 @@ def test_belts_never_seen_before(seed: int, tmp_path: Path) -> None:
 
 
 def test_the_expected_alerts_are_the_truth_of_the_renderer() -> None:
-    expected = load("quality_control")
-    truth = make_truth(BeltSettings(**expected["rendered"]["belt"]))
-    times = expected["alerts"]["belt"]["defect"]["times_s"]
-    assert times == [round(part.line_s, 2) for part in truth.parts if part.defective]
+    test, settings = expected()
+    truth = [(part.line_s + 0.05, part.label.value) for part in make_truth(settings).parts if part.defective]
+    assert [(alert.at_s, alert.label) for alert in test.alerts] == [(round(at_s, 2), label) for at_s, label in truth]
 
 
 def test_the_model_passes_the_gate_and_is_small() -> None:
@@ -95,4 +103,4 @@ def test_the_model_card_is_about_this_model() -> None:
 
     digest = hashlib.sha256((FOLDER / "parts.onnx").read_bytes()).hexdigest()
     assert digest in (FOLDER / "MODEL_CARD.md").read_text()
-    assert json.loads((FOLDER / "expected.json").read_text())["rendered"]["belt"]["seed"] < 1000
+    assert expected()[1].seed < 1000

@@ -13,6 +13,7 @@ from tests.engines.pictures import picture
 from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import CodesAttribute
 from vedette.contracts.tracks import Attribute
+from vedette.core.part import Part
 from vedette.core.pixels import Pixels
 from vedette.pipeline.attributes import MAX_LOOKS, MAX_REMEMBERED, AttributeLook, AttributeStep, part_of
 
@@ -26,9 +27,9 @@ class Spy:
         self.sizes: list[tuple[int, int]] = []
         self._say = say
 
-    def observe(self, pixels: Pixels) -> tuple[str, float] | None:
-        self.sizes.append((pixels.width, pixels.height))
-        return self._say(pixels)
+    def observe(self, part: Part) -> tuple[str, float] | None:
+        self.sizes.append((part.pixels.width, part.pixels.height))
+        return self._say(part.pixels)
 
 
 def step(spy: Spy, name: str = "hat", **settings: object) -> AttributeStep:
@@ -66,6 +67,14 @@ def test_a_part_that_is_small_or_outside_says_nothing() -> None:
     assert part_of(PICTURE, (-30.0, 100.0, 20.0, 200.0), settings) is None
     assert part_of(PICTURE, (-10.0, 100.0, 40.0, 200.0), settings) is not None
     assert spy.sizes == []
+
+
+def test_an_object_that_the_edge_cuts_is_passed_over_where_wholes_are_asked_for() -> None:
+    whole, any_ = CodesAttribute(type="codes", only_whole=True), CodesAttribute(type="codes")
+    for box in ((0, 400, 50, 500), (400, 3, 450, 100), (960, 400, 998, 500), (400, 900, 450, 1000)):
+        assert part_of(PICTURE, box, whole) is None
+        assert part_of(PICTURE, box, any_) is not None
+    assert part_of(PICTURE, (20, 20, 70, 980), whole) is not None
 
 
 def test_in_a_crowd_everyone_has_a_turn() -> None:
@@ -120,7 +129,7 @@ def test_any_part_of_any_box_lies_in_the_picture_or_is_none(
         settings = settings.model_copy(update={"crop": (x1, y1, x1 + w, y1 + h)})
     part = part_of(PICTURE, (x, y, x + width, y + height), settings)
     if part is not None:
-        assert min(part.width, part.height) >= 4
+        assert min(part.pixels.width, part.pixels.height) >= 4
 
 
 def test_a_crop_that_is_no_part_is_refused() -> None:

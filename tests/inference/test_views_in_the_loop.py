@@ -22,6 +22,7 @@ from vedette.contracts.manifest import ClassifierAttribute, Model, ModelFamily, 
 from vedette.contracts.plan import PipelinePlan
 from vedette.contracts.tracks import Attribute
 from vedette.core.detections import Detections
+from vedette.core.part import Part
 from vedette.core.pixels import Pixels
 from vedette.pipeline.attributes import AttributeLook, AttributeStep
 from vedette.pipeline.detect import DetectLoop
@@ -196,7 +197,7 @@ def test_attributes_come_with_the_objects(short_tmp: Path, spared: bool) -> None
 
 def test_a_picture_overwritten_while_objects_are_looked_at_keeps_its_objects_only(short_tmp: Path) -> None:
     class Dawdling:
-        def observe(self, _: Pixels) -> tuple[str, float]:
+        def observe(self, _: Part) -> tuple[str, float]:
             time.sleep(2.2)  # longer than a lease: what this test is about
             return "late", 1.0
 

@@ -332,7 +332,9 @@ def test_a_value_that_was_read_reads_back_from_its_text(raw: Any, name: str) -> 
         return
     assert kind.read(value) == value
     text = ",".join(value) if isinstance(value, tuple) else str(value)
-    plain = not isinstance(value, tuple) or all(p and p == p.strip(" ,[]'\"") and "," not in p for p in value)
+    plain = not isinstance(value, tuple) or all(
+        p and p == p.strip() == p.strip(" ,[]'\"") and "," not in p for p in value
+    )
     if plain:
         assert kind.read(text) == value
 

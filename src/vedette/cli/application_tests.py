@@ -25,6 +25,7 @@ from vedette.core.parameters import with_parameters
 from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.data import data_directory
 from vedette.local.overrides import with_overrides
+from vedette.testing.belt import BeltSettings, footage
 
 #: Called with camera and seconds of footage done.
 Progress = Callable[[str, float], None]
@@ -176,6 +177,10 @@ def _resolved(manifest: Manifest, application: AppUnderTest) -> Manifest:
 
 def _find(clip: Clip, folders: Sequence[Path]) -> tuple[Path | None, str, bool]:
     """The recording, or why there is none, and whether one of its name is another one."""
+    if clip.belt is not None:
+        return footage(BeltSettings(**clip.belt.model_dump())).video, "", False
+    assert clip.file is not None
+    assert clip.sha256 is not None
     others: list[Path] = []
     for folder in folders:
         path = folder / clip.file

@@ -21,6 +21,12 @@ _SECTIONS: Final = (
     ("`pipelines.NAME.tiles`", "Tiles", ""),
     ("`pipelines.NAME.motion`", "Motion", ""),
     ("`pipelines.NAME.attributes.NAME`, every type", "AttributeBase", "Besides `type`, which chooses what looks."),
+    (
+        "`pipelines.NAME.attributes.NAME.colours`",
+        "ColourRange",
+        "A colour of one's own, in hue, saturation and brightness as a colour picker shows them (HSV). The ranges of "
+        "the named ones are in [pipelines.md](pipelines.md).",
+    ),
     ("`pipelines.NAME.tracker`", "Tracker", ""),
     ("`rules.NAME`, every type", "RuleBase", "Besides `type`, which chooses one of the tables that follow."),
     ("`rules.NAME.schedule`", "Schedule", "A span that ends before it starts runs over midnight."),
@@ -206,6 +212,8 @@ def _array(value: dict[str, Any]) -> str:
     if "prefixItems" in value:
         inner = value["prefixItems"][0]
         if inner.get("maximum") == 1 and len(value["prefixItems"]) == 2:
+            if "title" in value:  # a field of its own; points stand within lists
+                return "[from, to], each 0 to 1"
             return "[x, y], each 0 to 1"
         return f"[{', '.join([_kind(inner)] * len(value['prefixItems']))}]"
     return f"list of {_kind(value['items'])}" + (f", at least {value['minItems']}" if value.get("minItems") else "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from vedette.adapters.engines.gate import read_model
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.contracts.errors import ModelError, VedetteError
-from vedette.contracts.manifest import ClassifierAttribute, CodesAttribute
+from vedette.contracts.manifest import ClassifierAttribute, CodesAttribute, ColourAttribute, DetectorAttribute
 from vedette.contracts.plan import AttributePlan, PipelinePlan
 
 if TYPE_CHECKING:  # NumPy comes with these: the process loads it while the gate's canary runs
@@ -110,6 +110,22 @@ def make_observer(plan: AttributePlan, store: ModelStore) -> Observer:
             assert plan.model is not None
             data = read_model(_path(plan, store), plan.model)
             return ClassifierObserver(load_detector(plan.model, data), plan.settings.min_confidence)
+        case DetectorAttribute():
+            from vedette.adapters.engines.observers import DetectorObserver
+            from vedette.adapters.engines.onnx import load_detector
+
+            assert plan.model is not None
+            least = plan.settings.min_confidence
+            model = plan.model.model_copy(update={"min_confidence": least})
+            detector = load_detector(model, read_model(_path(plan, store), model))
+            return DetectorObserver(detector, plan.settings.classes, least)
+        case ColourAttribute():
+            from vedette.core.colour import ColourJudge
+            from vedette.core.safety_colours import range_of
+
+            wanted = plan.settings
+            ranges = [range_of(colour) for colour in wanted.colours]
+            return ColourJudge(ranges, wanted.min_share, wanted.present, wanted.absent)
         case CodesAttribute():
             from vedette.adapters.engines.codes import CodeReader
 

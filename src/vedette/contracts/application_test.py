@@ -15,22 +15,43 @@ from vedette.contracts.manifest.parameters import ParameterValue
 Moment = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
+class RenderedBelt(Contract):
+    """A conveyor belt with metal parts, rendered by the program: the same pictures on every machine."""
+
+    seed: Annotated[int, Field(ge=0, description="Everything random is drawn from it.")]
+    duration_s: Annotated[int, Field(ge=10, le=3600, description="Length of the footage, whole seconds.")] = 60
+    defective: Annotated[float, Field(ge=0, le=1, description="Share of the parts that are defective.")] = 0.4
+
+
 class Clip(Contract):
-    """A recording that stands for a camera."""
+    """A recording that stands for a camera, or footage that the program renders."""
 
     file: Annotated[
-        str,
+        str | None,
         Field(
             min_length=1,
             max_length=300,
             description="Path below the test's folder, or the name of a file in a folder of recordings.",
         ),
-    ]
-    sha256: Annotated[Digest, Field(description="SHA-256 of the file: the facts are about this very recording.")]
+    ] = None
+    sha256: Annotated[
+        Digest | None, Field(description="SHA-256 of the file: the facts are about this very recording.")
+    ] = None
+    belt: Annotated[RenderedBelt | None, Field(description="A rendered belt instead of a file.")] = None
     start: Annotated[
         AwareDatetime | None,
         Field(description="Time of the first picture, for schedules; else what the file says, else 1970."),
     ] = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.belt is None):
+            raise ValueError("give either `file`, with its `sha256`, or `belt`")
+        if self.file is not None and self.sha256 is None:
+            raise ValueError("`sha256` is missing: the facts are about one very recording")
+        if self.belt is not None and (self.sha256 is not None or self.start is not None):
+            raise ValueError("`belt` is rendered: it has neither `sha256` nor `start`")
+        return self
 
 
 class ExpectedAlert(Contract):

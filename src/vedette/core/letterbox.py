@@ -48,6 +48,13 @@ class Letterbox:
         return cls(source, target, (_aligned(source[0] * scale, target[0]), _aligned(source[1] * scale, target[1])))
 
     @classmethod
+    def centred(cls, source: tuple[int, int], target: tuple[int, int]) -> Self:
+        """Same scale for both sides, the picture in the middle, padding around it."""
+        box = cls.top_left(source, target)
+        offset = (target[0] - box.content[0]) // 2, (target[1] - box.content[1]) // 2
+        return cls(source, target, box.content, offset)
+
+    @classmethod
     def stretched(cls, source: tuple[int, int], target: tuple[int, int]) -> Self:
         """The picture fills the input; its sides are scaled on their own."""
         return cls(source, target, (_aligned(target[0], target[0]), _aligned(target[1], target[1])))

@@ -10,6 +10,7 @@ from vedette.contracts.alert import Box
 from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import AttributeBase
 from vedette.contracts.tracks import Attribute, TrackBatch
+from vedette.core.part import Part
 from vedette.core.pixels import Pixels
 from vedette.ports.detector import Observer
 
@@ -17,6 +18,8 @@ from vedette.ports.detector import Observer
 MAX_LOOKS: Final = 16
 #: A part of which less than this share is within the picture says nothing.
 LEAST_VISIBLE: Final = 0.6
+#: A box this near to the picture's edge is cut by it, as a share of the picture's side.
+AT_EDGE: Final = 0.008
 #: Objects whose last look is remembered, per attribute.
 MAX_REMEMBERED: Final = 1024
 #: An object is due again this share of the interval early: sampling is not even.
@@ -95,14 +98,18 @@ class AttributeLook:
         return due
 
 
-def part_of(pixels: Pixels, box: Box, settings: AttributeBase) -> Pixels | None:
+def part_of(pixels: Pixels, box: Box, settings: AttributeBase) -> Part | None:
     """The part of an object that an attribute is about; None where it is too small or mostly outside the picture.
+
+    Also None where the attribute is about whole objects and the picture's edge cuts this one.
 
     Args:
         pixels: the whole picture.
         box: of the object, pixels of the picture.
         settings: which part, and the least size.
     """
+    if settings.only_whole and _is_cut(pixels, box):
+        return None
     width, height = box[2] - box[0], box[3] - box[1]
     x1, y1, x2, y2 = settings.crop
     wanted = (box[0] + x1 * width, box[1] + y1 * height, box[0] + x2 * width, box[1] + y2 * height)
@@ -113,4 +120,15 @@ def part_of(pixels: Pixels, box: Box, settings: AttributeBase) -> Pixels | None:
     area = (wanted[2] - wanted[0]) * (wanted[3] - wanted[1])
     if (right - left) * (bottom - top) < LEAST_VISIBLE * area:
         return None
-    return pixels.window(left, top, right - left, bottom - top)
+    return Part(pixels.window(left, top, right - left, bottom - top), pixels, box, left, top)
+
+
+def _is_cut(pixels: Pixels, box: Box) -> bool:
+    """Whether a box reaches the edge of the picture."""
+    margin_x, margin_y = AT_EDGE * pixels.width, AT_EDGE * pixels.height
+    return (
+        box[0] <= margin_x
+        or box[1] <= margin_y
+        or box[2] >= pixels.width - margin_x
+        or box[3] >= pixels.height - margin_y
+    )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from vedette.contracts.base import Polygon
 from vedette.core.detections import Detections
+from vedette.core.part import Part
 from vedette.core.pixels import Pixels
 
 
@@ -33,8 +34,11 @@ class Detector(Protocol):
 class Observer(Protocol):
     """Looks at a part of one object. Safe to call from several threads at once."""
 
-    def observe(self, pixels: Pixels) -> tuple[str, float] | None:
+    def observe(self, part: Part) -> tuple[str, float] | None:
         """A value and its confidence, 0..1; None where the picture says nothing.
+
+        Args:
+            part: the part, and the picture it is a part of.
 
         Raises:
             ModelError: a model returned nothing usable.

@@ -17,7 +17,7 @@ from vedette.contracts.manifest import ModelFamily
 #: Confidence of what ``bright_rectangle`` finds.
 CONFIDENCE: Final = 0.9
 #: Families that ``bright_rectangle`` can be of.
-DETECTORS: Final = (ModelFamily.YOLOX, ModelFamily.DETR)
+DETECTORS: Final = (ModelFamily.YOLOX, ModelFamily.YOLOV8, ModelFamily.DETR)
 _OPSET: Final = 17
 _IR: Final = 8
 _STRIDES: Final = (8, 16, 32)
@@ -97,7 +97,7 @@ def bright_rectangle(
         fault: adds nodes that spoil the confidence; gets the graph and the name of the confidence, gives the new name.
     """
     graph = Graph(family, size)
-    full = 1.0 if family is ModelFamily.DETR else 255.0
+    full = 255.0 if family is ModelFamily.YOLOX else 1.0
     grey = graph.add("ReduceMean", "images", axes=[1], keepdims=0)
     mask = graph.add("Cast", graph.add("Greater", grey, graph.constant(full / 2)), to=1)
     columns, rows = (
@@ -115,6 +115,8 @@ def bright_rectangle(
     score = fault(graph, found) if fault is not None else found
     if family is ModelFamily.DETR:
         return _detr(graph, (x1, y1, x2, y2), score)
+    if family is ModelFamily.YOLOV8:
+        return _yolov8(graph, (x1, y1, x2, y2), score, labels)
     return _yolox(graph, (x1, y1, x2, y2), score, labels)
 
 
@@ -161,6 +163,27 @@ def _yolox(graph: Graph, box: tuple[str, str, str, str], score: str, labels: int
     return graph.finish((("output", onnx.TensorProto.FLOAT, [1, cells, 5 + labels]),))
 
 
+def _yolov8(graph: Graph, box: tuple[str, str, str, str], score: str, labels: int) -> bytes:
+    """The first cell holds the object; all others hold boxes of their own size that nobody is sure of."""
+    import onnx
+
+    x1, y1, x2, y2 = box
+    half, small = graph.constant(0.5), graph.constant(1e-3)
+    middles = [graph.add("Mul", graph.add("Add", low, high), half) for low, high in ((x1, x2), (y1, y2))]
+    sides = [graph.add("Max", graph.add("Sub", high, low), small) for low, high in ((x1, x2), (y1, y2))]
+    others = graph.constant(np.zeros((1, labels - 1), np.float32))
+    confidences = [score, others] if labels > 1 else [score]
+    first = graph.add("Unsqueeze", graph.add("Concat", *middles, *sides, *confidences, axis=1), graph.constant([2]))
+    cells = []
+    for stride in _STRIDES:
+        y, x = np.mgrid[: graph.size[1] // stride, : graph.size[0] // stride]
+        cells += [((a + 0.5) * stride, (b + 0.5) * stride, stride, stride) for b, a in zip(y.flat, x.flat, strict=True)]
+    rest = np.zeros((1, 4 + labels, len(cells) - 1), np.float32)
+    rest[0, :4] = np.array(cells[1:], np.float32).T
+    graph.nodes.append(onnx.helper.make_node("Concat", [first, graph.constant(rest)], ["output0"], axis=2))
+    return graph.finish((("output0", onnx.TensorProto.FLOAT, [1, 4 + labels, len(cells)]),))
+
+
 def brightness_classifier(size: tuple[int, int] = (32, 32), *, softmax: bool = False) -> bytes:
     """A classifier with two classes, bright and dark, by the mean of an input 0..1; logits unless ``softmax``."""
     import onnx
@@ -176,7 +199,7 @@ def brightness_classifier(size: tuple[int, int] = (32, 32), *, softmax: bool = F
 
 
 def constant_yolox(output: NDArray[np.float32], size: tuple[int, int] = (64, 64)) -> bytes:
-    """A model that answers every picture with the same tensor, float32 (1, cells, 5 + labels)."""
+    """A model that answers every picture with the same tensor, float32: (1, cells, 5 + labels), or as a test likes."""
     import onnx
 
     graph = Graph(ModelFamily.YOLOX, size)
@@ -247,7 +270,7 @@ def external_weights(location: str) -> bytes:
 
 def _bright(graph: Graph) -> str:
     """Whether the whole picture's mean is above 0.8 of full, bool (1,)."""
-    full = 1.0 if graph.family is ModelFamily.DETR else 255.0
+    full = 255.0 if graph.family is ModelFamily.YOLOX else 1.0
     mean = graph.add("ReduceMean", "images", axes=[1, 2, 3], keepdims=0)
     return graph.add("Greater", mean, graph.constant(0.8 * full))
 

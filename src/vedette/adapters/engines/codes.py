@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vedette.contracts.base import Polygon
 from vedette.core.detections import Detections
+from vedette.core.part import Part
 from vedette.core.pixels import Pixels
 from vedette.core.symbologies import SYMBOLOGIES
 
@@ -81,9 +82,9 @@ class CodeReader:
             texts=tuple(code.text[:MAX_TEXT] for code, _ in found),
         )
 
-    def observe(self, pixels: Pixels) -> tuple[str, float] | None:
+    def observe(self, part: Part) -> tuple[str, float] | None:
         """Text of the largest code of a part of an object; None where none can be read."""
-        found = self.detect(pixels)
+        found = self.detect(part.pixels)
         if not len(found) or found.texts is None:
             return None
         area = (found.boxes[:, 2] - found.boxes[:, 0]) * (found.boxes[:, 3] - found.boxes[:, 1])

@@ -25,6 +25,7 @@ class Fit(StrEnum):
     """How a picture fills a model's input."""
 
     TOP_LEFT = "top_left"
+    CENTRE = "centre"
     STRETCH = "stretch"
 
 
@@ -62,6 +63,11 @@ class InputFormat:
         )
 
 
+_LETTERBOXES: Final = {
+    Fit.TOP_LEFT: Letterbox.top_left,
+    Fit.CENTRE: Letterbox.centred,
+    Fit.STRETCH: Letterbox.stretched,
+}
 _I420: Final = {Channels.RGB: cv2.COLOR_YUV2RGB_I420, Channels.BGR: cv2.COLOR_YUV2BGR_I420}
 _FULL: Final = {Channels.RGB: cv2.COLOR_YCrCb2RGB, Channels.BGR: cv2.COLOR_YCrCb2BGR}
 
@@ -133,8 +139,7 @@ class Preprocessor:
         if found is None:
             while len(sets) >= _MAX_SETS:
                 del sets[next(iter(sets))]
-            make = Letterbox.top_left if self._form.fit is Fit.TOP_LEFT else Letterbox.stretched
-            found = sets[source] = _Buffers(make(source, self._size), self._form)
+            found = sets[source] = _Buffers(_LETTERBOXES[self._form.fit](source, self._size), self._form)
         return found
 
     def _convert(self, pixels: Pixels, buffers: _Buffers) -> None:

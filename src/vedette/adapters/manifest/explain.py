@@ -288,7 +288,7 @@ class _Schema:
             reference = schema["discriminator"]["mapping"].get(tag) if isinstance(tag, str) else None
             return self._resolve({"$ref": reference}) if reference else schema
         schema = self._resolve(schema)
-        for alternative in schema.get("anyOf", ()):
+        for alternative in schema.get("anyOf", schema.get("oneOf", ())):
             if (resolved := self._resolve(alternative)).get("type") in ("object", "array"):
                 return resolved
         return schema

@@ -16,8 +16,16 @@ from vedette.contracts.manifest.actions import (
     WebhookAction,
 )
 from vedette.contracts.manifest.application import Manifest
-from vedette.contracts.manifest.attributes import AttributeBase, AttributeStage, ClassifierAttribute, CodesAttribute
+from vedette.contracts.manifest.attributes import (
+    AttributeBase,
+    AttributeStage,
+    ClassifierAttribute,
+    CodesAttribute,
+    ColourAttribute,
+    DetectorAttribute,
+)
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
+from vedette.contracts.manifest.colours import ColourRange, SafetyColour
 from vedette.contracts.manifest.hooks import Hook, NetworkPeer
 from vedette.contracts.manifest.insights import (
     Crossings,
@@ -61,9 +69,12 @@ __all__ = [
     "ClassifierAttribute",
     "CodeRead",
     "CodesAttribute",
+    "ColourAttribute",
+    "ColourRange",
     "Count",
     "CountChanged",
     "Crossings",
+    "DetectorAttribute",
     "Dwell",
     "DwellTimes",
     "EmailAction",
@@ -95,6 +106,7 @@ __all__ = [
     "Queue",
     "Rule",
     "RuleBase",
+    "SafetyColour",
     "Schedule",
     "SignalBase",
     "SmsAction",

@@ -17,6 +17,7 @@ class ModelFamily(StrEnum):
 
     YOLOX = "yolox"
     DETR = "detr"
+    YOLOV8 = "yolov8"
     CLASSIFIER = "classifier"
     CODES = "codes"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vedette.adapters.engines.families.base import Decoded, Family, Signature, TensorInfo
 from vedette.adapters.engines.families.classifier import Classifier
 from vedette.adapters.engines.families.detr import Detr
+from vedette.adapters.engines.families.yolov8 import Yolov8
 from vedette.adapters.engines.families.yolox import Yolox
 from vedette.contracts.manifest import Model, ModelFamily
 from vedette.core.labels import labels_of
@@ -14,6 +15,7 @@ __all__ = ["FAMILIES", "Decoded", "Family", "Signature", "TensorInfo", "make_fam
 #: Manifest name → the class that reads such a model. A new family is a file, an import and a line here.
 FAMILIES: dict[ModelFamily, type[Family]] = {
     ModelFamily.YOLOX: Yolox,
+    ModelFamily.YOLOV8: Yolov8,
     ModelFamily.DETR: Detr,
     ModelFamily.CLASSIFIER: Classifier,
 }
