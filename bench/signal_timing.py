@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.outbox.samples import alert
+from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.manifest import ModbusAction
@@ -70,7 +71,9 @@ def run(number: int, busy: int) -> dict[str, float]:
     chance = random.Random(7)
     with tempfile.TemporaryDirectory() as folder:
         outbox = SqliteOutbox(Path(folder) / "outbox.db")
-        delivery = SignalDelivery(outbox, CHANNEL, make_line(plan), timing_of(plan), PictureTimes())
+        delivery = SignalDelivery(
+            outbox, CHANNEL, make_line(plan, SecretStore(lambda _: {}, Path(folder))), timing_of(plan), PictureTimes()
+        )
         taken_s, dues = time.monotonic() + 0.5, []
         for key in range(number):
             taken_s += chance.uniform(0.02, 0.08)

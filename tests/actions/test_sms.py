@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.actions.modem import FakeModem, decoded
 from tests.actions.receivers import WebhookLedger
 from tests.outbox.samples import alert, row
 from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.actions.sms import SmsReceiver, masked
+from vedette.adapters.egress.modem import Modem
 from vedette.compose.receivers import Surroundings, make_receiver
 from vedette.contracts.errors import DeliveryError
 from vedette.contracts.manifest import SmsAction
@@ -308,6 +312,46 @@ def test_noise_without_end_costs_bounded_time(
     begun_s = time.monotonic()
     assert refusal(serial(modem, tmp_path)).retryable
     assert time.monotonic() - begun_s < 3.0
+
+
+class Scripted:
+    """A serial device that answers with what the test has drawn, whatever is said to it."""
+
+    answers: ClassVar[list[bytes]] = []
+
+    def __init__(self, *_: Any) -> None:
+        self.left = list(self.answers)
+
+    def write(self, content: bytes, deadline_s: float) -> None:
+        return
+
+    def read(self, deadline_s: float) -> bytes:
+        if self.left:
+            return self.left.pop(0)
+        time.sleep(max(0.0, deadline_s - time.monotonic()))
+        return b""
+
+    discard = close = lambda self: None
+
+
+ANSWER = st.binary(max_size=60) | st.sampled_from(
+    [b"\r\nOK\r\n", b"\r\nERROR\r\n", b"\r\n> ", b"+CPIN: READY\r\nOK\r\n", b"+CREG: 0,1\r\nOK\r\n",
+     b"+CMGS: 7\r\nOK\r\n",
+     b"+CMS ERROR: ", b"+CMS ERROR: 99999999999999999999\r\n", b"\r", b">" * 50, b"+CREG: ,\r\nOK\r\n"]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ANSWER, max_size=25))
+def test_whatever_a_modem_says_only_our_own_errors_come_of_it(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bytes]
+) -> None:
+    monkeypatch.setattr("vedette.adapters.egress.modem.Terminal", Scripted)
+    monkeypatch.setattr("vedette.adapters.egress.modem.COMMAND_S", 0.002)
+    monkeypatch.setattr("vedette.adapters.egress.modem.WAKE_S", 0.002)
+    Scripted.answers = answers
+    with contextlib.suppress(DeliveryError), Modem("/dev/x", 9600, "pdu", lambda: "1234") as one:
+        one.send(ONE, "text", parts=1, reference=1, timeout_s=0.005)
 
 
 def test_a_sim_with_a_pin(tmp_path: Path) -> None:

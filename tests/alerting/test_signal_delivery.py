@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -25,8 +26,10 @@ from vedette.adapters.egress.modbus import ModbusConnection, ModbusSettings
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.compose.lines import timing_of
 from vedette.contracts.manifest import ModbusAction
+from vedette.core.signals import Timing
 from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.signal import SignalDelivery
+from vedette.ports.action import ReceiverBusyError
 from vedette.ports.outbox import NewAlert, OutboxRow
 
 PLC = "app/ejector"
@@ -282,6 +285,27 @@ def test_a_disk_that_takes_its_time_delays_no_signal(bench: Bench) -> None:
     for number, at_s in enumerate(bench.plc.times(3)):
         assert 0.0 <= at_s - (now_s + 0.5 + number * 0.02 + offset_s) < NEAR_S
     assert len(bench.plc.times(3)) == 10
+
+
+def test_a_refused_login_is_tried_again_only_when_its_pause_is_over(bench: Bench) -> None:
+    tries: list[float] = []
+
+    class Locked:
+        """A receiver that locks accounts."""
+
+        def prepare(self) -> None:
+            tries.append(time.monotonic())
+            raise ReceiverBusyError("the login is refused.", retry_after_s=0.8)
+
+        on = off = mend = close = lambda self, *_: None
+
+    delivery = SignalDelivery(bench.outbox, PLC, Locked(), Timing(after_s=0.5, late_s=3.0), PictureTimes())
+    bench.open.append(delivery)
+    for number in range(10):
+        bench.commit(part(number, time.time()))
+        time.sleep(0.2)
+    assert 2 <= len(tries) <= 3, "not at every moment"
+    assert all(after_s - before_s >= 0.79 for before_s, after_s in itertools.pairwise(tries))
 
 
 def test_a_plc_that_hangs_delays_no_other_channel(bench: Bench) -> None:

@@ -128,7 +128,7 @@ class SignalQueue:
             self._begin_pulse(now_s)
 
     def not_given(self, now_s: float, pause_s: float, *, in_doubt: bool) -> None:
-        """The signal of the last ``Give`` could not be given now.
+        """The first signal that waits cannot be given now, nor those behind it.
 
         Args:
             now_s: the time.

@@ -220,22 +220,30 @@ class SignalDelivery:
 
     def _give_all(self) -> None:
         try:
-            self._mend()
+            self._guarded(self._begin)
             while not self._closing:
-                try:
-                    self._step()
-                except Exception as error:  # the boundary of this thread: a line's fault must not end its signals
-                    log.exception("signal %s failed", self.channel)
-                    self._say(f"{type(error).__name__}: {error}")
-                    with self._changed:
-                        self._changed.wait(RETRY_FIRST_S)
-            self._finish()
+                self._guarded(self._step)
+            self._guarded(self._finish)
         finally:
             self._line.close()
 
-    def _mend(self) -> None:
-        """A process that was killed may have left the line on. Signals that come meanwhile go ahead."""
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """The boundary of this thread: a line's fault must not end its signals."""
+        try:
+            work()
+        except Exception as error:
+            log.exception("signal %s failed", self.channel)
+            self._say(f"{type(error).__name__}: {error}")
+            with self._changed:
+                self._changed.wait(RETRY_FIRST_S)
+
+    def _begin(self) -> None:
+        """Have the line ready, and at rest: a process that was killed may have left it on.
+
+        Signals that come meanwhile go ahead.
+        """
         if self._timing.pulse_s is None:
+            self._prepare()
             return
         while not self._closing:
             try:
@@ -271,15 +279,19 @@ class SignalDelivery:
             self._rest()
 
     def _prepare_soon(self) -> bool:
-        """Whether it is time to prepare the line for a signal that waits."""
-        return len(self._queue) > 0 and self._prepared_until_s <= time.monotonic()
+        """Whether it is time to prepare the line for a signal that waits for its moment."""
+        return self._is_timed and len(self._queue) > 0 and self._prepared_until_s <= time.monotonic()
 
     def _prepare(self) -> None:
         try:
             self._line.prepare()
             self._prepared_until_s = time.monotonic() + LOOK_S
         except DeliveryError as error:
-            self._prepared_until_s = time.monotonic() + self._failed(error)
+            pause_s = self._failed(error)
+            self._prepared_until_s = time.monotonic() + pause_s
+            if isinstance(error, ReceiverBusyError):  # an account is locked by what is tried at every moment
+                with self._changed:
+                    self._queue.not_given(time.monotonic(), pause_s, in_doubt=False)
 
     def _give(self, step: Give) -> None:
         row = self._rows[step.key]
@@ -306,6 +318,7 @@ class SignalDelivery:
 
     def _not_given(self, row: OutboxRow, error: DeliveryError, *, in_doubt: bool) -> None:
         pause_s = self._failed(error)
+        self._prepared_until_s = time.monotonic() + pause_s
         with self._changed:
             if error.retryable:
                 self._queue.not_given(time.monotonic(), pause_s, in_doubt=in_doubt)

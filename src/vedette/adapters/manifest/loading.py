@@ -258,7 +258,7 @@ class _Shower:
         """A mistake at a place."""
         source = self._lines[place.line - 1] if place.line <= len(self._lines) else ""
         source = _CREDENTIALS.sub(lambda found: "*" * len(found[0]), source)
-        if path[-1:] == ("secret",):  # it may be the secret itself
+        if path[-1:] == ("secret",) and finding.message.startswith("not the name"):  # it may be the secret itself
             source = _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), source)
         return Mistake(
             self._file,
