@@ -58,7 +58,9 @@ def test_the_component_reads_what_the_author_wrote(tmp_path: Path) -> None:
     coil = {"type": "modbus", "host": "127.0.0.1", "write": "coil", "address": 12, "pulse_s": 0.1}
     written = Manifest.model_validate({**manifest().model_dump(exclude_unset=True), "actions": {"reject": coil}})
     edge = Edge(settings(tmp_path))
-    read = load_manifest(edge._write_application(with_alerts_file(written, tmp_path / "a.jsonl")) / "vedette.yaml")
+    read = load_manifest(
+        edge._write_application(with_alerts_file(written, tmp_path / "a.jsonl"), None) / "vedette.yaml"
+    )
     assert read.actions["reject"] == written.actions["reject"]
     assert set(read.actions) == {"reject", RUN_ACTION}
     assert read.model_copy(update={"actions": written.actions}) == written

@@ -21,6 +21,7 @@ from vedette.cli.run import with_resolved_models
 from vedette.cli.session import Session
 from vedette.cli.viewer import Viewer
 from vedette.contracts.manifest import Manifest
+from vedette.contracts.tracks import TrackBatch
 from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.data import data_directory
 from vedette.local.edge import EdgeSettings, RunApplication
@@ -140,6 +141,8 @@ def analysed(journal_file: Path) -> Watched:
         while rows := journal.read(after, _READ):
             after = rows[-1][0]
             for _, batch in rows:
+                if not isinstance(batch, TrackBatch):
+                    continue
                 at_s = batch.frame.wall_s
                 first = found.pictures == 0
                 found = Watched(
