@@ -39,6 +39,9 @@ def backtest(
     insights: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write reports of insights, one a line; - is standard output.")
     ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the application's own code also where it cannot be confined.")
+    ] = False,
     start: Annotated[
         str | None, typer.Option(help="RFC 3339 time of the first picture; else the file's own, else 1970.")
     ] = None,
@@ -63,7 +66,14 @@ def backtest(
         raise UsageError("--insights: the manifest has no section `insights`, so there is nothing to report.")
     if insights == "-" and json_:
         raise UsageError("--insights - and --json both want standard output.", hint="Name a file for the reports.")
-    test = Backtest(application, directory, arguments.cameras, dict(arguments.bindings), start=_parse_start(start))
+    test = Backtest(
+        application,
+        directory,
+        arguments.cameras,
+        dict(arguments.bindings),
+        start=_parse_start(start),
+        trust_code=trust_code,
+    )
     reports = _Reports(insights)
     try:
         _print(test, Console(stderr=True), as_json=json_, silent=insights == "-", write=reports.write)

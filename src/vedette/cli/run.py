@@ -93,6 +93,9 @@ def run(
     ca: Annotated[Path | None, typer.Option(help="With --broker: certificate of its authority.")] = None,
     cert: Annotated[Path | None, typer.Option(help="With --broker: this device's certificate.")] = None,
     key: Annotated[Path | None, typer.Option(help="With --broker: this device's private key.")] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run applications' own code also where it cannot be confined.")
+    ] = False,
     lite: Annotated[bool, typer.Option(help="Behave as nucleus lite does, quirks included.")] = False,
 ) -> None:
     """Run applications on this machine: real cameras in, alerts out, nothing in the cloud.
@@ -136,6 +139,7 @@ def run(
         iot=_broker(broker, ca, cert, key),
         thing_name=re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "laptop",
         lite_quirks=lite,
+        trust_code=trust_code,
     )
     Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless)
 

@@ -97,9 +97,10 @@ class HookCalls:
         Raises:
             HookError: it does not run.
         """
-        reply = self._process.start(self.state)
+        now_s = self._wall_s()
+        reply = self._process.start(self.state, now_s)
         self.functions, self.timers = frozenset(reply.functions), reply.timers
-        return self._accept(reply, Cause(self._wall_s()))
+        return self._accept(reply, Cause(now_s))
 
     def tracks(self, app_camera: str, batch: TrackBatch) -> list[HookEvent]:
         """Call ``on_tracks``; what it raised.
