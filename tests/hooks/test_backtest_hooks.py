@@ -82,7 +82,7 @@ def test_every_run_gives_the_same_alerts(run: Callable[..., tuple[list[Alert], B
     first, test = run(TELLING)
     second, _ = run(TELLING, threads=1)
     assert first == second
-    assert test.report.problems == ()
+    assert test.report.problems == test.report.hook_problems == ()
     messages = [alert.message for alert in first]
     assert messages[0] == "setup"
     assert [m for m in messages if m.startswith("tick")] == ["tick 1", "tick 2", "tick 3"]
@@ -109,7 +109,7 @@ def on_tracks(app, batch):
 """
     alerts, test = run(source)
     assert len(alerts) == 2
-    problems = " ".join(test.report.problems)
+    problems = " ".join(test.report.hook_problems)
     assert problems.count("exit code 3") == 2
     assert problems.count("ValueError: fifty") == 2
     assert "picture 25 of gate" in problems

@@ -150,8 +150,8 @@ def _print(
                 continue
             typer.echo(alert.model_dump_json(exclude_none=True) if as_json else alert_line(alert))
     elapsed_s = time.monotonic() - began_s
-    for problem in test.report.problems:
-        console.print(f"note: {problem}", style="yellow", highlight=False, soft_wrap=True)
+    for problem in (*test.report.problems, *test.report.hook_problems):
+        console.print(f"note: {problem}", style="yellow", highlight=False, soft_wrap=True, markup=False)
     for gap in test.report.not_analysed:
         console.print(f"not analysed: {gap.camera} {gap.seconds:.1f} s: {gap.reason}", highlight=False, soft_wrap=True)
     for name, media_s in test.report.media_s.items():

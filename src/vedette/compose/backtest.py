@@ -57,12 +57,14 @@ class BacktestReport:
         media_s: seconds of footage, by camera.
         not_analysed: stretches without analysis and why.
         problems: bindings without a camera, damaged recordings and the like.
+        hook_problems: calls of hooks that failed.
     """
 
     pictures: dict[str, int] = field(default_factory=dict)
     media_s: dict[str, float] = field(default_factory=dict)
     not_analysed: list[NotAnalysed] = field(default_factory=list)
     problems: tuple[str, ...] = ()
+    hook_problems: tuple[str, ...] = ()
 
 
 class Backtest:
@@ -131,7 +133,7 @@ class Backtest:
             for step in heapq.merge(*cameras, key=lambda step: (step.info.wall_s, step.info.camera)):
                 yield from step.alerts
                 yield from hooks.step(step.info, step.pixels, step.batches)
-        self.report.problems += tuple(hooks.problems)
+        self.report.hook_problems = tuple(hooks.problems)
 
     def _camera_steps(self, camera: str, fps: float, progress: Callable[[str, float], None] | None) -> Iterator[_Step]:
         judge = Judge(DEVICE, [rule for rule in self.plan.rules if rule.camera == camera])
