@@ -159,7 +159,9 @@ def test_whatever_is_raised_is_the_hooks_failure(short_tmp: Path, body: str, kin
     ],
 )
 def test_what_ends_the_process_is_said(short_tmp: Path, body: str, code: str | None, words: str) -> None:
-    with confined(short_tmp, f"def on_tracks(app, batch):\n    {body}\n", timeout_s=0.5 if code == "V803" else 10.0) as one:
+    with confined(
+        short_tmp, f"def on_tracks(app, batch):\n    {body}\n", timeout_s=0.5 if code == "V803" else 10.0
+    ) as one:
         pid = one.runner.pid
         if code is None:  # the first process of its numbering cannot kill itself
             one.tracks()
