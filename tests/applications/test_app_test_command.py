@@ -164,6 +164,24 @@ def test_what_a_change_gains_and_loses_against_a_directory_a_parameter_and_a_rev
     assert "git does not know it" in done.stderr
 
 
+def test_alerts_of_hooks_are_tested_and_what_keeps_a_hook_from_them_is_said(shop: Path) -> None:
+    file = shop / "vedette.yaml"
+    document = json.loads(file.read_text()) | {"hooks": {"pairs": {"file": "hooks.py"}}}
+    file.write_text(json.dumps(document))
+    (shop / "hooks.py").write_text(
+        "def on_tracks(app, batch):\n"
+        "    if batch.objects and not app.state.get('seen'):\n"
+        "        app.alert('[/] someone is here', objects=batch.objects, count=1)\n"
+        "    app.state['seen'] = bool(batch.objects)\n"
+    )
+    write(shop, "visits", [{"rule": "pairs", "camera": "hall", "at_s": at_s} for at_s in (1, 6, 9)], rules=["pairs"])
+    assert "3 as expected" in run(shop).stdout
+    (shop / "hooks.py").write_text("def on_tracks(app, batch):\n    raise ValueError('[/] no')\n")
+    broken = run(shop, code=1)
+    assert "missing: pairs on hall at 1.00" in broken.stdout
+    assert "V802 hook shop/pairs raised ValueError" in broken.stdout
+
+
 def test_an_application_without_tests_says_what_to_do(shop: Path) -> None:
     (shop / "tests" / "visits.yaml").unlink()
     done = run(shop, code=1)

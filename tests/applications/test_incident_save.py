@@ -136,6 +136,24 @@ def test_a_false_alarm_becomes_a_test_that_fails_until_the_application_is_change
     assert document["none"] == [{"rule": "waits", "camera": "hall"}]
 
 
+def test_an_alert_of_a_hook_becomes_a_test(shop: Path, tmp_path: Path) -> None:
+    file = shop / "vedette.yaml"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"hooks": {"pairs": {"file": "hooks.py"}}}))
+    (shop / "hooks.py").write_text(
+        "def on_tracks(app, batch):\n"
+        "    if batch.objects and not app.state.get('seen'):\n"
+        "        app.alert('here', objects=batch.objects, count=2)\n"
+        "    app.state['seen'] = bool(batch.objects)\n"
+    )
+    keep(tmp_path / "s", "pairs", 6.1, alert={"count": 2})
+    assert "gives the alert again" in save(shop, tmp_path / "s").stdout
+    document = yaml.safe_load(next((shop / "tests").glob("*.yaml")).read_text())
+    assert document["alerts"] == [{"rule": "pairs", "camera": "hall", "at_s": 6.1, "count": 2, "label": "thing"}]
+    (shop / "hooks.py").write_text("def on_tracks(app, batch):\n    pass\n")
+    keep(tmp_path / "s", "pairs", 9.1, "abcdef" + "0" * 26)
+    assert "the hook may need its state" in save(shop, tmp_path / "s", "abcdef", code=1).stderr
+
+
 def test_a_clip_that_does_not_hold_what_led_to_the_alert(shop: Path, tmp_path: Path) -> None:
     keep(tmp_path / "s", "waits", 5.0)
     done = save(shop, tmp_path / "s", code=1)

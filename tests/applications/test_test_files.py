@@ -105,6 +105,23 @@ def test_a_rule_that_does_not_watch_the_camera(tmp_path: Path) -> None:
         load(text.replace("lingers, camera: hall", "lingers, camera: gate"), tmp_path)
 
 
+def test_alerts_of_hooks_can_be_expected(tmp_path: Path) -> None:
+    """They are known by the hook's name; what they tell is up to its code."""
+    document = MANIFEST.model_dump(mode="json", exclude_none=True) | {"hooks": {"greeter": {"file": "hooks.py"}}}
+    manifest = Manifest.model_validate(document)
+    text = GOOD.replace("rules: [lingers,", "rules: [greeter, lingers,").replace(
+        "rule: crowd, camera", "rule: greeter, camera"
+    )
+    file = tmp_path / "t.yaml"
+    file.write_text(text)
+    test = load_application_test(file, manifest)
+    assert [expected.rule for expected in test.alerts] == ["lingers", "leaves", "greeter"]
+    for wrong, words in (("rule: greter,", "no rule 'greter'"), ("rule: greeter,", "not among the test's `rules`")):
+        file.write_text(text.replace("rules: [greeter, ", "rules: [").replace("rule: greeter,", wrong))
+        with pytest.raises(ConfigurationError, match=words):
+            load_application_test(file, manifest)
+
+
 def test_files_that_are_no_tests(tmp_path: Path) -> None:
     for text in ("", "[1, 2]", "a: [", "5"):
         with pytest.raises(ConfigurationError) as caught:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.hooks.rig import batch, plan
+from tests.hooks.rig import BEGIN_S, batch, plan
 from vedette.adapters.confinement.walls import Wall
 from vedette.adapters.hooks.broker import Broker
 from vedette.adapters.hooks.code_files import read_code
@@ -73,7 +73,7 @@ class Confined:
         return path
 
     def start(self, state: str = "{}") -> HookReply:
-        return self.runner.start(state)
+        return self.runner.start(state, BEGIN_S)
 
     def tracks(self, number: int = 1, **more: Any) -> HookReply:
         return self.runner.tracks("gate", batch(number, **more))

@@ -87,7 +87,7 @@ class InlineProcess:
         self.starts = 0
         self.fatal: set[type[BaseException]] = set()
 
-    def start(self, state: str) -> HookReply:
+    def start(self, state: str, wall_s: float) -> HookReply:
         self.starts += 1
         self.app = App([Camera(name) for name in CAMERAS], state=json.loads(state))
         self._saved = self.app.saved_state()

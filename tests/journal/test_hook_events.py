@@ -34,6 +34,7 @@ EVENT = HookEvent(
     frame_no=7,
     wall_s=1.7e9,
     media_time_s=0.7,
+    t_s=12.5,
     label="person",
     track_ids=(1, 2),
     boxes=((1.0, 2.0, 3.0, 4.0), (5.5, 6.0, 7.0, 8.0)),

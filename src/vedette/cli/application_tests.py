@@ -154,6 +154,7 @@ def run_case(
             raise CameraError(f"recording {path} holds no picture that can be decoded.", code="V203")
         if notes is not None:
             notes += [problem for problem in backtest.report.problems if problem.startswith(f"{camera}: ")]
+            notes += backtest.report.hook_problems
     return alerts
 
 

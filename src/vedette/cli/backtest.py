@@ -39,6 +39,9 @@ def backtest(
     insights: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write reports of insights, one a line; - is standard output.")
     ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the application's own code also where it cannot be confined.")
+    ] = False,
     start: Annotated[
         str | None, typer.Option(help="RFC 3339 time of the first picture; else the file's own, else 1970.")
     ] = None,
@@ -63,7 +66,14 @@ def backtest(
         raise UsageError("--insights: the manifest has no section `insights`, so there is nothing to report.")
     if insights == "-" and json_:
         raise UsageError("--insights - and --json both want standard output.", hint="Name a file for the reports.")
-    test = Backtest(application, directory, arguments.cameras, dict(arguments.bindings), start=_parse_start(start))
+    test = Backtest(
+        application,
+        directory,
+        arguments.cameras,
+        dict(arguments.bindings),
+        start=_parse_start(start),
+        trust_code=trust_code,
+    )
     reports = _Reports(insights)
     try:
         _print(test, Console(stderr=True), as_json=json_, silent=insights == "-", write=reports.write)
@@ -140,8 +150,8 @@ def _print(
                 continue
             typer.echo(alert.model_dump_json(exclude_none=True) if as_json else alert_line(alert))
     elapsed_s = time.monotonic() - began_s
-    for problem in test.report.problems:
-        console.print(f"note: {problem}", style="yellow", highlight=False, soft_wrap=True)
+    for problem in (*test.report.problems, *test.report.hook_problems):
+        console.print(f"note: {problem}", style="yellow", highlight=False, soft_wrap=True, markup=False)
     for gap in test.report.not_analysed:
         console.print(f"not analysed: {gap.camera} {gap.seconds:.1f} s: {gap.reason}", highlight=False, soft_wrap=True)
     for name, media_s in test.report.media_s.items():

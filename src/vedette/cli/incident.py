@@ -112,7 +112,8 @@ def _check_application(application: AppUnderTest, incident: Incident) -> None:
             hint=f"Name its directory: --app DIR (here: {application.path}).",
             code="V705",
         )
-    for kind, name, known in (("rule", alert.rule, manifest.rules), ("camera", alert.camera, manifest.cameras)):
+    alerting = (*manifest.rules, *manifest.hooks)
+    for kind, name, known in (("rule", alert.rule, alerting), ("camera", alert.camera, tuple(manifest.cameras))):
         if name not in known:
             raise UsageError(
                 f"{application.path} has no {kind} {name!r}; there is {', '.join(known)}{nearest(name, known)}.",

@@ -6,13 +6,14 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from vedette.cli.hook_view import hook_table
 from vedette.cli.insight_lines import insight_table
 from vedette.contracts.alert import Alert, Severity
 from vedette.contracts.camera import CameraState, CameraStatus
@@ -54,6 +55,7 @@ class LiveView:
         problems: components that are broken and the like.
         insights: the newest report of each stream.
         remarks: what whoever runs this has to say.
+        hooks: ``<application>/<hook>`` → how it is.
     """
 
     title: str
@@ -65,6 +67,7 @@ class LiveView:
     problems: tuple[str, ...] = ()
     insights: tuple[InsightReport, ...] = ()
     remarks: tuple[str, ...] = ()
+    hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
     _recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
 
     def add(self, alert: Alert) -> None:
@@ -76,6 +79,8 @@ class LiveView:
         """The whole view."""
         parts: list[RenderableType] = [self._camera_table(), *self._reasons()]
         parts += [Text(problem, style="bold red") for problem in self.problems]
+        if self.hooks:
+            parts.append(hook_table(self.hooks))
         if self.insights:
             parts.append(insight_table(self.insights))
         parts += [Text(remark, style="dim") for remark in self.remarks]

@@ -94,6 +94,9 @@ def run(
     ca: Annotated[Path | None, typer.Option(help="With --broker: certificate of its authority.")] = None,
     cert: Annotated[Path | None, typer.Option(help="With --broker: this device's certificate.")] = None,
     key: Annotated[Path | None, typer.Option(help="With --broker: this device's private key.")] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run applications' own code also where it cannot be confined.")
+    ] = False,
     lite: Annotated[bool, typer.Option(help="Behave as nucleus lite does, quirks included.")] = False,
     secrets: Annotated[
         Path | None, typer.Option(help='Secrets of receivers: JSON {"NAME": {"username": "…", …}}, mode 0600.')
@@ -140,6 +143,7 @@ def run(
         iot=_broker(broker, ca, cert, key),
         thing_name=re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "laptop",
         lite_quirks=lite,
+        trust_code=trust_code,
     )
     Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from vedette.adapters.state import StateLayout, read_latest_insights
+from vedette.cli.hook_view import hook_notes
 from vedette.cli.insight_lines import insight_line
 from vedette.cli.live_view import AnalysisFigures, LiveView, alert_line
 from vedette.cli.local_values import LocalValues
@@ -130,6 +131,7 @@ class Session:
             if state in _MODEL_PROBLEMS and error:
                 yield f"model {key} is {state}: {error}"
         yield from self._alerting
+        yield from hook_notes(dict(self._view.hooks))
         try:
             free = shutil.disk_usage(self._settings.root).free
         except OSError as error:
@@ -172,6 +174,8 @@ class Session:
             self._take_status(message)
         elif received.topic.startswith("vedette/inference/"):
             self._take_model(message)
+        elif received.topic.startswith("vedette/hooks/"):
+            self._take_hooks(message)
         elif received.topic == topics.local_alerting():
             self._alerting = tuple(str(problem) for problem in message.get("problems", ()))
 
@@ -199,6 +203,14 @@ class Session:
                 dropped=int(figures.get("dropped", 0)),
                 error=str(figures.get("error", "")),
             )
+
+    def _take_hooks(self, message: dict[str, Any]) -> None:
+        application, hooks = str(message.get("application", "")), message.get("hooks", {})
+        for name, status in hooks.items():
+            key, state = f"{application}/{name}", str(status.get("state", ""))
+            before, self._view.hooks[key] = self._view.hooks.get(key, {}).get("state"), status
+            if self._plain and state != before:
+                self._viewer.note(f"hook {key} {state}")
 
     def _summary(self, elapsed_s: float) -> None:
         total: Counter[str] = Counter()

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from vedette.adapters.state import PlanFile, StateLayout, read_component_status, read_latest_insights
 from vedette.adapters.state import status as ask_owner
+from vedette.cli.hook_view import BROKEN, hook_notes, hook_table
 from vedette.cli.insight_lines import insight_table
 from vedette.cli.tables import plain_table
 from vedette.contracts.errors import StorageError
@@ -65,7 +66,8 @@ def status(
     else:
         _print(document, plan, insights)
     cameras_well = all(camera.get("state") in ("STREAMING", "DISABLED", "ENDED") for camera in _cameras(document))
-    raise typer.Exit(0 if answer is not None and not problems and cameras_well else 1)
+    hooks_well = all(hook.get("state") not in BROKEN for hook in _hooks(document).values())
+    raise typer.Exit(0 if answer is not None and not problems and cameras_well and hooks_well else 1)
 
 
 def find_state_directory() -> Path:
@@ -90,6 +92,12 @@ def find_state_directory() -> Path:
 def _cameras(document: dict[str, Any]) -> list[dict[str, Any]]:
     found = document["status"].get("cameras", [])
     return [camera for camera in found if isinstance(camera, dict)] if isinstance(found, list) else []
+
+
+def _hooks(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """``<application>/<hook>`` → how it is."""
+    found = document["components"].get("vedette.AppHost", {}).get("hooks", {})
+    return {key: hook for key, hook in found.items() if isinstance(hook, dict)} if isinstance(found, dict) else {}
 
 
 def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, ...]) -> None:
@@ -119,6 +127,10 @@ def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, 
     console.print(table if document["applications"] else "no application is attached")
     if insights:
         console.print(insight_table(insights))
+    if hooks := _hooks(document):
+        console.print(hook_table(hooks))
+        for note in hook_notes(hooks):
+            console.print(f"[yellow]{escape(note)}[/yellow]", soft_wrap=True)
     for name, entry in document["components"].items():
         _print_component(name, entry, console)
     for problem in document["problems"]:

@@ -79,6 +79,11 @@ def _print_needs(manifest: Manifest, directory: Path, console: Console) -> None:
         cameras = ", ".join(manifest.rule_cameras(insight))
         every = f"every {manifest.insights_interval_s} s"
         table.add_row("insight", escape(name), f"{insight.type}, {every}", escape(f"on {cameras}"))
+    for name, hook in manifest.hooks.items():
+        pictures = f"sees {', '.join(hook.cameras)} at {hook.frames_fps:g} fps" if hook.cameras else "sees no pictures"
+        peers = ", ".join(f"{peer.host}:{peer.port}" for peer in hook.peers())
+        reach = f"may connect to {peers}" if peers else "no network"
+        table.add_row("hook", escape(name), escape(hook.file), escape(f"{pictures}, {reach}"))
     for name, action in manifest.actions.items():
         secret = getattr(action, "secret", None)
         table.add_row("action", escape(name), action.type, escape(f"secret {secret}" if secret else ""))

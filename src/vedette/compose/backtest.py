@@ -6,20 +6,24 @@ tracked and judged in the order of the pictures. Nothing depends on how the thre
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from vedette.adapters.capture.pyav import PyAvSource
 from vedette.adapters.engines.codes import CodeReader
 from vedette.adapters.engines.onnx import load_detector
+from vedette.adapters.hooks.code_files import code_digests
 from vedette.adapters.models.store import ModelStore
 from vedette.compose.attribute_models import AttributeModels
+from vedette.compose.backtest_hooks import BacktestHooks
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.frames import FrameInfo
@@ -53,12 +57,14 @@ class BacktestReport:
         media_s: seconds of footage, by camera.
         not_analysed: stretches without analysis and why.
         problems: bindings without a camera, damaged recordings and the like.
+        hook_problems: calls of hooks that failed.
     """
 
     pictures: dict[str, int] = field(default_factory=dict)
     media_s: dict[str, float] = field(default_factory=dict)
     not_analysed: list[NotAnalysed] = field(default_factory=list)
     problems: tuple[str, ...] = ()
+    hook_problems: tuple[str, ...] = ()
 
 
 class Backtest:
@@ -71,9 +77,11 @@ class Backtest:
         bindings: the application's camera → the recordings.
         start: time of the first picture where the file does not say its own.
         threads: analyses at the same time; 0 is the number of cores.
+        trust_code: whether hooks run that cannot be confined here.
 
     Raises:
         ModelError: a model is missing, refused or does not fit.
+        ConfigurationError: V101, files of an application with hooks cannot be read.
     """
 
     def __init__(
@@ -85,8 +93,11 @@ class Backtest:
         *,
         start: datetime | None = None,
         threads: int = 0,
+        trust_code: bool = False,
     ) -> None:
-        application = AttachedApplication(manifest=manifest, directory=str(directory), bindings=bindings)
+        code = code_digests(directory) if manifest.hooks else {}
+        application = AttachedApplication(manifest=manifest, directory=str(directory), bindings=bindings, code=code)
+        self._trust_code = trust_code
         self.plan: Plan = make_plan([application], cameras)
         self.report = BacktestReport(problems=self.plan.problems)
         self._cameras = {camera.name: camera for camera in cameras}
@@ -102,17 +113,29 @@ class Backtest:
         progress: Callable[[str, float], None] | None = None,
         reported: Callable[[InsightReport], None] = lambda _: None,
     ) -> Iterator[Alert]:
-        """Alerts, camera by camera, in the order of their pictures.
+        """Alerts, camera by camera, in the order of their pictures; with hooks, all cameras in the order of time.
 
         Args:
             progress: called with the camera and the seconds of footage done.
             reported: called with each report of insights, the one of the last, unfinished interval included.
+
+        Raises:
+            HookError: V801 or V805, a hook cannot be loaded, or not be confined here.
         """
         self._reported = reported
-        for stream in self.plan.streams:
-            yield from self._camera_alerts(stream.camera, stream.fps, progress)
+        cameras = [self._camera_steps(stream.camera, stream.fps, progress) for stream in self.plan.streams]
+        if not self.plan.hooks:
+            for step in chain.from_iterable(cameras):
+                yield from step.alerts
+            return
+        with BacktestHooks(self.plan.hooks, DEVICE, trust=self._trust_code) as hooks:
+            # A hook may bring several cameras together, so it sees them as they were: side by side.
+            for step in heapq.merge(*cameras, key=lambda step: (step.info.wall_s, step.info.camera)):
+                yield from step.alerts
+                yield from hooks.step(step.info, step.pixels, step.batches)
+        self.report.hook_problems = tuple(hooks.problems)
 
-    def _camera_alerts(self, camera: str, fps: float, progress: Callable[[str, float], None] | None) -> Iterator[Alert]:
+    def _camera_steps(self, camera: str, fps: float, progress: Callable[[str, float], None] | None) -> Iterator[_Step]:
         judge = Judge(DEVICE, [rule for rule in self.plan.rules if rule.camera == camera])
         insights = InsightBook(DEVICE, [plan for plan in self.plan.insights if plan.camera == camera])
         stages = [
@@ -135,16 +158,15 @@ class Backtest:
                 for info, pixels in source:
                     # The source reuses its buffer; the copy is what lets it run ahead.
                     copy = Pixels(pixels.y.copy(), pixels.u.copy(), pixels.v.copy(), pixels.full_range)
-                    waiting.append(
-                        _Analysis(copy, [work for stage in stages if (work := stage.begin(info, copy, pool))])
-                    )
+                    works = [work for stage in stages if (work := stage.begin(info, copy, pool))]
+                    waiting.append(_Analysis(info, copy, works))
                     count, last_s = count + 1, info.media_time_s
                     if len(waiting) > 2 * self._threads:
-                        yield from self._judge(judge, insights, waiting.popleft())
+                        yield self._judge(judge, insights, waiting.popleft())
                     if progress is not None:
                         progress(camera, info.media_time_s)
                 while waiting:
-                    yield from self._judge(judge, insights, waiting.popleft())
+                    yield self._judge(judge, insights, waiting.popleft())
             finally:
                 for analysis in waiting:
                     for work in analysis.works:
@@ -173,14 +195,15 @@ class Backtest:
         elif not self.report.pictures[camera]:
             self.report.problems += (f"{camera}: the recording holds no picture that can be decoded.",)
 
-    def _judge(self, judge: Judge, insights: InsightBook, analysis: _Analysis) -> Iterator[Alert]:
-        for work in analysis.works:
-            for batch in work.stage.end(work, analysis.pixels):
-                for verdict in judge.judge(batch):
-                    yield verdict.alert
-                for new in insights.take(batch):
-                    self._reported(new.report)
+    def _judge(self, judge: Judge, insights: InsightBook, analysis: _Analysis) -> _Step:
+        batches = [batch for work in analysis.works for batch in work.stage.end(work, analysis.pixels)]
+        alerts: list[Alert] = []
+        for batch in batches:
+            alerts += [verdict.alert for verdict in judge.judge(batch)]
+            for new in insights.take(batch):
+                self._reported(new.report)
         self.report.not_analysed += judge.take_not_analysed()
+        return _Step(analysis.info, analysis.pixels, batches, alerts)
 
 
 def _no_names(host: str) -> list[str]:
@@ -211,8 +234,19 @@ class _Work:
 class _Analysis:
     """One picture, with copied pixels."""
 
+    info: FrameInfo
     pixels: Pixels
     works: list[_Work]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One picture, what was seen in it, and what the rules made of that."""
+
+    info: FrameInfo
+    pixels: Pixels
+    batches: list[TrackBatch]
+    alerts: list[Alert]
 
 
 class _ModelStage:

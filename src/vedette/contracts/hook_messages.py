@@ -19,6 +19,8 @@ def _printable(text: str) -> str:
 
 
 Printable = Annotated[str, AfterValidator(_printable)]
+#: Python knows longer ones.
+Integer = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 
 
 class RaisedMessage(Contract):
@@ -28,7 +30,7 @@ class RaisedMessage(Contract):
     camera: Annotated[str, Field(max_length=64, description="The device's name of the camera.")]
     key: Annotated[Printable, Field(max_length=64)] = ""
     number: Annotated[int, Field(ge=0, lt=16)] = 0
-    track_ids: Annotated[tuple[int, ...], Field(max_length=64)] = ()
+    track_ids: Annotated[tuple[Integer, ...], Field(max_length=64)] = ()
     count: Annotated[int | None, Field(ge=0, lt=1 << 31)] = None
     severity: Literal["", "info", "warning", "critical"] = ""
 
@@ -55,7 +57,7 @@ class HookFailure(Contract):
 class HookAnswer(Contract):
     """Answer to the call of a number."""
 
-    n: int
+    n: Integer
     ok: HookReply | None = None
     failed: HookFailure | None = None
 

@@ -73,6 +73,7 @@ class EdgeSettings:
         iot: where IoT Core messages go.
         model_directory: the model store.
         lite_quirks: behave as nucleus lite does.
+        trust_code: run applications' own code also where it cannot be confined.
     """
 
     applications: tuple[RunApplication, ...]
@@ -85,6 +86,7 @@ class EdgeSettings:
     thing_name: str = "laptop"
     log_level: str = "INFO"
     lite_quirks: bool = False
+    trust_code: bool = False
 
     @property
     def state_directory(self) -> Path:
@@ -300,7 +302,7 @@ class Edge:
             "vedette.CameraIngest": {**self._common(), "cameras": cameras},
             "vedette.Inference": inference,
             "vedette.Alerting": self._common(),
-            "vedette.AppHost": self._common(),
+            "vedette.AppHost": {**self._common(), "trustCode": settings.trust_code},
         }
         # A run says everything anew: cameras of an earlier run in the same folder must not stay.
         return {name: ComponentSpec(configuration_merge=merge, reset=("",)) for name, merge in merges.items()}

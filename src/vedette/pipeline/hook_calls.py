@@ -16,6 +16,7 @@ from vedette.contracts.plan import HookPlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.alert_budget import AlertBudget
 from vedette.core.hook_events import Cause, make_event
+from vedette.hooks.state import dump_state
 from vedette.ports.hooks import HookPosition, HookProcess, Picture
 
 #: Calls whose times are kept for the figures.
@@ -97,9 +98,10 @@ class HookCalls:
         Raises:
             HookError: it does not run.
         """
-        reply = self._process.start(self.state)
+        now_s = self._wall_s()
+        reply = self._process.start(self.state, now_s)
         self.functions, self.timers = frozenset(reply.functions), reply.timers
-        return self._accept(reply, Cause(self._wall_s()))
+        return self._accept(reply, Cause(now_s))
 
     def tracks(self, app_camera: str, batch: TrackBatch) -> list[HookEvent]:
         """Call ``on_tracks``; what it raised.
@@ -139,15 +141,16 @@ class HookCalls:
     def _accept(self, reply: HookReply, cause: Cause) -> list[HookEvent]:
         """Take over state and alerts, both or none."""
         try:
-            if reply.state is not None and not isinstance(json.loads(reply.state), dict):
-                raise ValueError("a state that is no JSON object")
+            # Written anew: what cannot be read back, or nests too deep to be sent again, must never be kept.
+            state = dump_state(json.loads(reply.state)) if reply.state is not None else self.state
             now_s = self._wall_s()
             events = [make_event(self._hook, self._channels, raised, cause, now_s) for raised in reply.alerts]
         except (ValueError, RecursionError) as error:
             self._process.close()
-            raise HookError(f"hook {self._hook.key} answered with {error}; it was ended.", code="V808") from error
-        if reply.state is not None:
-            self.state = reply.state
+            raise HookError(
+                f"hook {self._hook.key} answered with what it must not: {str(error)[:200]}; it was ended.", code="V808"
+            ) from error
+        self.state = state
         budget = self._budgets[cause.batch is None]
         admitted = [event for event in events if budget.admit(cause.wall_s)]
         self.figures.alerts += len(admitted)

@@ -93,8 +93,12 @@ class Picture:
 class HookProcess(Protocol):
     """The process of one hook. Every error that is not V802 has ended it."""
 
-    def start(self, state: str) -> HookReply:
+    def start(self, state: str, wall_s: float) -> HookReply:
         """Start it, load the code, call ``setup``.
+
+        Args:
+            state: ``app.state`` as JSON.
+            wall_s: Unix time it is to the code.
 
         Raises:
             HookError: V801, V805, V808 and the like: it does not run.

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from vedette.adapters.egress.relay import Relay, connect_checked
 from vedette.adapters.egress.rules import Resolve, resolve
 from vedette.adapters.hooks import framing
+from vedette.adapters.hooks.output import printable
 from vedette.adapters.hooks.reactor import Reactor
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.hook_messages import ConnectRequest
@@ -102,7 +103,7 @@ class Broker:
     def note_refused(self, request: ConnectRequest, text: str) -> str:
         """Count a refusal and say it once."""
         self._past.refused += 1
-        self._past.problem = "".join(c if c.isprintable() else "?" for c in text)[:300]
+        self._past.problem = printable(text)[:300]
         host = f"{request.host}:{request.port}"
         if host not in self._said and len(self._said) < _MAX_REMEMBERED:
             self._said.add(host)

@@ -17,6 +17,11 @@ MAX_LINE_CHARACTERS: Final = 500
 _MAX_PENDING_BYTES: Final = 4096
 
 
+def printable(text: str) -> str:
+    """Text of an application for a log or a screen: nothing in it moves a cursor or hides what follows."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 class Output:
     """Takes the bytes of a process and logs its lines.
 
@@ -61,6 +66,6 @@ class Output:
             log.warning("hook %s: %d lines were dropped: it prints too much", self._name, self._silent)
             self._silent = 0
         text = raw.decode("utf-8", "replace").rstrip()
-        line = "".join(character if character.isprintable() else " " for character in text)[:MAX_LINE_CHARACTERS]
+        line = printable(text)[:MAX_LINE_CHARACTERS]
         if line:
             log.info("hook %s: %s", self._name, line)

@@ -10,10 +10,11 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vedette.adapters.frames import messages
 from vedette.adapters.frames.connection import StoreConnection
@@ -41,9 +42,21 @@ class _Camera:
     problem: str = ""
 
 
+class SharedMemory(Protocol):
+    """Memory that pictures of one camera lie in, as it can be shown to the process."""
+
+    def as_message(self) -> dict[str, Any]:
+        """What the process is told."""
+        ...
+
+    def read_only(self) -> AbstractContextManager[int]:
+        """A descriptor of the memory that cannot be written through, for as long as it takes to send it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SharedRing:
-    """Memory that pictures lie in.
+    """A frame store's memory. Implements ``SharedMemory``.
 
     Attributes:
         connection: whose it is; its descriptor changes with the ring.
@@ -60,7 +73,7 @@ class SharedRing:
         return {"do": "ring", "camera": ring.camera, **sizes}
 
     @contextlib.contextmanager
-    def read_only(self) -> Any:
+    def read_only(self) -> Iterator[int]:
         """A descriptor of the memory that cannot be written through, for as long as it takes to send it."""
         descriptor = os.open(f"/proc/self/fd/{self.connection.memory}", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -23,8 +23,9 @@ from vedette.adapters.confinement.walls import Wall
 from vedette.adapters.hooks import framing
 from vedette.adapters.hooks.broker import Broker
 from vedette.adapters.hooks.directory import DataDirectory
-from vedette.adapters.hooks.output import Output
+from vedette.adapters.hooks.output import Output, printable
 from vedette.adapters.hooks.reactor import Reactor
+from vedette.adapters.hooks.room import Finding, Room
 from vedette.adapters.supervision.child import describe_exit
 from vedette.contracts.errors import HookError
 from vedette.contracts.hook_messages import HookAnswer, HookReply, WallsReport
@@ -35,8 +36,6 @@ START_LIMIT_S: Final = 20.0
 GONE_LIMIT_S: Final = 2.0
 #: Address space for files, libraries and pictures that are mapped, besides the memory it may use.
 MAPPED_BYTES: Final = 2 << 30
-#: The directory is measured no more often than this.
-MEASURE_S: Final = 0.2
 #: Between the end of a connection and that of the process that had it.
 _LAST_WORDS_S: Final = 0.5
 _CHUNK: Final = 1 << 16
@@ -91,11 +90,10 @@ class ConfinedProcess:
         self._broken = ""
         self._ended = False
         self._calls = 0
-        self._measured_s = 0.0
         self._pidfd = -1
         self.pid = 0
         self.walls = WallsReport(standing={}, missing={}, sufficient=False)
-        self.full = directory.used_bytes() > directory.limit_bytes
+        self._room = Room(directory)
         privileges.adopt_orphans()
         self._control, theirs = socket.socketpair()
         request, their_broker = socket.socketpair()
@@ -159,8 +157,8 @@ class ConfinedProcess:
         self._send({"n": number, **message})
         answer = self._answer(number, time.monotonic() + timeout_s, timeout_s)
         if answer.failed is not None:
-            text = "\n".join(line for line in answer.failed.text.splitlines() if line.strip())
-            said = f"hook {self._settings.name} raised {answer.failed.kind}:\n{text}"
+            text = "\n".join(printable(line) for line in answer.failed.text.splitlines() if line.strip())
+            said = f"hook {self._settings.name} raised {printable(answer.failed.kind)}:\n{text}"
             if answer.failed.kind == "MemoryError":  # what filled the memory is still there
                 self._end()
                 raise HookError(said, hint=_MEMORY_HINT, code="V804")
@@ -200,7 +198,7 @@ class ConfinedProcess:
         return {
             "code": str(self._settings.code),
             "data": str(self._directory.path),
-            "full": self.full,
+            "full": self._room.full_at_start,
             "user": self._settings.user,
             "memory_bytes": self._settings.memory_bytes,
             "mapped_bytes": MAPPED_BYTES,
@@ -213,8 +211,8 @@ class ConfinedProcess:
         try:
             answer = HookAnswer.model_validate(message)
         except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            raise self._fail("V808", f"its answer is none ({'.'.join(map(str, first['loc']))})") from error
+            place = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
+            raise self._fail("V808", f"its answer is none ({printable(place)[:100]})") from error
         if answer.n != number:
             raise self._fail("V808", f"it answered call {answer.n}, which was not made")
         return answer
@@ -239,16 +237,34 @@ class ConfinedProcess:
             raise self._fail("V808", self._broken)
         if self._ended:
             raise self._fail("V808", _GONE)
-        now_s = time.monotonic()
-        if self.full or now_s - self._measured_s < MEASURE_S:
-            return
-        self._measured_s = now_s
-        if self._directory.used_bytes() > self._directory.limit_bytes:
+        found = self._room.look()
+        if found is Finding.FULL:
             raise self._fail(
                 "V809",
                 f"its directory {self._directory.path} holds more than {self._directory.limit_bytes >> 20} MB",
                 "Raise `disk_mb` in the manifest, or have the code remove what it does not need.",
             )
+        if found is Finding.SUSPECT:
+            raise self._suspected()
+
+    def _suspected(self) -> HookError:
+        """End the process, and see whether the disk has more room then."""
+        lost = self._room.lost_bytes()
+        self._end()
+        back = self._room.came_back(lost)
+        if back > self._directory.limit_bytes:
+            return HookError(
+                f"hook {self._settings.name}: it held {back >> 20} MB of the disk in files that it had removed; "
+                f"{self._directory.limit_bytes >> 20} MB are allowed.",
+                hint="Have the code close, and unmap, files that it removes.",
+                code="V809",
+            )
+        return HookError(
+            f"hook {self._settings.name}: it was started anew to see whether it holds some of the {lost >> 20} MB that "
+            "this disk lost meanwhile; it did not.",
+            hint="Look after what fills the disk.",
+            code="V808",
+        )
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._write(framing.encode(dict(message)), [])

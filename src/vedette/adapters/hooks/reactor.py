@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 #: Longest sleep in one go, so that what is looked at now and then (a directory's size) is looked at.
-TICK_S: Final = 0.25
+TICK_S: Final = 0.05
 
 
 class Stopped(BaseException):

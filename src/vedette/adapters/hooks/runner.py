@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 from vedette.adapters.hooks.broker import Broker
 from vedette.adapters.hooks.directory import DataDirectory
 from vedette.adapters.hooks.output import Output
-from vedette.adapters.hooks.pictures import SharedRing
+from vedette.adapters.hooks.pictures import SharedMemory
 from vedette.adapters.hooks.process import ConfinedProcess, ProcessSettings
 from vedette.adapters.hooks.reactor import Reactor
 from vedette.contracts.errors import ConfigurationError, HookError
@@ -47,7 +46,7 @@ class HookRunner:
         reactor: Reactor,
         broker: Broker,
         *,
-        rings: Mapping[str, SharedRing],
+        rings: Mapping[str, SharedMemory],
         read_code: Callable[[Path], bytes],
         patience: float = 1.0,
     ) -> None:
@@ -60,7 +59,7 @@ class HookRunner:
         self._read_code = read_code
         self._timeout_s = hook.timeout_s * patience
         self._process: ConfinedProcess | None = None
-        self._handed: dict[str, SharedRing] = {}
+        self._handed: dict[str, SharedMemory] = {}
         self.output = Output(hook.key)
         self.walls = WallsReport(standing={}, missing={}, sufficient=False)
 
@@ -69,8 +68,8 @@ class HookRunner:
         """Process number; 0 where none runs."""
         return self._process.pid if self._process is not None and self._process.alive() else 0
 
-    def start(self, state: str) -> HookReply:
-        """Start the process, load the code, call ``setup``.
+    def start(self, state: str, wall_s: float) -> HookReply:
+        """Start the process, load the code, call ``setup``; see the port.
 
         Raises:
             HookError: V801, the code is not what was attached or cannot be loaded; V805, no confinement; V803, V804,
@@ -91,7 +90,7 @@ class HookRunner:
             "cameras": [[camera.app_camera, camera.camera] for camera in self._hook.cameras],
             "parameters": self._hook.parameters,
             "state": json.loads(state),
-            "wall_s": time.time(),
+            "wall_s": wall_s,
         }
         try:
             return self._process.call(message, max(SETUP_LIMIT_S, self._timeout_s))

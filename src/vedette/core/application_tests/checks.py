@@ -37,12 +37,12 @@ def _clips(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Finding]
 def _rules(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Finding]:
     rules = document.get("rules")
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-        yield from _known(("rules", index), "rule", rule, tuple(manifest.rules))
+        yield from _known(("rules", index), "rule", rule, _alerting(manifest))
     spans = document.get("none")
     for index, span in enumerate(spans if isinstance(spans, list) else ()):
         if not isinstance(span, dict):
             continue
-        yield from _known(("none", index, "rule"), "rule", span.get("rule"), tuple(manifest.rules))
+        yield from _known(("none", index, "rule"), "rule", span.get("rule"), _alerting(manifest))
         yield from _known(("none", index, "camera"), "clip of camera", span.get("camera"), _with_clip(document))
         begin, end = number(span.get("from_s", 0)), number(span.get("to_s"))
         if begin is not None and end is not None and begin > end:
@@ -62,20 +62,25 @@ def _alerts(document: Mapping[str, Any], manifest: Manifest) -> Iterator[Finding
         yield from _span((*at, "between_s"), expected.get("between_s"))
         yield from _known((*at, "camera"), "clip of camera", expected.get("camera"), _with_clip(document))
         name = expected.get("rule")
-        yield from _known((*at, "rule"), "rule", name, tuple(manifest.rules))
+        yield from _known((*at, "rule"), "rule", name, _alerting(manifest))
+        if isinstance(about, list) and name in _alerting(manifest) and name not in about:
+            yield Finding((*at, "rule"), f"rule {name!r} is not among the test's `rules`", ", ".join(map(str, about)))
         rule = manifest.rules.get(name) if isinstance(name, str) else None
-        if rule is None:
+        if rule is None:  # of a hook nobody knows what it tells
             continue
         camera = expected.get("camera")
         if camera in _with_clip(document) and camera in manifest.cameras and camera not in manifest.rule_cameras(rule):
             allowed = ", ".join(manifest.rule_cameras(rule))
             yield Finding((*at, "camera"), f"rule {name!r} does not watch camera {camera!r}", allowed)
-        if isinstance(about, list) and name not in about:
-            yield Finding((*at, "rule"), f"rule {name!r} is not among the test's `rules`", ", ".join(map(str, about)))
         if "count" in expected and rule.type not in _COUNTING:
             yield Finding((*at, "count"), f"rule {name!r} ({rule.type}) counts nothing", "no `count`")
         if "direction" in expected and not isinstance(rule, LineCrossed):
             yield Finding((*at, "direction"), f"rule {name!r} ({rule.type}) has no direction", "no `direction`")
+
+
+def _alerting(manifest: Manifest) -> tuple[str, ...]:
+    """What an alert's ``rule`` may be: a rule, or a hook."""
+    return (*manifest.rules, *manifest.hooks)
 
 
 def _span(path: Path, value: Any) -> Iterator[Finding]:

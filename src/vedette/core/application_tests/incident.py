@@ -33,15 +33,16 @@ def incident_test(
 
     Args:
         alert: as it was reported.
-        manifest: of the application; has the alert's rule.
+        manifest: of the application; has the alert's rule or hook.
         clip: file name, digest, and where the alert's picture is, seconds into the file.
         parameters: values that held when the alert came.
         expect: ``none`` for a false alarm.
     """
     file, digest, alert_s = clip
     at_s = max(0.0, round(alert_s, 2))
-    rule = manifest.rules[alert.rule]
-    asked = {name: alert.attributes[name] for name in rule.where or {} if name in alert.attributes}
+    rule = manifest.rules.get(alert.rule)  # None: it is a hook
+    where = (rule.where or {}) if rule is not None else {}
+    asked = {name: alert.attributes[name] for name in where if name in alert.attributes}
     if isinstance(rule, CodeRead) and rule.attribute in alert.attributes:
         asked[rule.attribute] = alert.attributes[rule.attribute]
     expected = ExpectedAlert(
@@ -49,7 +50,7 @@ def incident_test(
         camera=alert.camera,
         at_s=at_s,
         direction=alert.direction,
-        count=alert.count if isinstance(rule, Count | CountChanged) else None,
+        count=alert.count if rule is None or isinstance(rule, Count | CountChanged) else None,
         label=alert.label or None,
         attributes=asked or None,
     )
@@ -78,11 +79,13 @@ def narrowed(test: ApplicationTest, alert_s: float) -> ApplicationTest:
 
 def why_not(manifest: Manifest, alert: Alert, alert_s: float, privacy: str) -> str:
     """What may keep a clip from giving its alert again, in words; empty where nothing comes to mind."""
-    rule = manifest.rules[alert.rule]
+    rule = manifest.rules.get(alert.rule)
     reasons = []
+    if rule is None:
+        reasons.append("the hook may need its state, the time before the clip, or the network, which tests do not have")
     if isinstance(rule, Dwell | ZoneOccupied | Count | NothingSeen) and rule.for_s > alert_s:
         reasons.append(f"the rule waits for {rule.for_s:g} s, the clip begins {alert_s:.1f} s before the alert")
-    if rule.hold_s > alert_s:
+    if rule is not None and rule.hold_s > alert_s:
         reasons.append(f"the rule holds for {rule.hold_s:g} s, the clip begins {alert_s:.1f} s before the alert")
     if privacy != "none":
         reasons.append("people in the clip were made unrecognisable, so a detector may not find them")
