@@ -72,8 +72,10 @@ class LineBook:
 
     @property
     def directions(self) -> tuple[Direction, Direction]:
-        """The two ways across."""
-        return self._across[1], self._across[-1]
+        """The two ways across, rightwards or downwards first."""
+        order = list(Direction)
+        first, second = sorted(self._across.values(), key=order.index)
+        return first, second
 
     def see(self, scene: Scene) -> list[tuple[Mark, Direction]]:
         """Take in one picture.
