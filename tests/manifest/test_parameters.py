@@ -18,7 +18,7 @@ from vedette.contracts.manifest import Count, Dwell, Manifest
 from vedette.core.manifest_checks import check_document
 from vedette.core.manifest_checks.kinds import KindName, ValueRefusedError
 from vedette.core.manifest_checks.parameters import TUNABLE
-from vedette.core.parameters import parameter_values, parameters_of, with_parameters
+from vedette.core.parameters import _document, parameter_values, parameters_of, with_parameters
 
 ZONE = [[0.1, 0.5], [0.5, 0.5], [0.5, 1.0], [0.1, 1.0]]
 DOCUMENT: dict[str, Any] = {
@@ -366,3 +366,6 @@ def test_the_manifests_of_the_examples_stay_what_they_are_without_values() -> No
         manifest = Manifest.model_validate(yaml.safe_load(file.read_text()))
         assert with_parameters(manifest, {}) is manifest
         assert with_parameters(manifest, parameter_values(manifest)) == manifest
+        # The owner of the state directory checks what came over its socket, where every field is written.
+        sent = Manifest.model_validate_json(manifest.model_dump_json())
+        assert [f for f in check_document(_document(sent)) if f.level == "error"] == []
