@@ -18,5 +18,13 @@ NOT_SHOWN = {
     "call_in_another_numbering": "few kernels are built with it",
 }
 
+#: Without walls, these succeed where the component is root's.
+ROOTS = (
+    "compare_with_a_process", "count_events", "gain_privileges", "load_a_kernel_program", "make_a_device",
+    "mount_something", "open_a_file_by_handle", "open_a_packet_socket", "open_a_raw_socket",
+    "read_its_wardens_environment", "read_its_wardens_memory", "read_the_memory_of_a_process", "trace_a_process",
+    "write_into_an_installed_package", "write_the_memory_of_a_process",
+)  # fmt: skip
+
 #: Succeeding, these end the code: another program runs in its place.
 BECOMES = ("become_a_program", "become_a_program_by_descriptor")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import array
 import ctypes
+import fcntl
 import mmap
 import os
 import shutil
 import signal
+import socket
 import struct
 import sys
 from pathlib import Path
@@ -63,6 +65,16 @@ def signal_a_thread_of_another() -> object:
 def queue_a_signal() -> object:
     info = struct.pack("iii", 0, 0, -1)  # SI_QUEUE: what a user may say of a signal
     return raw(129, 138, TARGETS["victim"], 0, ctypes.create_string_buffer(info + bytes(116)))
+
+
+@attack
+def signal_by_a_sockets_owner() -> object:
+    """Whoever owns a socket is signalled when something arrives, with a signal of one's choice."""
+    one, two = socket.socketpair()
+    fcntl.fcntl(one, fcntl.F_SETOWN, TARGETS["bystander"])
+    fcntl.fcntl(one, 10, signal.SIGTERM)  # F_SETSIG
+    fcntl.fcntl(one, fcntl.F_SETFL, os.O_ASYNC)
+    return two.send(b"x")
 
 
 @attack

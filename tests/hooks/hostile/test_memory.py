@@ -61,7 +61,11 @@ ATTACKS = {
     "open anew": "os.open(f'/proc/self/fd/{descriptor}', os.O_RDWR)",
     "open anew by its number": "os.open(f'/proc/{os.getpid()}/fd/{descriptor}', os.O_RDWR)",
     "open anew by the device": "os.open(f'/dev/fd/{descriptor}', os.O_RDWR)",
-    "change its mode": "os.fchmod(descriptor, 0o777) or 'changed'",
+    "take it from others": "os.fchmod(descriptor, 0) or 'changed'",
+    "punch a hole by advice": (
+        "check(LIBC.madvise(ctypes.c_void_p(address() & ~4095), ctypes.c_size_t(4096), 9)) or 'hole'"
+    ),
+    "lease": "fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)",
     "change its flags": "fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_RDWR) or os.pwrite(descriptor, b'x', 0)",
     "copy another file into it": "os.copy_file_range(os.open('in', os.O_CREAT | os.O_RDWR), descriptor, 64)",
     "send a file into it": "os.sendfile(descriptor, os.open('in', os.O_CREAT | os.O_RDWR), 0, 64)",

@@ -119,7 +119,7 @@ def resident_mb() -> float:
 
 @pytest.fixture
 def one(short_tmp: Path) -> Iterator[Confined]:
-    made = Confined(short_tmp, INNOCENT, timeout_s=1.0)
+    made = Confined(short_tmp, INNOCENT, timeout_s=4.0)
     yield made
     made.close()
 

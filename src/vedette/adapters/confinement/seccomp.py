@@ -42,7 +42,6 @@ _ENOPROTOOPT: Final = 92
 _PROT_WRITE, _PROT_EXEC = 2, 4
 _MAP_SHARED, _MAP_ANONYMOUS = 1, 0x20
 _TMPFILE: Final = 0o20000000
-_SET_ID_BITS: Final = 0o6000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 _SOL_SOCKET: Final = 1
 _SOCKET_OPTIONS: Final = (2, 7, 8, 9, 13, 20, 21)  # REUSEADDR SNDBUF RCVBUF KEEPALIVE LINGER RCVTIMEO SNDTIMEO
@@ -143,7 +142,6 @@ def _rules(process: int) -> dict[str, _Rule]:
         "mprotect": _Rule(((not_executable,),)),
         "ioctl": _Rule(((_Is(1, _IOCTLS),),), _ENOTTY),
         "fcntl": _Rule(((_Is(1, _FCNTLS),),)),
-        "fchmod": _Rule(((_Is(1, zero, _SET_ID_BITS),),)),
         # Times of an open file; by a path, Landlock would not look.
         "utimensat": _Rule(((_IsNull(1),),)),
         # Not SOCK_DGRAM: such a pair can be made to send to any socket that has a name.

@@ -52,7 +52,7 @@ FREE: Final[Numbers] = {
 #: Allowed with some arguments only; see ``seccomp``.
 CHECKED: Final[Numbers] = {
     "open": (2, None), "openat": (257, 56), "mmap": (9, 222), "mprotect": (10, 226), "ioctl": (16, 29),
-    "fcntl": (72, 25), "fchmod": (91, 52), "utimensat": (280, 88), "socketpair": (53, 199),
+    "fcntl": (72, 25), "utimensat": (280, 88), "socketpair": (53, 199),
     "setsockopt": (54, 208), "clone": (56, 220), "prctl": (157, 167), "prlimit64": (302, 261), "kill": (62, 129),
     "tgkill": (234, 131),
 }  # fmt: skip
