@@ -75,7 +75,10 @@ def readme(template: FoundTemplate, manifest: Manifest) -> str:
     models = [model.file for model in manifest.models.values() if not model.built_in and "." not in model.file]
     first = "\n".join(f"vedette model add {file}" for file in dict.fromkeys(models)) or "vedette validate ."
     cameras = " ".join(f"--camera {name}=rtsp://camera.example/stream" for name in manifest.cameras)
-    rows = "\n".join(f"| rule `{key}` | {rule.title or rule.type} |" for key, rule in manifest.rules.items())
+    kinds = (("rule", manifest.rules), ("insight", manifest.insights))
+    rows = "\n".join(
+        f"| {kind} `{key}` | {entry.title or entry.type} |" for kind, entries in kinds for key, entry in entries.items()
+    )
     parameters = "\n".join(f"| parameter `{key}` | {entry.title} |" for key, entry in manifest.parameters.items())
     title = (manifest.title or template.about.summary).rstrip(".")
     return f"""# {manifest.name}
