@@ -42,7 +42,7 @@ class Alert(Contract):
     ]
     device: Annotated[str, Field(description="IoT thing name of the device.")]
     application: Identifier
-    camera: Annotated[Identifier, Field(description="The device's name of the camera (what the site calls it).")]
+    camera: Annotated[Identifier, Field(description="The application's name of the camera.")]
     rule: Identifier
     severity: Severity
     time: Annotated[AwareDatetime, Field(description="RFC 3339, of the picture, by the device's clock.")]
