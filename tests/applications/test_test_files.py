@@ -99,6 +99,14 @@ def test_one_mistake_is_found_in_its_place(case: tuple[Any, ...], tmp_path: Path
     assert not suggestion or f"did you mean {suggestion}?" in text
 
 
+def test_every_entry_that_makes_no_sense_as_a_whole_is_named(tmp_path: Path) -> None:
+    text = GOOD.replace("clips:\n", f"clips:\n  gate: {{sha256: {'b' * 64}}}\n").replace(f", sha256: {'a' * 64}", "")
+    with pytest.raises(ConfigurationError) as caught:
+        load(text, tmp_path)
+    assert "clips.gate: give either `file`" in caught.value.message
+    assert "clips.hall: `sha256` is missing" in caught.value.message
+
+
 def test_a_rule_that_does_not_watch_the_camera(tmp_path: Path) -> None:
     text = GOOD.replace("clips:\n", f"clips:\n  gate: {{file: b.mp4, sha256: {'b' * 64}}}\n")
     with pytest.raises(ConfigurationError, match="rule 'lingers' does not watch camera 'gate'"):

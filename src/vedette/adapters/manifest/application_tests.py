@@ -50,14 +50,18 @@ def _validate(value: dict[str, Any], manifest: Manifest) -> tuple[ApplicationTes
     try:
         test = ApplicationTest.model_validate(value)
     except ValidationError as error:
-        # Said with the exact place by the checks: a rule of two fields that pydantic reports of the whole entry.
-        details = [each for each in error.errors(include_url=False) if each["type"] != "value_error"]
+        errors = error.errors(include_url=False)
         places = {finding.path for finding in findings}
+        details = [each for each in errors if each["type"] != "value_error"]
         explained = [finding for finding in explain(details, value, _schema()) if finding.path not in places]
-        if not explained and not findings:
-            first = error.errors(include_url=False)[0]
-            path = tuple(part for part in first["loc"] if isinstance(part, str | int))
-            explained = [Finding(path, str(first["msg"]).removeprefix("Value error, "))]
+        # What pydantic says of an entry as a whole the checks have often said with the exact place.
+        entries = [
+            Finding(each["loc"], str(each["msg"]).removeprefix("Value error, "))
+            for each in errors
+            if each["type"] == "value_error"
+        ]
+        said = places | {finding.path for finding in explained}
+        explained += [entry for entry in entries if not any(path[: len(entry.path)] == entry.path for path in said)]
         return None, explained + findings
     return test, findings
 
