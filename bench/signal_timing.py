@@ -20,8 +20,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.outbox.samples import alert
 from vedette.adapters.actions.secrets import SecretStore
+
+from tests.outbox.samples import alert
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.manifest import ModbusAction

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from camera_ingest.secrets import Credentials, SecretCache
+from camera_ingest.credentials import NOBODY, Credentials, credentials_of
 from camera_ingest.settings import Settings, read_settings
 from camera_ingest.statuses import StatusBook
+from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import StateOwner
 from vedette.adapters.state.files import write_component_status
 from vedette.adapters.supervision import ChildSpec, Supervisor
@@ -53,7 +54,7 @@ class IngestService:
         self._book = StatusBook()
         self._owner = StateOwner(self._directory, status_source=self._book.summary)
         self._supervisor = Supervisor(self._on_message, self._on_exit)
-        self._secrets: SecretCache | None = None
+        self._secrets: SecretStore | None = None
         self._credentials: dict[str, Credentials] = {}
         self._secrets_checked_s = 0.0
         self._fps: dict[str, float] = {}
@@ -73,7 +74,9 @@ class IngestService:
         """
         self._owner.start()
         try:
-            self._secrets = SecretCache(self._bus, self._owner.layout.secrets)
+            self._secrets = SecretStore(
+                self._bus.secret, self._owner.layout.secrets, prefix="camera-", refresh_s=0, learned=self._redaction.add
+            )
             self._supervisor.start()
             self._owner.on_plan(self._on_plan)
             self._configure(self._settings)
@@ -155,7 +158,7 @@ class IngestService:
 
     def _login(self, camera: CameraConfig) -> dict[str, str]:
         """Credentials reach a running process too: a stream that plays goes on, a refused camera is tried at once."""
-        credentials = self._credentials.get(camera.secret or "", Credentials())
+        credentials = self._credentials.get(camera.secret or "", NOBODY)
         return {"username": credentials.username, "password": credentials.password}
 
     def _fetch_secrets(self) -> bool:
@@ -164,10 +167,9 @@ class IngestService:
         self._secrets_checked_s = time.monotonic()
         fetched: dict[str, Credentials] = {}
         for name in {camera.secret for camera in self._settings.config.cameras if camera.secret}:
-            credentials = self._secrets.get(name)
+            credentials = credentials_of(self._secrets, name)
             if credentials is not None:
                 fetched[name] = credentials
-                self._redaction.add(credentials.username, credentials.password)
         changed, self._credentials = fetched != self._credentials, fetched
         return changed
 

@@ -19,9 +19,9 @@ from tests.outbox.samples import row
 from vedette.adapters.actions.file import FileReceiver
 from vedette.adapters.actions.iot_core import MAX_PAYLOAD_BYTES, CloudLink, envelope
 from vedette.adapters.actions.mqtt import MqttReceiver
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.actions.webhook import WebhookReceiver
 from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings
+from vedette.adapters.secrets import SecretStore
 from vedette.contracts.alert import CloudAlert, CloudTombstone
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 from vedette.ports.action import Action, ReceiverBusyError

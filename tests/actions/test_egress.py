@@ -262,7 +262,7 @@ import alerting.worker, vedette.compose.alerting_worker
 from pathlib import Path
 from vedette.compose.lines import make_line
 from vedette.compose.receivers import Surroundings, make_receiver
-from vedette.adapters.actions.secrets import SecretStore
+from vedette.adapters.secrets import SecretStore
 from vedette.contracts.manifest import FileAction, ModbusAction, WebhookAction
 secrets = SecretStore(lambda _: {{}}, Path("."))
 around = Surroundings(Path("."), "thing", secrets)

@@ -18,9 +18,9 @@ import pytest
 
 from tests.outbox.samples import row
 from vedette.adapters.actions.gpio import GpioLine
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.egress import gpio
 from vedette.adapters.egress.gpio import GpioOutput, GpioSettings
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.lines import make_line
 from vedette.contracts.errors import DeliveryError
 from vedette.contracts.manifest import GpioAction

@@ -21,9 +21,9 @@ from tests.actions.receivers import until
 from tests.actions.test_egress import RawServer
 from tests.outbox.samples import alert, new, row
 from vedette.adapters.actions.mail import _POLICY, EmailReceiver, make_message
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.egress.smtp import PORTS, SmtpSettings, conversation
 from vedette.adapters.outbox.sqlite import SqliteOutbox
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.receivers import Surroundings, make_receiver
 from vedette.contracts.alert import Severity
 from vedette.contracts.errors import DeliveryError

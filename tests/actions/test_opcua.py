@@ -16,9 +16,9 @@ from tests.actions.receivers import free_port, until
 from tests.actions.test_egress import RawServer
 from tests.outbox.samples import alert, row
 from vedette.adapters.actions.opcua import OpcUaLine
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.egress.opcua import OpcUaConnection, OpcUaSettings
 from vedette.adapters.outbox.sqlite import SqliteOutbox
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.errors import DeliveryError
 from vedette.contracts.manifest import OpcUaAction

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from tests.actions.modem import FakeModem, decoded
 from tests.actions.receivers import WebhookLedger
 from tests.outbox.samples import alert, row
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.actions.sms import SmsReceiver, masked
 from vedette.adapters.egress.modem import Modem
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.receivers import Surroundings, make_receiver
 from vedette.contracts.errors import DeliveryError
 from vedette.contracts.manifest import SmsAction

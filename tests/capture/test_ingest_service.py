@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from camera_ingest.secrets import SecretCache
+from camera_ingest.credentials import credentials_of
 from camera_ingest.service import IngestService
 from camera_ingest.settings import read_settings
 from vedette.adapters.frames import FrameStoreClient
+from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import read_component_status
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.errors import DeliveryError
@@ -165,12 +166,12 @@ def test_a_new_secret_brings_the_camera_back_and_is_remembered_privately(
         if file.is_file() and file.parent.name != "secrets"
     )
     assert b"right/pass" not in everything
-    cache = SecretCache(FakeBus({}), short_tmp / "state" / "secrets")
-    remembered = cache.get("vedette/camera/cam")
+    store = SecretStore(FakeBus({}).secret, short_tmp / "state" / "secrets", prefix="camera-")
+    remembered = credentials_of(store, "vedette/camera/cam")
     assert remembered is not None
     assert remembered.password == "right/pass@word"
     assert "right" not in repr(remembered)
-    assert cache.get("vedette/camera/other") is None
+    assert credentials_of(store, "vedette/camera/other") is None
 
 
 def test_settings_survive_every_kind_of_mistake() -> None:

@@ -247,9 +247,28 @@ def test_states_are_told_once_and_not_while_the_run_ends(tmp_path: Path) -> None
     tell("vedette/alerting", "no JSON")
     assert file.getvalue().splitlines() == ["gate CONNECTING: starting", "model m LOADING: the model is being checked"]
     assert list(session._other_problems())[:2] == ["model m is FAILED: no model", "the outbox is full"]
+    assert not session._well, "the exit status tells of it"
     session._done.set()
     tell("vedette/gate/status", status(CameraState.STREAMING).model_dump_json())
     assert len(file.getvalue().splitlines()) == 2
+
+
+def test_what_motion_gating_saves_is_shown_where_it_saves(tmp_path: Path) -> None:
+    session = Session(settings(tmp_path))
+    session._view.cameras["gate"] = status(CameraState.STREAMING)
+    console = Console(file=io.StringIO(), width=120, record=True)
+
+    def tell(spared: int) -> str:
+        figures = {"cameras": {"gate": {"analysed": 200, "spared": spared, "fps": 5.0}}}
+        message = {"model": "m", "state": "RUNNING", "error": "", **figures}
+        session._on_message(LocalMessage("vedette/inference/m", json.dumps(message).encode(), True))
+        console.print(session._view.render())
+        return console.export_text()
+
+    assert "spared" not in tell(0)
+    shown = tell(150)
+    assert "spared" in shown
+    assert "75 %" in shown
 
 
 def test_a_folder_that_cannot_be_used_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,7 @@ def test_an_alert_says_what_happened() -> None:
         "device": "thing-1",
         "application": "app",
         "camera": "hall",
+        "device_camera": "cam-1",
         "rule": "rule",
         "severity": "critical",
         "time": "2025-06-15T15:06:41.200000Z",
@@ -132,7 +133,7 @@ def test_an_alert_says_what_happened() -> None:
         "attributes": {},
         "epoch": "e1",
         "frame_no": 120,
-        "message": "Door: person 3 crossed the line from left to right on hall.",
+        "message": "Door: person 3 crossed the line from left to right on hall (cam-1).",
     }
     assert len(document["alert_id"]) == 32
     assert verdicts[0].alert.severity is Severity.CRITICAL

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.manifest import load_manifest
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.receivers import Surroundings
 from vedette.compose.trial import effect, send, trial_alert
 from vedette.contracts.errors import DeliveryError, UsageError

@@ -31,12 +31,16 @@ class AnalysisFigures:
     Attributes:
         fps: pictures analysed a second.
         inference_ms: median time of one analysis.
+        analysed: pictures analysed since the start.
+        spared: pictures among them in which nothing had moved, so that no model was run.
         dropped: pictures offered but not analysed since the start.
         error: why nothing is analysed, for people.
     """
 
     fps: float = 0.0
     inference_ms: float = 0.0
+    analysed: int = 0
+    spared: int = 0
     dropped: int = 0
     error: str = ""
 
@@ -91,7 +95,8 @@ class LiveView:
         table = Table(expand=True, box=None, header_style="bold")
         for heading in ("camera", "state", "picture"):
             table.add_column(heading, no_wrap=True)
-        for heading in ("fps in", "analysed", "ms", "dropped", "alerts"):
+        sparing = any(figures.spared for figures in self.analysis.values())
+        for heading in ("fps in", "analysed", *(("spared",) if sparing else ()), "ms", "dropped", "alerts"):
             table.add_column(heading, justify="right")
         alerts: Counter[str] = Counter()
         for (application, camera, _), n in self.counts.items():
@@ -106,6 +111,7 @@ class LiveView:
                 f"{status.codec} {status.width}×{status.height}" + ("" if health == "good" else f" {health}"),
                 f"{status.stream_fps:.1f}",
                 f"{figures.fps:.1f}",
+                *((f"{100 * figures.spared / max(figures.analysed, 1):.0f} %",) if sparing else ()),
                 f"{figures.inference_ms:.0f}",
                 str(figures.dropped),
                 str(alerts[name]),

@@ -107,7 +107,8 @@ def run(
     Several applications share what they can: each camera is decoded once, each model is loaded once.
 
     Plain lines: alerts go to standard output, everything else to standard error. Ends with Ctrl-C, after --for, or
-    when every camera is a recording that is at its end.
+    when every camera is a recording that is at its end. The exit status is 1 where a model had failed or a component
+    was broken at the end.
 
     Examples:
         vedette run examples/people_flow/vedette.yaml --camera hall=rtsp://user:password@10.0.0.7/stream
@@ -145,7 +146,8 @@ def run(
         lite_quirks=lite,
         trust_code=trust_code,
     )
-    Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless)
+    if not Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless):
+        raise typer.Exit(1)
 
 
 def _receiver_secrets(path: Path | None, manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:

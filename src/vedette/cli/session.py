@@ -69,10 +69,14 @@ class Session:
         self._models: dict[str, tuple[str, str]] = {}
         self._analysed: Counter[str] = Counter()
         self._alerting: tuple[str, ...] = ()
+        self._broken = False
         self._ended_s = math.inf
 
-    def run(self, limit_s: float | None, *, headless: bool) -> None:
+    def run(self, limit_s: float | None, *, headless: bool) -> bool:
         """Until Ctrl-C, SIGTERM, SIGHUP, the time is over or every recording is at its end; prints the summary.
+
+        Returns:
+            Whether everything that was to run did so in the end: no model had failed, no component was broken.
 
         Raises:
             BrokenPipeError: whoever read the output went away; everything was ended in order.
@@ -88,6 +92,11 @@ class Session:
         self._summary(time.monotonic() - started_s)
         if self._viewer.gone:
             raise BrokenPipeError
+        return self._well
+
+    @property
+    def _well(self) -> bool:
+        return not self._broken and all(state != "FAILED" for state, _ in self._models.values())
 
     def _follow(self, edge: Edge, started_s: float, limit_s: float | None) -> str:
         names = [app.manifest.name for app in self._settings.applications if app.manifest.parameters]
@@ -120,7 +129,9 @@ class Session:
         return now_s - self._ended_s >= AFTER_THE_END_S
 
     def _component_problems(self, edge: Edge) -> Iterator[str]:
-        for name, component in edge.core.states().items():
+        states = edge.core.states()
+        self._broken = any(component.state is ComponentState.BROKEN for component in states.values())
+        for name, component in states.items():
             if component.state is ComponentState.BROKEN:
                 yield f"{name} is BROKEN (V604): it failed three times; see {edge.core.log_path(name)}"
             elif component.state is ComponentState.ERRORED:
@@ -200,6 +211,8 @@ class Session:
             self._view.analysis[name] = AnalysisFigures(
                 fps=float(figures.get("fps", 0.0)),
                 inference_ms=float(figures.get("inference_p50_ms", 0.0)),
+                analysed=int(figures.get("analysed", 0)),
+                spared=int(figures.get("spared", 0)),
                 dropped=int(figures.get("dropped", 0)),
                 error=str(figures.get("error", "")),
             )

@@ -151,4 +151,15 @@ def _print_component(name: str, entry: dict[str, Any], console: Console) -> None
         if isinstance(model, dict):
             state = str(model.get("state", "?"))
             trouble = f" {model.get('code', '')} {model.get('error', '')}".rstrip()
-            console.print(f"  model {escape(key)} [{_STYLES.get(state, 'yellow')}]{escape(state)}[/]{escape(trouble)}")
+            spared = _spared(model)
+            console.print(
+                f"  model {escape(key)} [{_STYLES.get(state, 'yellow')}]{escape(state)}[/]{escape(trouble)}{spared}"
+            )
+
+
+def _spared(model: dict[str, Any]) -> str:
+    """How much work was saved because nothing had moved."""
+    cameras = model.get("cameras")
+    figures = [entry for entry in cameras.values() if isinstance(entry, dict)] if isinstance(cameras, dict) else []
+    spared, analysed = (sum(int(entry.get(name) or 0) for entry in figures) for name in ("spared", "analysed"))
+    return f", {spared} of {analysed} pictures spared: nothing had moved" if spared else ""

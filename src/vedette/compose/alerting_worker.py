@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from vedette.adapters.actions.iot_core import CloudLink
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.hooks.store import read_cursor
 from vedette.adapters.journal.retention import Follower, JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
+from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
 from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel
 from vedette.contracts import topics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vedette.adapters.actions.secrets import SecretStore
+from vedette.adapters.secrets import SecretStore
 from vedette.contracts.manifest import GpioAction, ModbusAction, OpcUaAction, SignalBase
 from vedette.core.signals import Timing
 from vedette.ports.signal import Line

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from vedette.adapters.actions.file import FileReceiver
 from vedette.adapters.actions.mqtt import MqttReceiver
-from vedette.adapters.actions.secrets import SecretStore
 from vedette.adapters.actions.webhook import WebhookReceiver
 from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 from vedette.contracts.manifest import Action as ActionPlan

@@ -43,6 +43,10 @@ class Alert(Contract):
     device: Annotated[str, Field(description="IoT thing name of the device.")]
     application: Identifier
     camera: Annotated[Identifier, Field(description="The application's name of the camera.")]
+    device_camera: Annotated[
+        str,
+        Field(max_length=64, description="The device's name of it; one name of the application may stand for several."),
+    ] = ""
     rule: Identifier
     severity: Severity
     time: Annotated[AwareDatetime, Field(description="RFC 3339, of the picture, by the device's clock.")]

@@ -62,6 +62,7 @@ def make_alert(device: str, plan: RulePlan, event: Event, held_back: int = 0) ->
         device=device,
         application=plan.application,
         camera=plan.app_camera,
+        device_camera=plan.camera,
         rule=plan.name,
         severity=plan.rule.severity,
         time=datetime.fromtimestamp(event.moment.wall_s, UTC),
@@ -97,7 +98,7 @@ def _message(plan: RulePlan, event: Event, label: str, held_back: int) -> str:
     """One sentence for people."""
     rule = plan.rule
     who = f"{label or 'object'} {event.objects[0].track_id}" if event.objects else label or "object"
-    where = f"on {plan.app_camera}"
+    where = f"on {plan.app_camera}" + ("" if plan.camera == plan.app_camera else f" ({plan.camera})")
     time = _duration(event.duration_s)
     match rule:
         case manifest.LineCrossed():

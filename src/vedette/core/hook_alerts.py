@@ -53,6 +53,7 @@ def make_hook_alert(device: str, event: HookEvent) -> Alert:
             "device": device,
             "application": event.application,
             "camera": event.app_camera,
+            "device_camera": event.camera,
             "rule": event.hook,
             "severity": event.severity,
             "time": time,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vedette.contracts.manifest import Dwell
 from vedette.contracts.plan import RulePlan
-from vedette.core.rules.base import Event, RuleMachine, Scene
+from vedette.core.rules.base import Event, Scene
 from vedette.core.rules.clock import SLACK_S
-from vedette.core.rules.visits import GRACE_S, VisitBook, polygon_array
+from vedette.core.rules.visit_rule import VisitRule
+from vedette.core.rules.visits import GRACE_S
 
 
-class DwellMachine(RuleMachine):
+class DwellMachine(VisitRule):
     """Reports a visit in the picture in which it has lasted ``for_s``.
 
     Outside for less than ``hold_s`` (1 s where it is 0) is the same visit; unseen and back in the zone under the same
@@ -19,10 +18,8 @@ class DwellMachine(RuleMachine):
     """
 
     def __init__(self, plan: RulePlan, rule: Dwell) -> None:
-        super().__init__(plan, rule)
-        self._zone = polygon_array(rule.zone)
+        super().__init__(plan, rule, rule.hold_s or GRACE_S)
         self._for_s = rule.for_s - SLACK_S
-        self._book = VisitBook(rule.hold_s or GRACE_S)
 
     def _judge(self, scene: Scene) -> list[Event]:
         if scene.tick.gap_s:
@@ -38,12 +35,3 @@ class DwellMachine(RuleMachine):
                 events.append(Event(scene.moment, (sighting,), duration_s=stayed_s))
         self._book.tidy(scene.tick.now_s)
         return events
-
-    def _forget(self) -> None:
-        self._book.visits.clear()
-
-    def _dump(self) -> Any:
-        return self._book.dump()
-
-    def _load(self, state: Any) -> None:
-        self._book.load(state)

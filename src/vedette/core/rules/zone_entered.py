@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vedette.contracts.manifest import ZoneEntered
 from vedette.contracts.plan import RulePlan
-from vedette.core.rules.base import Event, RuleMachine, Scene
+from vedette.core.rules.base import Event, Scene
 from vedette.core.rules.clock import SLACK_S
-from vedette.core.rules.visits import GRACE_S, VisitBook, polygon_array
+from vedette.core.rules.visit_rule import VisitRule
+from vedette.core.rules.visits import GRACE_S
 
 
-class ZoneEnteredMachine(RuleMachine):
+class ZoneEnteredMachine(VisitRule):
     """Reports a visit once the object has been inside for ``hold_s``, as of the picture in which it came in.
 
     A sighting outside before that, and it did not come in. Out for less than ``hold_s`` (1 s where it is 0) later on,
@@ -19,9 +18,7 @@ class ZoneEnteredMachine(RuleMachine):
     """
 
     def __init__(self, plan: RulePlan, rule: ZoneEntered) -> None:
-        super().__init__(plan, rule)
-        self._zone = polygon_array(rule.zone)
-        self._book = VisitBook(rule.hold_s or GRACE_S)
+        super().__init__(plan, rule, rule.hold_s or GRACE_S)
 
     def _judge(self, scene: Scene) -> list[Event]:
         if scene.tick.gap_s:
@@ -39,12 +36,3 @@ class ZoneEnteredMachine(RuleMachine):
                     events.append(Event(visit.first.moment, visit.first.objects))
         self._book.tidy(scene.tick.now_s)
         return events
-
-    def _forget(self) -> None:
-        self._book.visits.clear()
-
-    def _dump(self) -> Any:
-        return self._book.dump()
-
-    def _load(self, state: Any) -> None:
-        self._book.load(state)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from vedette.contracts.manifest import ZoneLeft
 from vedette.contracts.plan import RulePlan
-from vedette.core.rules.base import Event, Mark, RuleMachine, Scene
+from vedette.core.rules.base import Event, Mark, Scene
 from vedette.core.rules.clock import SLACK_S
-from vedette.core.rules.visits import GRACE_S, Visit, VisitBook, polygon_array
+from vedette.core.rules.visit_rule import VisitRule
+from vedette.core.rules.visits import GRACE_S, Visit
 
 #: How long an object must be unseen to be gone, where ``hold_s`` does not say, seconds: as long as a tracker keeps
 #: its number by default, so that someone hidden for a moment has not left.
 GONE_S: Final = 3.0
 
 
-class ZoneLeftMachine(RuleMachine):
+class ZoneLeftMachine(VisitRule):
     """Reports the end of a visit that had lasted ``hold_s``.
 
     Seen outside for ``hold_s``: as of the first picture outside. Unseen for ``hold_s`` (3 s where it is 0) of
@@ -25,10 +26,8 @@ class ZoneLeftMachine(RuleMachine):
     """
 
     def __init__(self, plan: RulePlan, rule: ZoneLeft) -> None:
-        super().__init__(plan, rule)
-        self._zone = polygon_array(rule.zone)
+        super().__init__(plan, rule, float("inf"))
         self._gone_s = rule.hold_s or GONE_S
-        self._book = VisitBook(float("inf"))
 
     def _judge(self, scene: Scene) -> list[Event]:
         now_s = scene.tick.now_s
@@ -81,12 +80,3 @@ class ZoneLeftMachine(RuleMachine):
     def _report(self, mark: Mark, visit: Visit, events: list[Event]) -> None:
         if visit.settled and self._armed_at(mark.moment):
             events.append(Event(mark.moment, mark.objects))
-
-    def _forget(self) -> None:
-        self._book.visits.clear()
-
-    def _dump(self) -> Any:
-        return self._book.dump()
-
-    def _load(self, state: Any) -> None:
-        self._book.load(state)

@@ -1,4 +1,4 @@
-"""Secrets of receivers: from the nucleus, remembered in a private file for when the nucleus has none to give."""
+"""Secrets of cameras and receivers: from the nucleus, remembered in a private file for when it has none to give."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ _MAX_BYTES: Final = 65_536
 
 
 class SecretStore:
-    """Asks the nucleus at most once a minute for each name. Safe to call from several threads.
+    """Asks the nucleus for each name, at most once within a time. Safe to call from several threads.
+
+    What was remembered brings cameras and receivers back after a reboot without uplink.
 
     Args:
         ask: name → key-value pairs; raises DeliveryError (V503).
         folder: for the remembered ones: files of mode 0600.
+        prefix: of the files' names: components that share the folder have one each.
+        refresh_s: an answer is used again for so long; 0: the nucleus is asked every time.
         learned: called with every secret value, so that logs can be kept clean of it.
     """
 
@@ -36,15 +40,20 @@ class SecretStore:
         ask: Callable[[str], Mapping[str, str]],
         folder: Path,
         *,
+        prefix: str = "alerting-",
+        refresh_s: float = REFRESH_S,
         learned: Callable[[str], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
         self._folder = folder
+        self._prefix = prefix
+        self._refresh_s = refresh_s
         self._learned = learned
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._missed: set[str] = set()
 
     def get(self, name: str) -> Mapping[str, str]:
         """The secret's pairs; the last known ones where the nucleus has none at the moment.
@@ -55,18 +64,22 @@ class SecretStore:
         with self._lock:
             known = self._known.get(name)
             now_s = self._monotonic()
-            if known is not None and now_s - known[0] < REFRESH_S:
+            if known is not None and now_s - known[0] < self._refresh_s:
                 return known[1]
             try:
                 pairs = dict(self._ask(name))
             except DeliveryError as error:
                 remembered = known[1] if known is not None else self._remembered(name)
+                if name not in self._missed:
+                    what = "cannot be had" if remembered is None else "is used as last known"
+                    log.warning("secret %s %s (%s)", name, what, error.message)
+                self._missed.add(name)
                 if remembered is None:
                     raise
-                log.info("secret %s: the last known value is used (%s)", name, error.message)
                 pairs = dict(remembered)
             else:
-                if known is None or known[1] != pairs:
+                self._missed.discard(name)
+                if pairs != (known[1] if known is not None else self._remembered(name)):
                     self._remember(name, pairs)
             for value in pairs.values():
                 self._learned(value)
@@ -78,7 +91,7 @@ class SecretStore:
         self._learned(text)
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"alerting-{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+        return self._folder / f"{self._prefix}{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
 
     def _remembered(self, name: str) -> dict[str, str] | None:
         try:
