@@ -202,7 +202,7 @@ def test_what_cannot_be_saved_is_said(shop: Path, tmp_path: Path) -> None:
         ("999999", "nothing is kept of alert 999999"),
         ("5f3c22", "no clip is kept of alert 5f3c22: no packets"),
         ("5f3c23", "is one of application other, not of shop"),
-        ("5f3c24", "has no rule 'stys'; there is enters, stays, waits; did you mean 'stays'"),
+        ("5f3c24", "has no rule 'stys'; there is enters, stays, waits .did you mean 'stays'"),
         ("5f3c25", "is not there any more"),
         ("5f3c26", "is damaged"),
         ("5f3c27", "cannot be read"),

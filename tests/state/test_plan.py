@@ -97,7 +97,7 @@ def test_model_key_is_stable() -> None:
 def test_problems_are_in_plain_words() -> None:
     unbound = make_plan([app()], [cam("halls")]).problems
     assert unbound == (
-        "application 'shop': camera 'hall' is not bound to a camera; this device has halls; did you mean 'halls'?",
+        "application 'shop': camera 'hall' is not bound to a camera; this device has halls (did you mean 'halls'?)",
         "application 'shop': pipeline 'main' has no camera to analyse",
     ), unbound
     unknown = make_plan([app(bindings={"hall": ("cam-9",)})], [cam()]).problems
@@ -107,7 +107,7 @@ def test_problems_are_in_plain_words() -> None:
     off = make_plan([app()], [cam(enabled=False)]).problems
     assert off[0] == "application 'shop': camera 'hall' is bound to 'hall', which is switched off"
     surplus = make_plan([app(bindings={"hal": ("hall",)})], [cam()]).problems
-    assert "binds camera 'hal', which its manifest does not name; it names hall; did you mean 'hall'?" in surplus[0]
+    assert "binds camera 'hal', which its manifest does not name; it names hall (did you mean 'hall'?)" in surplus[0]
     nothing = make_plan([app(bindings={"hall": ()})], []).problems
     assert "camera 'hall' is bound to no camera; this device has no camera" in nothing[0]
 

@@ -8,20 +8,19 @@ from datetime import UTC
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
-import cv2
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
 from vedette.adapters.pictures.background import read_background
 from vedette.adapters.pictures.heat_map import draw_heat_map
-from vedette.contracts.errors import StorageError, UsageError
+from vedette.cli.picture_output import check_picture_path, write_picture
+from vedette.contracts.errors import StorageError
 from vedette.contracts.insight import InsightReport
 from vedette.core.insights.heat_sum import sum_heat_maps
 
 #: Longest line of a file of reports.
 _MAX_LINE: Final = 64 << 10
-_KINDS: Final = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def heatmap(
@@ -40,17 +39,9 @@ def heatmap(
 
         vedette insights heatmap figures.jsonl --background shop.mp4 -o heat.png
     """
-    if output.suffix.lower() not in _KINDS:
-        raise UsageError(f"--output {output}: the ending must be one of {', '.join(_KINDS)}.")
+    check_picture_path(output)
     heat = sum_heat_maps(_read_all(reports), insight, camera)
-    drawn = draw_heat_map(read_background(background), heat)
-    encoded, content = cv2.imencode(output.suffix.lower(), drawn)
-    try:
-        if not encoded:
-            raise OSError(0, "the picture cannot be encoded")
-        output.write_bytes(content.tobytes())
-    except OSError as error:
-        raise UsageError(f"--output {output} cannot be written: {error.strerror}.") from error
+    write_picture(output, draw_heat_map(read_background(background), heat))
     span = f"{heat.start.astimezone(UTC):%Y-%m-%d %H:%M:%S} to {heat.end.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"{output}: {heat.insight} of {heat.camera}, {span}, {sum(heat.seconds):.1f} s of presence", markup=False

@@ -68,11 +68,12 @@ COMMANDS: Final = (
     CommandSpec(
         "app",
         "",
-        "Applications: make, test, change and show parameters, attach, detach.",
+        "Applications: make, test, draw, change and show parameters, attach, detach.",
         _CHECK,
         children=(
             CommandSpec("init", "vedette.cli.app_init:init", "Make a new application from a template."),
             CommandSpec("test", "vedette.cli.app_test:check", "Run its recordings against the alerts it must give."),
+            CommandSpec("draw", "vedette.cli.app_draw:draw", "Draw its zones and lines into pictures of its cameras."),
             CommandSpec("set", "vedette.cli.app_parameters:set_", "Change parameters of a running application."),
             CommandSpec("get", "vedette.cli.app_parameters:get", "Show parameters and who set them."),
             CommandSpec("attach", "vedette.cli.app_attach:attach", "Attach an application and stay (component entry)."),

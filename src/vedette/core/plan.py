@@ -130,9 +130,9 @@ def model_file(file: str, directory: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` where a known name is close, else an empty text."""
+    """`` (did you mean 'x'?)`` where a known name is close, else an empty text."""
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _one_each(
