@@ -82,7 +82,7 @@ def raise_its_limits() -> object:
 
 @attack
 def use_more_memory_than_allowed() -> object:
-    return len(bytearray(1 << 30))
+    return len(bytearray(1 << 29))
 
 
 @attack
