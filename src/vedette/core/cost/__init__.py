@@ -1,0 +1,1 @@
+"""What a fleet costs, item by item, and what AWS Panorama charged for the same."""
