@@ -28,7 +28,7 @@ demo: setup ## one command: a conveyor belt as a camera, real detection, alerts 
 
 test: setup ## everything CI checks: format, lint, types, import arrows, tests
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -q --durations=15
+	@sh scripts/run-tests.sh $(BIN)/python --durations=15
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check src components tests bench examples
