@@ -20,6 +20,8 @@ MAX_BODY_BYTES: Final = 64 << 10
 #: An idle connection older than this is not used again.
 KEEP_ALIVE_S: Final = 15.0
 
+#: Ports that are not named, as some receivers compare the host to the letter.
+_PORTS: Final = {"https": 443, "http": 80}
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?")
 
 
@@ -188,7 +190,8 @@ def _left(deadline_s: float) -> float:
 def _request(method: str, checked: CheckedUrl, body: bytes, headers: Mapping[str, str]) -> bytes:
     target = checked.target if checked.target.startswith("/") else f"/{checked.target}"
     host = f"[{checked.host}]" if ":" in checked.host else checked.host
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}:{checked.port}", f"Content-Length: {len(body)}"]
+    port = "" if checked.port == _PORTS.get(checked.scheme) else f":{checked.port}"
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}{port}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any(mark in line for line in lines for mark in "\r\n\0"):
         raise ConfigurationError("a header of the request holds a line break.", code="V105")
