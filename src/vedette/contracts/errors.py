@@ -8,7 +8,8 @@
     ├── DeliveryError        V5xx   an alert on its way out
     ├── CoreError            V6xx   the local core, recipes, inter-process communication
     ├── UsageError           V7xx   the command line, the machine
-    └── HookError            V8xx   an application's own code
+    ├── HookError            V8xx   an application's own code
+    └── EvidenceError        V9xx   pictures and clips of alerts
 
 Codes are never reused. ``ERROR_CODES`` is the whole list; a test compares it with the documentation.
 """
@@ -85,6 +86,9 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V807", "state of a hook damaged"),
         ErrorCode("V808", "hook broke the protocol or ended"),
         ErrorCode("V809", "hook's directory is full"),
+        ErrorCode("V902", "picture cannot be made safe"),
+        ErrorCode("V903", "nobody looks for people"),
+        ErrorCode("V904", "face or person model cannot be used"),
     )
 }
 
@@ -166,3 +170,9 @@ class HookError(VedetteError):
     """An application's own code, or the process it runs in (V8xx)."""
 
     default_code = "V802"
+
+
+class EvidenceError(VedetteError):
+    """A picture or clip of an alert cannot be made, kept or shown (V9xx)."""
+
+    default_code = "V902"

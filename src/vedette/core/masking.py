@@ -1,9 +1,9 @@
 """Where people's heads are in a picture, by what was seen in the analysed pictures around it.
 
-Between two sights of a track its region goes in a straight line from one to the other and is grown by how far the
-track can have strayed from that line; before the first and after the last sight it is grown by how far someone can
-have gone meanwhile. What is covered then holds the head at every moment, if in ``t`` seconds nobody gets further than
-``reach(t)`` times the body's size, and if at the sights the detector had the body.
+Between two sights of a track its region goes in a straight line from one to the other and is grown by how far someone
+can have strayed from that line; before the first and after the last sight it is grown by how far someone can have gone
+meanwhile. What is covered then holds the head at every moment, if at the sights the detector had the body and if nobody
+is faster than ``SPEED`` or changes speed by more than ``ACCELERATION``. Someone who runs on steadily is on the line.
 """
 
 from __future__ import annotations
@@ -26,20 +26,23 @@ GAP_S: Final = 1.25
 #: A body that is less than so many times as high as wide is not upright: the head may be anywhere in it.
 UPRIGHT: Final = 1.3
 #: The head of an upright body is in this share of its box, from the top: perspective enlarges heads, work bends them.
-HEAD_SHARE: Final = 0.4
+HEAD_SHARE: Final = 0.35
 # Where the picture's edge cuts a body, its height is not known, its width is: this many widths hold the head.
 _HEAD_WIDTHS: Final = 1.2
-_ABOVE: Final = 0.12
-_BESIDE: Final = 0.15
+_ABOVE: Final = 0.05
+_BESIDE: Final = 0.1
 #: Boxes of detectors tremble: everything is grown by this share of the body's size.
 TREMBLE: Final = 0.1
 # A head is this part of a body: how far it gets is counted in bodies.
 _HEADS_PER_BODY: Final = 5.0
+# A face is found from brow to chin; in its own sizes, what hair and ears add, and how far it gets in a second.
+_AROUND_FACE: Final = 0.4
+_FACE_SPEED: Final = 4.0
 _WIDTHS_PER_BODY: Final = 1.5
-#: Body sizes a second: fast for a moment (4 to 5 m/s), a brisk walk for longer.
-FAST: Final = 3.0
-STEADY: Final = 1.5
-_FAST_S: Final = 0.4
+#: Body sizes a second: a brisk walk, 2 m/s.
+SPEED: Final = 1.2
+#: Body sizes a second, each second: what a head does in a start, a stop, a stumble; 13 m/s².
+ACCELERATION: Final = 8.0
 # Nearer to the edge of the picture than this share of it, a box is cut off by it.
 _EDGE: Final = 0.01
 #: A body's size is the largest within so many seconds: someone who walks into the picture is larger than first seen.
@@ -48,16 +51,24 @@ _SAME_S: Final = 1e-3
 # Pictures of an epoch before the first analysed one.
 _START_S: Final = 0.25
 #: A detector finds someone later than it could, and loses them sooner: half in the picture, half hidden.
-LATE_S: Final = 0.6
+LATE_S: Final = 0.4
 _LONGEST_END_S: Final = 4.0
+#: Batches are needed from so long before a clip, and used until so long after it.
+CONTEXT_S: Final = _LONGEST_END_S + LATE_S
 # Pictures for a new track, where a pipeline's own number is not known.
 _HITS: Final = 3
 
 
-def reach(seconds: Floats | float) -> Floats:
-    """How far someone can get in this time, in body sizes."""
-    t = np.maximum(np.asarray(seconds, np.float64), 0.0)
-    return np.minimum(FAST * t, (FAST - STEADY) * _FAST_S + STEADY * t)
+def stray(before_s: Floats, after_s: Floats) -> Floats:
+    """How far from the straight line someone can be between two sights, in body sizes.
+
+    Args:
+        before_s: float64 (n,), time since the first sight.
+        after_s: float64 (n,), time until the second one.
+    """
+    total = np.maximum(before_s + after_s, 1e-9)
+    result: Floats = np.minimum(0.5 * ACCELERATION, 2.0 * SPEED / total) * before_s * after_s
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,18 +287,49 @@ class _Segments:
         before, after = t - self._t0[rows], self._t1[rows] - t
         share = np.divide(before, before + after, out=np.zeros(len(rows)), where=before + after > 0)
         share = np.where(self._known0[rows], np.where(self._known1[rows], share, 0.0), 1.0)
-        stray = np.where(
+        away = np.where(
             self._known0[rows] & self._known1[rows],
-            (1 - share) * reach(before) + share * reach(after),
-            np.where(self._known0[rows], reach(before), reach(after)),
+            stray(before, after),
+            SPEED * np.where(self._known0[rows], before, after),
         )
-        margin = (stray + TREMBLE) * self._size[rows]
-        by = np.stack((-margin, -margin, margin, margin), axis=1)
+        margin = (away + TREMBLE) * self._size[rows]
         pixels = np.concatenate((self._pixels[rows], self._pixels[rows]), axis=1)
         weight = share[:, None]
-        regions = (1 - weight) * self._regions[0][rows] + weight * self._regions[1][rows] + by
-        bodies = (1 - weight) * self._bodies[0][rows] + weight * self._bodies[1][rows] + by
-        return _inside(regions / pixels), _inside(bodies / pixels)
+        regions = (1 - weight) * self._regions[0][rows] + weight * self._regions[1][rows]
+        bodies = (1 - weight) * self._bodies[0][rows] + weight * self._bodies[1][rows]
+        return _inside(_grown_by(regions, margin) / pixels), _inside(_grown_by(bodies, margin) / pixels)
+
+
+def head_regions(bodies: Floats, size: tuple[int, int], away_s: float) -> Floats:
+    """Where the heads of bodies are, so long before or after they were seen there.
+
+    Args:
+        bodies: float64 (n, 4), shares of the picture.
+        size: (width, height) of the picture, pixels.
+        away_s: seconds.
+
+    Returns:
+        float64 (m, 4), shares of the picture.
+    """
+    pixels = np.broadcast_to(np.array(size, np.float64), (len(bodies), 2))
+    scale = np.concatenate((pixels, pixels), axis=1)
+    kinds = np.full(len(bodies), int(Kind.BODY))
+    boxes = bodies * scale
+    regions = np.where(_whole(boxes, kinds)[:, None], boxes, _heads(boxes, pixels))
+    return _inside(_grown_by(regions, (SPEED * away_s + TREMBLE) * _sizes(boxes, kinds)) / scale)
+
+
+def face_regions(faces: Floats, size: tuple[int, int], away_s: float) -> Floats:
+    """The heads that faces belong to; see ``head_regions``. Who shows a face to be found walks at most."""
+    scale = np.array((*size, *size), np.float64)
+    boxes = faces * scale
+    sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return _inside(_grown_by(boxes, (_AROUND_FACE + _FACE_SPEED * away_s) * sides) / scale)
+
+
+def _grown_by(boxes: Floats, margin: Floats) -> Floats:
+    """Boxes grown on all sides, each by its own margin, float64 (n,)."""
+    return boxes + np.stack((-margin, -margin, margin, margin), axis=1)
 
 
 def _inside(boxes: Floats) -> Floats:

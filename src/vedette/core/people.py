@@ -25,12 +25,12 @@ _LEAST_REACH: Final = 0.25
 SUREST: Final = 0.6
 
 #: A model that knows one of these looks for everyone, not for people of some kind.
-_EVERYONE: Final = frozenset({"person", "people", "human"})
+EVERYONE: Final = frozenset({"person", "people", "human"})
 _SOME: Final = """
 pedestrian, man, woman, boy, girl, child, adult, worker, employee, staff, customer, visitor, operator, rider, driver,
 cyclist, body
 """
-_BODIES: Final = _EVERYONE | {name.strip() for name in _SOME.split(",")}
+_BODIES: Final = EVERYONE | {name.strip() for name in _SOME.split(",")}
 _HEADS: Final = frozenset({"face", "head", "mask", "no_mask", "with_mask", "without_mask", "helmet", "hardhat"})
 _THINGS: Final = frozenset(COCO) - {"person"}
 
@@ -63,7 +63,7 @@ def finds_people(model: Model, labels: tuple[str, ...] | None = None) -> bool:
     """
     if model.min_confidence > SUREST:
         return False
-    return any(name.strip().lower() in _EVERYONE and (labels is None or name in labels) for name in labels_of(model))
+    return any(name.strip().lower() in EVERYONE and (labels is None or name in labels) for name in labels_of(model))
 
 
 @dataclass(frozen=True, slots=True)
