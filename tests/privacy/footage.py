@@ -35,15 +35,15 @@ class Scene:
     video: str
     start_s: float
     end_s: float
+    shown_fps: float
     analysed_fps: float = 5.0
-    shown_fps: float = 2.9
 
 
 SCENES = (
-    Scene("one-by-one-person-detection.mp4", 4.0, 26.0),
-    Scene("store-aisle-detection.gif", 0.0, 10.0),
-    Scene("worker-zone-detection.gif", 0.0, 10.0),
-    Scene("Retail02_short.mp4", 0.0, 8.0, shown_fps=1.7),
+    Scene("one-by-one-person-detection.mp4", 5.0, 12.0, shown_fps=1.3),
+    Scene("store-aisle-detection.gif", 0.0, 10.0, shown_fps=4.2),
+    Scene("worker-zone-detection.gif", 0.0, 10.0, shown_fps=1.3),
+    Scene("Retail02_short.mp4", 0.0, 6.0, shown_fps=2.3),
 )
 
 

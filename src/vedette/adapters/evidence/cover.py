@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 #: Blue, green, red. One colour, no mosaic and no blur: those can be undone in part, and faces be told by them.
-FILL: Final = (48, 48, 48)
+FILL: Final = (24, 24, 24)
 #: Chroma is stored for blocks of two by two pixels; a region that ended inside one would let its colour out.
 _BLOCK_PX: Final = 2
 
