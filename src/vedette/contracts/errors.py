@@ -58,6 +58,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V402", "journal damaged"),
         ErrorCode("V403", "outbox damaged"),
         ErrorCode("V404", "disk quota reached"),
+        ErrorCode("V405", "evidence cannot be kept"),
         ErrorCode("V408", "reports of insights cannot be used"),
         ErrorCode("V501", "receiver refused the alert"),
         ErrorCode("V502", "receiver cannot be reached"),
@@ -86,9 +87,11 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V807", "state of a hook damaged"),
         ErrorCode("V808", "hook broke the protocol or ended"),
         ErrorCode("V809", "hook's directory is full"),
+        ErrorCode("V901", "evidence cannot be made"),
         ErrorCode("V902", "picture cannot be made safe"),
         ErrorCode("V903", "nobody looks for people"),
         ErrorCode("V904", "face or person model cannot be used"),
+        ErrorCode("V905", "evidence cannot be opened"),
     )
 }
 
@@ -175,4 +178,4 @@ class HookError(VedetteError):
 class EvidenceError(VedetteError):
     """A picture or clip of an alert cannot be made, kept or shown (V9xx)."""
 
-    default_code = "V902"
+    default_code = "V901"
