@@ -38,9 +38,7 @@ class AlertingService:
         evidence: command line of the process that makes evidence; it runs while an application asks for some.
     """
 
-    def __init__(
-        self, bus: Bus, *, worker: tuple[str, ...] = WORKER, evidence: tuple[str, ...] = EVIDENCE
-    ) -> None:
+    def __init__(self, bus: Bus, *, worker: tuple[str, ...] = WORKER, evidence: tuple[str, ...] = EVIDENCE) -> None:
         self._bus = bus
         self._worker = worker
         self._evidence = evidence

@@ -216,10 +216,13 @@ class AlertingWorker:
             needed = bool(asked) and EVIDENCE_CHANNEL not in self._deliveries
         if needed:
             store = EvidenceStore(self._layout.evidence)
-            receiver = EvidenceReceiver(store, lambda name: self._asked.get(name), self._config.privacyCeiling)
+            receiver = EvidenceReceiver(store, self._asked_of, self._config.privacyCeiling)
             delivery = Delivery(self._outbox, EVIDENCE_CHANNEL, receiver)
             with self._lock:
                 self._deliveries[EVIDENCE_CHANNEL] = delivery
+
+    def _asked_of(self, application: str) -> EvidencePlan | None:
+        return self._asked.get(application)
 
     def _abandon(self, now_s: float) -> None:
         ours = (CLOUD_CHANNEL, EVIDENCE_CHANNEL)

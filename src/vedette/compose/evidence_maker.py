@@ -59,7 +59,9 @@ class EvidenceMaker:
         if masker is not None:
             picture = masker.cover(picture, found.note.media_time_s, found.note.epoch)
         height, width = picture.shape[:2]
-        encoded, content = cv2.imencode(".jpg", annotate(picture, record.alert), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        encoded, content = cv2.imencode(
+            ".jpg", annotate(picture, record.alert), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        )
         if not encoded:
             raise EvidenceError("the picture cannot be encoded.")
         path = self._path(record, SNAPSHOT_FILE)
@@ -132,9 +134,10 @@ class EvidenceMaker:
             at = reader.position(from_s - 1.0)
             while rows := reader.read(at, _BATCHES):
                 for at, row in rows:  # noqa: B007 - the last one is where reading goes on
-                    if isinstance(row, TrackBatch) and row.frame.camera == camera:
-                        if from_s <= row.frame.wall_s <= to_s:
-                            found.append(row)
+                    if not isinstance(row, TrackBatch) or row.frame.camera != camera:
+                        continue
+                    if from_s <= row.frame.wall_s <= to_s:
+                        found.append(row)
                 if len(found) > _MOST_BATCHES:
                     raise EvidenceError("too much was seen around the alert to cover everyone.", code="V902")
             return found

@@ -1,4 +1,4 @@
-"""The process that makes evidence: pending records in, pictures and clips out. What goes wrong with one is in its record."""
+"""The process that makes evidence: pending records in, pictures and clips out. What fails is said in the record."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ from vedette.contracts.manifest import (
     Tiles,
     Tracker,
 )
-
 from vedette.contracts.privacy import Privacy
 
 
