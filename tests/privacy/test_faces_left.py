@@ -5,6 +5,7 @@ The meter looks at ten parts of each picture; a face counts where another detect
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,8 @@ def test_no_face_is_left(
     maskers = _maskers(shared_data, tmp_path, face)
     total = left = pictures = whole = 0
     seen_through: list[float] = []
+    psnr_db: list[float] = []
+    share: list[float] = []
     for clip, seen in scenes:
         masker = _make(maskers, clip)
         for each in seen:
@@ -123,16 +126,22 @@ def test_no_face_is_left(
             covered = masker.covered(each.picture, each.t, EPOCH)
             whole += bool(covered.whole)
             after = meter.faces(covered.picture)
+            if not covered.whole:
+                share.append(float((covered.picture == np.array(FILL)).all(axis=2).mean()))
             for box in each.faces:
                 total += 1
                 left += _again(box, after)
                 x1, y1, x2, y2 = np.clip(np.rint(box).astype(int), 0, None)
                 seen_through.append(float((covered.picture[y1:y2, x1:x2] != np.array(FILL)).any(axis=2).mean()))
+                away = each.picture[y1:y2, x1:x2].astype(float) - covered.picture[y1:y2, x1:x2]
+                psnr_db.append(10 * math.log10(255**2 / max(float((away**2).mean()), 1e-3)))
     print(f"faces {total}, found again {left}, pictures {pictures}, filled whole {whole}")
+    print(f"PSNR of faces, median {np.median(psnr_db):.1f} dB; filled, median {np.median(share):.2f} of the picture")
     assert (not maskers.problems) is working
     assert total >= 12
     assert left <= MOST_LEFT * total
     assert np.mean(seen_through) <= MOST_LEFT
+    assert np.median(psnr_db) < 12
     assert whole <= 0.15 * pictures, "almost everything was filled: no proof of anything"
 
 
