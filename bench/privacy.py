@@ -1,4 +1,4 @@
-"""What covering people takes of pictures and of a core: ``python -m bench.privacy``. Needs the footage folder (VEDETTE_DATA)."""
+"""What covering people takes of pictures and of a core: ``python -m bench.privacy`` (needs VEDETTE_DATA)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""Packets of a file as a capture process would have kept them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+
+from tests.privacy.footage import EPOCH
+from vedette.contracts.packets import EncodedPacket, VideoStream
+from vedette.ports.evidence import ClipCut
+
+
+def cut_of(path: Path, start_s: float = 0.0, end_s: float = 1e9) -> ClipCut:
+    """The packets of a file from the key packet before ``start_s`` on, times counted from the file's first picture."""
+    packets: list[EncodedPacket] = []
+    times: list[float] = []
+    with av.open(str(path)) as container:
+        stream: Any = container.streams.video[0]
+        described = VideoStream(
+            EPOCH,
+            stream.codec_context.name,
+            stream.width,
+            stream.height,
+            stream.time_base,
+            bytes(stream.codec_context.extradata or b""),
+        )
+        first = None
+        for packet in container.demux(stream):
+            if packet.pts is None:
+                continue
+            first = packet.pts if first is None else first
+            t = float((packet.pts - first) * stream.time_base)
+            if packet.is_keyframe and t <= start_s:
+                packets, times = [], []
+            if t > end_s:
+                break
+            packets.append(
+                EncodedPacket(
+                    len(packets), described, bytes(packet), packet.is_keyframe, packet.pts, packet.dts, t, t, None
+                )
+            )
+            times.append(t)
+    return ClipCut(tuple(packets), tuple(times), 0)
