@@ -1,5 +1,8 @@
 """No pixel leaves: footage with a watermark, the real components, and a search of every byte that anyone received.
 
+One application has default settings, another asks for evidence without asking for less privacy. What they see is of no
+kind that is known to be no people, and nobody looks for people, so nothing of a picture may be kept either.
+
 ``test_watermark`` is the positive control of the search.
 """
 
@@ -99,7 +102,7 @@ class Site:
         return [path for path in self.root.rglob("*") if EVIDENCE in path.parts and path.suffix in (".jpg", ".mp4")]
 
 
-def run_site(root: Path, alerts: int, stack: ExitStack, **more: Any) -> Site:
+def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, dict[str, Any]]) -> Site:
     """Start a site with every kind of receiver that is to be had on one machine; wait for alerts."""
     webhook = WebhookLedger()
     stack.callback(webhook.close)
@@ -116,19 +119,23 @@ def run_site(root: Path, alerts: int, stack: ExitStack, **more: Any) -> Site:
         "bus": MqttAction(type="mqtt", host="127.0.0.1", port=taps["MQTT"].port, topic="site/alerts", tls=False),
         "cloud": IotCoreAction(type="iot_core"),
     }
-    app = application(
-        "marked",
-        model(root),
-        ["belt"],
-        {"enters": {"type": "zone_entered", "zone": ZONE}},
-        insights={"where": {"type": "heat_map"}, "how_many": {"type": "occupancy", "zone": ZONE}},
-        insights_interval_s=10,
-        **more,
-    ).model_copy(update={"actions": actions})
+    insights = {"where": {"type": "heat_map"}, "how_many": {"type": "occupancy", "zone": ZONE}}
+    apps = [
+        application(
+            name,
+            model(root),
+            ["belt"],
+            {"enters": {"type": "zone_entered", "zone": ZONE}},
+            insights=insights,
+            insights_interval_s=10,
+            **more,
+        ).model_copy(update={"actions": actions})
+        for name, more in applications.items()
+    ]
     clip = footage(root / "marked.mp4")
     cameras = stack.enter_context(SimulatedCameras({"belt": clip}, log_file=root / "simulator.log"))
     run = root / "run"
-    watched = stack.enter_context(running(app, cameras.urls, run))
+    watched = stack.enter_context(running(apps, cameras.urls, run))
     site = Site(watched, taps, run)
     watched.wait_streaming({"belt"})
     until(lambda: len(watched.alerts()) >= alerts, "alerts are written", 60)
@@ -141,7 +148,7 @@ def run_site(root: Path, alerts: int, stack: ExitStack, **more: Any) -> Site:
 @pytest.mark.timeout(150)
 def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     with ExitStack() as stack:
-        site = run_site(short_tmp, 3, stack)
+        site = run_site(short_tmp, 4, stack, {"plain": {}, "asking": {"evidence": {"snapshot": True, "clip": {}}}})
         sent = list(site.sent())
         written = list(site.written())
     found = [(name, form) for name, content in sent if (form := contains_mark(content))]
@@ -154,8 +161,10 @@ def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     on_disk = [(path, form) for path, content in written if (form := contains_mark(content))]
     assert on_disk == []
     assert site.evidence() == []
-    body = next(content for name, content in sent if name == "webhook")
-    assert b'"rule":"enters"' in body.replace(b" ", b"")
+    bodies = b"".join(content for name, content in sent if name == "webhook").replace(b" ", b"")
+    assert b'"rule":"enters"' in bodies
+    assert b'"application":"plain"' in bodies
+    assert b'"application":"asking"' in bodies
 
 
 @pytest.mark.timeout(150)
