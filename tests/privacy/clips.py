@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from tests.privacy.footage import EPOCH
 from vedette.contracts.packets import EncodedPacket, VideoStream
-from vedette.ports.evidence import ClipCut
+from vedette.ports.evidence import ClipCut, Picture
 
 
 def cut_of(path: Path, start_s: float = 0.0, end_s: float = 1e9) -> ClipCut:
@@ -43,3 +45,10 @@ def cut_of(path: Path, start_s: float = 0.0, end_s: float = 1e9) -> ClipCut:
             )
             times.append(t)
     return ClipCut(tuple(packets), tuple(times), 0)
+
+
+def frames(path: Path) -> Iterator[tuple[float, Picture]]:
+    """(seconds, picture) of every picture of a file."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield float(frame.time or 0), frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.core.test_masking import Box, batch
-from tests.privacy.clips import cut_of
+from tests.privacy.clips import cut_of, frames
 from tests.privacy.footage import EPOCH
-from vedette.adapters.evidence.cover import FILL, Picture
+from vedette.adapters.evidence.cover import FILL
 from vedette.adapters.evidence.covered_clip import write_covered_clip
 from vedette.adapters.evidence.masker import PeopleMasker
 from vedette.contracts.errors import EvidenceError
@@ -52,12 +51,6 @@ def tracks(until: float = 8.0, since: float = 0.0) -> TrackMasking:
     return TrackMasking(looks, [WATCH])
 
 
-def shown(path: Path) -> Iterator[tuple[float, Picture]]:
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield float(frame.time or 0), frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
-
-
 def near_fill(part: NDArray[np.uint8]) -> bool:
     return bool(np.abs(part.astype(int) - FILL).max() <= 12)
 
@@ -66,7 +59,7 @@ def test_every_picture_is_there_at_its_time_and_covered(original: Path, tmp_path
     path = tmp_path / "clip.mp4"
     cut = cut_of(original)
     written = write_covered_clip(cut, PeopleMasker(tracks(), watched=True), path)
-    before, after = list(shown(original)), list(shown(path))
+    before, after = list(frames(original)), list(frames(path))
     assert written.reencoded
     assert written.pictures == len(before) == len(after) == 50
     assert written.duration_s == pytest.approx(5.0, abs=0.01)
@@ -105,7 +98,7 @@ def test_pictures_of_which_nothing_is_known_are_filled_and_counted(original: Pat
     path = tmp_path / "clip.mp4"
     written = write_covered_clip(cut_of(original), PeopleMasker(tracks(until=2.4), watched=True), path)
     assert 2.0 < written.covered_s < 3.2
-    pictures = dict(enumerate(picture for _, picture in shown(path)))
+    pictures = dict(enumerate(picture for _, picture in frames(path)))
     assert near_fill(pictures[45])
     assert not near_fill(pictures[5])
 

@@ -89,7 +89,7 @@ def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str) -> WrittenClip:
         duration_s=sum(lengths),
         pictures=len(times),
         first_media_time_s=times[0],
-        covered_s=sum(length for length, filled in zip(lengths, whole, strict=True) if filled),
+        covered_s=sum((length for length, filled in zip(lengths, whole, strict=True) if filled), 0.0),
     )
 
 
