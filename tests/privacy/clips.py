@@ -39,9 +39,7 @@ def cut_of(path: Path, start_s: float = 0.0, end_s: float = 1e9) -> ClipCut:
             if t > end_s:
                 break
             packets.append(
-                EncodedPacket(
-                    len(packets), described, bytes(packet), packet.is_keyframe, packet.pts, packet.dts, t, t, None
-                )
+                EncodedPacket(described, bytes(packet), packet.is_keyframe, packet.pts, packet.dts, t, media_time_s=t)
             )
             times.append(t)
     return ClipCut(tuple(packets), tuple(times), 0)
