@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vedette.contracts.base import Polygon
-from vedette.contracts.manifest import Model, ModelFamily, Tracker
+from vedette.contracts.manifest import Model, ModelFamily, Tiles, Tracker
 from vedette.contracts.plan import ModelPlan, PipelinePlan, Plan
 from vedette.core.labels import COCO
 from vedette.core.people import GRID, Kind, Watch, finds_people, grown, kind_of, watches
@@ -21,6 +21,7 @@ def plan(
     labels: tuple[str, ...] | None = None,
     tracker: Tracker | None = None,
     region: Polygon | None = None,
+    tiles: Tiles | None = None,
 ) -> Plan:
     pipeline = PipelinePlan(
         application="shop",
@@ -31,6 +32,7 @@ def plan(
         labels=labels,
         tracker=tracker or Tracker(),
         region=region,
+        tiles=tiles,
     )
     model = model or Model(family=ModelFamily.YOLOX, file="yolox_nano")
     return Plan(models=(ModelPlan(key="m", file=model.file, model=model, pipelines=(pipeline,)),))
@@ -45,6 +47,7 @@ def test_coco_holds_people_and_things_only() -> None:
 def test_a_detector_of_people_is_believed() -> None:
     assert watches(plan(), "cam") == (Watch("shop/people", hits=2),)
     assert watches(plan(labels=("person", "dog")), "cam") != ()
+    assert watches(plan(tiles=Tiles()), "cam") != ()
 
 
 @pytest.mark.parametrize(
@@ -56,10 +59,21 @@ def test_a_detector_of_people_is_believed() -> None:
         plan(model=Model(family=ModelFamily.YOLOX, file="m", labels=("worker", "vest"))),
         plan(model=Model(family=ModelFamily.YOLOX, file="m", min_confidence=0.8)),
         plan(tracker=Tracker(high_confidence=0.9)),
+        plan(tiles=Tiles(whole=False)),
         plan(model=Model(family=ModelFamily.CODES)),
         Plan(),
     ],
-    ids=["camera", "labels", "parts", "some people", "too sure", "too sure to track", "codes", "nothing"],
+    ids=[
+        "camera",
+        "labels",
+        "parts",
+        "some people",
+        "too sure",
+        "too sure to track",
+        "parts of the picture",
+        "codes",
+        "nothing",
+    ],
 )
 def test_who_does_not_look_for_everyone_is_not_believed(given: Plan) -> None:
     assert watches(given, "cam") == ()

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.core.test_masking import WATCH, Box, steady
 from vedette.adapters.evidence.cover import FILL, Picture, fill, fill_all
-from vedette.adapters.evidence.finders import pixels_of
+from vedette.adapters.evidence.finders import find_in_bodies, pixels_of
 from vedette.adapters.evidence.masker import PeopleMasker
 from vedette.contracts.base import Polygon
 from vedette.contracts.errors import EvidenceError, ModelError
@@ -199,6 +201,27 @@ def test_what_the_pipeline_does_not_look_at_is_filled_unless_a_person_model_does
     assert filled(masker(tracks, face=Finder()).cover(picture, 2.0, "e1")[:, WIDTH // 2 :]).all()
     person = Finder(label="person")
     assert np.array_equal(masker(tracks, person=person).cover(picture, 2.0, "e1"), picture)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    bodies=st.lists(st.tuples(*[st.floats(-0.5, 1.5)] * 4), max_size=15),
+    width=st.integers(2, 90),
+    height=st.integers(2, 90),
+)
+def test_bodies_of_any_shape_are_looked_at_within_the_picture(
+    bodies: list[tuple[float, float, float, float]], width: int, height: int
+) -> None:
+    class Looks(Finder):
+        def detect(self, pixels: Pixels, hidden: tuple[Polygon, ...] = ()) -> Detections:
+            assert pixels.y.size
+            return Detections(np.array([[0, 0, 1, 1]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int32))
+
+    picture = pixels_of(np.zeros((height, width, 3), np.uint8))
+    found = find_in_bodies(Looks(), picture, np.array(bodies, np.float64).reshape(-1, 4))
+    assert (found[:, :2] >= 0).all()
+    assert (found[:, 2] <= picture.width).all()
+    assert (found[:, 3] <= picture.height).all()
 
 
 # --- filling ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,14 @@ def test_tracks_are_enough(store: ModelStore) -> None:
     assert masker is not None
     assert (masker.cover(PICTURE, 2.0, "e1")[210:290, 610:690] < 100).all()
     assert masker.problems == []
+
+
+def test_tracks_of_another_camera_say_nothing(store: ModelStore) -> None:
+    other = [replace(each, frame=replace(each.frame, camera="other")) for each in BATCHES]
+    masker = Maskers(store).make(Privacy.BLUR, plan(), "cam", other)
+    assert masker is not None
+    with pytest.raises(EvidenceError):
+        masker.cover(PICTURE, 2.0, "e1")
 
 
 def test_without_tracks_and_models_nothing_is_kept(store: ModelStore) -> None:

@@ -50,8 +50,8 @@ class Maskers:
             privacy: what holds for the alert, see ``vedette.core.privacy.effective``.
             plan: of the device.
             camera: the device's name of the camera.
-            batches: what all pipelines of the camera saw around the clip: from ``masking.CONTEXT_S`` before its first
-                picture until as long after its last one, as far as there is.
+            batches: what all pipelines of the camera saw (other cameras are left out) around the clip: from
+                ``masking.CONTEXT_S`` before its first picture until as long after its last one, as far as there is.
 
         Returns:
             None where pictures are kept as they are.
@@ -75,7 +75,8 @@ class Maskers:
                 hint="Bring the model with `vedette model add`, or let an application look for `person` here.",
                 code="V904",
             )
-        masker = PeopleMasker(TrackMasking(batches, watching), watched=bool(watching), face=face, person=person)
+        tracks = TrackMasking([batch for batch in batches if batch.frame.camera == camera], watching)
+        masker = PeopleMasker(tracks, watched=bool(watching), face=face, person=person)
         masker.problems.extend(self.problems)
         return masker
 

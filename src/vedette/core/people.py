@@ -101,7 +101,8 @@ class Watch:
 def watches(plan: Plan, camera: str) -> tuple[Watch, ...]:
     """The pipelines of a camera whose tracks can be believed to hold everyone the model can find.
 
-    Left out are models that know no people, pipelines that do not keep them, and those that want to be very sure.
+    Left out are models that know no people, pipelines that do not keep them, those that want to be very sure, and those
+    that look at parts of the picture only: someone larger than a part is not found in any.
 
     Args:
         plan: of the device.
@@ -113,6 +114,7 @@ def watches(plan: Plan, camera: str) -> tuple[Watch, ...]:
         for pipeline in session.pipelines
         if pipeline.camera == camera
         and pipeline.tracker.high_confidence <= SUREST
+        and (pipeline.tiles is None or pipeline.tiles.whole)
         and finds_people(session.model, pipeline.labels)
     )
 
