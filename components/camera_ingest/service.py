@@ -59,6 +59,7 @@ class IngestService:
         self._secrets_checked_s = 0.0
         self._fps: dict[str, float] = {}
         self._streams: dict[str, str] = {}
+        self._pre_roll: dict[str, float] = {}
         self._publish_failed = False
 
     def stop(self) -> None:
@@ -132,6 +133,11 @@ class IngestService:
         self._fps = fps
         for name, rate in changed.items():
             self._supervisor.send(name, {"fps": rate})
+        kept = {stream.camera: stream.pre_roll_s for stream in plan.streams}
+        for name in kept.keys() | self._pre_roll.keys():
+            if kept.get(name, 0.0) != self._pre_roll.get(name, 0.0):
+                self._supervisor.send(name, {"pre_roll_s": kept.get(name, 0.0)})
+        self._pre_roll = kept
 
     def _set_children(self) -> None:
         config = self._settings.config
@@ -153,6 +159,7 @@ class IngestService:
             # Where no application needs the camera yet, the small stream is enough to tell that it is well.
             "stream": self._streams.get(camera.name, "sub"),
             "socket": str(self._owner.layout.frames / f"{camera.name}.sock"),
+            "packets": str(self._owner.layout.packets / f"{camera.name}.sock"),
             "networks": networks,
         }
 
@@ -185,7 +192,8 @@ class IngestService:
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         if "hello" in message:
-            self._supervisor.send(name, {"fps": self._fps.get(name, 0.0)})
+            wanted = {"fps": self._fps.get(name, 0.0), "pre_roll_s": self._pre_roll.get(name, 0.0)}
+            self._supervisor.send(name, wanted)
         if "status" in message and self._book.heard(name, message["status"]):
             self._wake.set()
         if "failed" in message:

@@ -18,10 +18,13 @@ from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, Clo
 from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.config import Attachments
+from vedette.contracts.evidence import EvidenceRecord, Shortfall
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
 from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.insight import HeatMapValues, InsightReport, QueueValues, Waits
+from vedette.contracts.manifest import ClipSettings, Evidence
+from vedette.contracts.privacy import Privacy
 from vedette.contracts.schemas import schema_names, schema_text
 from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
 from vedette.contracts.tracks import TrackBatch
@@ -138,6 +141,16 @@ REAL: dict[str, list[str]] = {
     + [json.dumps(yaml.safe_load(f.read_text())) for f in sorted((REPOSITORY / "examples").glob("*/vedette.yaml"))],
     "config-camera-ingest": [json.dumps({"cameras": [{"name": "hall", "url": "a.mp4"}], "stateDirectory": "/s"})],
     "config-inference": [json.dumps({"threads": 2}), "{}"],
+    "evidence-record": [
+        EvidenceRecord(
+            alert=ALERT,
+            camera="gate",
+            asked=Evidence(clip=ClipSettings()),
+            asked_at=ALERT.time,
+            privacy=Privacy.BLUR,
+            shortfalls=(Shortfall(why="the camera was interrupted", code="V901"),),
+        ).model_dump_json(exclude_none=True)
+    ],
     "config-alerting": [json.dumps({"outboxMaxBytes": 1 << 20})],
     "config-app-host": [json.dumps({"trustCode": True, "allowNetwork": "never"})],
     "config-application": [json.dumps({"bindings": {"hall": ["cam-1"]}})],
@@ -148,6 +161,8 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("application-test", ("clips", "hall", "sha256"), "abc"),
     ("application-test", ("alerts", 0, "at_s"), -1),
     ("application-test", ("none", 0, "until_s"), 3),
+    ("evidence-record", ("privacy",), "some"),
+    ("evidence-record", ("shortfalls", 0, "why"), 5),
     ("alert", ("alert_id",), "xyz"),
     ("alert", ("severity",), "urgent"),
     ("alert", ("boxes", 0), [1, 2, 3]),

@@ -170,7 +170,7 @@ def test_a_known_model_that_is_missing_names_the_command(store: ModelStore, tmp_
 
 
 def test_the_catalogue_is_complete() -> None:
-    assert {"yolox_nano", "deimv2_hgnetv2_femto_coco"} <= set(known_models())
+    assert {"yolox_nano", "deimv2_hgnetv2_femto_coco", "ultraface_rfb_320"} <= set(known_models())
     for known in known_models().values():
         check_url(known.source)
         assert len(known.sha256) == 64
@@ -180,10 +180,12 @@ def test_the_catalogue_is_complete() -> None:
 
 @pytest.mark.footage
 def test_the_shared_models_are_recognised(store: ModelStore, shared_data: Path) -> None:
-    for name in ("yolox_nano", "deimv2_hgnetv2_femto_coco"):
-        entry = store.add_file(shared_data / "models" / f"{name}.onnx")
+    files = {"yolox_nano": "yolox_nano", "deimv2_hgnetv2_femto_coco": "deimv2_hgnetv2_femto_coco"}
+    files["ultraface_rfb_320"] = "ultraface_version-RFB-320"
+    for name, file in files.items():
+        entry = store.add_file(shared_data / "models" / f"{file}.onnx")
         known = known_models()[name]
-        assert (entry.name, entry.licence, entry.size) == (name, "Apache-2.0", known.size)
+        assert (entry.name, entry.licence, entry.size) == (name, known.licence, known.size)
         assert entry.source == known.source
 
 

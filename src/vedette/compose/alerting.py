@@ -18,11 +18,14 @@ from vedette.ports.bus import Bus
 
 log = logging.getLogger(__name__)
 
+EVIDENCE: Final = (sys.executable, "-s", "-P", "-m", "alerting.evidence")
 WORKER: Final = (sys.executable, "-s", "-P", "-m", "alerting.worker")
 #: A disk may take its time for a flush; a worker that shows no progress for longer hangs.
 SILENCE_S: Final = 30.0
 START_S: Final = 20.0
 STOP_S: Final = 10.0
+#: A clip in which people are covered is encoded anew, which may take its time.
+EVIDENCE_SILENCE_S: Final = 180.0
 RETRY_S: Final = 2.0
 
 
@@ -32,12 +35,15 @@ class AlertingService:
     Args:
         bus: Greengrass.
         worker: command line of the worker.
+        evidence: command line of the process that makes evidence; it runs while an application asks for some.
     """
 
-    def __init__(self, bus: Bus, *, worker: tuple[str, ...] = WORKER) -> None:
+    def __init__(self, bus: Bus, *, worker: tuple[str, ...] = WORKER, evidence: tuple[str, ...] = EVIDENCE) -> None:
         self._bus = bus
         self._worker = worker
-        self._supervisor = Supervisor(lambda _name, _message: None, self._on_exit)
+        self._evidence = evidence
+        self._wants_evidence = False
+        self._supervisor = Supervisor(self._on_message, self._on_exit)
         self._changed = threading.Event()
         self._stopping = threading.Event()
         self._config: AlertingConfig | None = None
@@ -83,24 +89,43 @@ class AlertingService:
             config = AlertingConfig()
         logging.getLogger().setLevel(config.logLevel)
         self._config = config
-        spec = {"config": config.model_dump(mode="json"), "device": device_name()}
-        self._supervisor.set_children(
-            [
-                ChildSpec(
-                    name="worker",
-                    argv=self._worker,
-                    spec=spec,
-                    silence_limit_s=SILENCE_S,
-                    start_limit_s=START_S,
-                    stop_limit_s=STOP_S,
-                    greengrass=True,
-                )
-            ]
-        )
+        self._set_children(config)
         return True
 
+    def _set_children(self, config: AlertingConfig) -> None:
+        spec = {"config": config.model_dump(mode="json"), "device": device_name()}
+        children = [
+            ChildSpec(
+                name="worker",
+                argv=self._worker,
+                spec=spec,
+                silence_limit_s=SILENCE_S,
+                start_limit_s=START_S,
+                stop_limit_s=STOP_S,
+                greengrass=True,
+            )
+        ]
+        if self._wants_evidence:
+            children.append(
+                ChildSpec(
+                    name="evidence",
+                    argv=self._evidence,
+                    spec=spec,
+                    silence_limit_s=EVIDENCE_SILENCE_S,
+                    start_limit_s=START_S,
+                )
+            )
+        self._supervisor.set_children(children)
+
+    def _on_message(self, name: str, message: dict[str, Any]) -> None:
+        """The worker says whether evidence is wanted: it is the one that reads the plan."""
+        if name == "worker" and "evidence" in message:
+            self._wants_evidence = bool(message["evidence"])
+            self._changed.set()
+
     def _on_exit(self, name: str, reason: str) -> None:
-        log.warning("%s: %s; alerts wait on disk until the next one", name, reason)
+        waits = "alerts wait" if name == "worker" else "evidence waits"
+        log.warning("%s: %s; %s on disk until the next one", name, reason, waits)
 
 
 def read_config(values: dict[str, Any]) -> AlertingConfig:

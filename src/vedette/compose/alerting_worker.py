@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vedette.adapters.actions.iot_core import CloudLink
+from vedette.adapters.evidence.receiver import EvidenceReceiver
+from vedette.adapters.evidence.store import EvidenceStore
 from vedette.adapters.hooks.store import read_cursor
 from vedette.adapters.journal.retention import Follower, JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
@@ -27,14 +29,14 @@ from vedette.contracts.errors import VedetteError
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Action
-from vedette.contracts.plan import HookPlan, Plan
-from vedette.pipeline.deliver import DeliveryHealth
+from vedette.contracts.plan import EvidencePlan, HookPlan, Plan
+from vedette.pipeline.deliver import Delivery, DeliveryHealth
 from vedette.pipeline.judge import JudgeLoop
 from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.send_reports import ReportSender
 from vedette.pipeline.uplink import Uplink
 from vedette.ports.bus import Bus
-from vedette.ports.outbox import CLOUD_CHANNEL, OutboxHealth
+from vedette.ports.outbox import CLOUD_CHANNEL, EVIDENCE_CHANNEL, OutboxHealth
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class AlertingWorker:
         bus: Greengrass.
         beat: called at least every quarter of a second with a counter that moves, and the state for the supervisor.
         learned: called with every secret value.
+        wants_evidence: called when applications begin or cease to ask for evidence.
 
     Raises:
         StorageError: V401, the state directory is not usable, or another worker has the outbox.
@@ -76,11 +79,14 @@ class AlertingWorker:
         *,
         beat: Callable[[int], None] = lambda _: None,
         learned: Callable[[str], None] = lambda _: None,
+        wants_evidence: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._device = device
         self._bus = bus
         self._beat = beat
+        self._wants_evidence = wants_evidence
+        self._asked: dict[str, EvidencePlan] = {}
         layout = self._layout = StateLayout(Path(config.stateDirectory))
         self._directory = layout.root
         self._plan_file = PlanFile(layout.plan)
@@ -177,6 +183,7 @@ class AlertingWorker:
             if plan is not None:
                 self._judge.set_plan(plan)
                 self._set_receivers(plan)
+                self._set_evidence(plan)
                 self._hooks = plan.hooks
             self._plan_problem = ""
         except (VedetteError, ValueError) as error:
@@ -199,8 +206,27 @@ class AlertingWorker:
                 with self._lock:
                     self._deliveries[key] = channel
 
+    def _set_evidence(self, plan: Plan) -> None:
+        """What applications ask for; the receiver stays once it was needed, for what is still in its queue."""
+        asked = {one.application: one for one in plan.evidence}
+        if bool(asked) != bool(self._asked):
+            self._wants_evidence(bool(asked))
+        self._asked = asked
+        with self._lock:
+            needed = bool(asked) and EVIDENCE_CHANNEL not in self._deliveries
+        if needed:
+            store = EvidenceStore(self._layout.evidence)
+            receiver = EvidenceReceiver(store, self._asked_of, self._config.privacyCeiling)
+            delivery = Delivery(self._outbox, EVIDENCE_CHANNEL, receiver)
+            with self._lock:
+                self._deliveries[EVIDENCE_CHANNEL] = delivery
+
+    def _asked_of(self, application: str) -> EvidencePlan | None:
+        return self._asked.get(application)
+
     def _abandon(self, now_s: float) -> None:
-        gone = {name for name in self._outbox.channels() if name != CLOUD_CHANNEL and name not in self._actions}
+        ours = (CLOUD_CHANNEL, EVIDENCE_CHANNEL)
+        gone = {name for name in self._outbox.channels() if name not in ours and name not in self._actions}
         self._absent_since_s = {name: self._absent_since_s.get(name, now_s) for name in gone}
         for name, since_s in self._absent_since_s.items():
             if now_s - since_s > ABANDON_S:
@@ -364,7 +390,14 @@ def main() -> None:
             return
     try:
         bus = GreengrassBus()
-        worker = AlertingWorker(config, str(link.spec["device"]), bus, beat=link.beat, learned=redaction.add)
+        worker = AlertingWorker(
+            config,
+            str(link.spec["device"]),
+            bus,
+            beat=link.beat,
+            learned=redaction.add,
+            wants_evidence=lambda wanted: link.send({"evidence": wanted}),
+        )
     except VedetteError as error:
         log.error("%s", error)
         os._exit(1)  # the bus' threads must not keep a worker that cannot work

@@ -18,12 +18,12 @@ from vedette.adapters.capture.knock import wait_for_answer
 from vedette.adapters.capture.opening import READ_LIMIT_S
 from vedette.adapters.capture.pyav import PyAvSource
 from vedette.adapters.frames import FrameStoreWriter
+from vedette.adapters.packets import PacketServer
 from vedette.adapters.supervision import ChildLink
 from vedette.contracts.base import Contract
 from vedette.contracts.camera import CameraConfig, CameraState, Transport
 from vedette.contracts.errors import ConfigurationError
 from vedette.core.picture_health import PictureMonitor
-from vedette.core.preroll import PreRoll
 from vedette.core.redact import RedactingFilter
 from vedette.core.url_policy import CheckedUrl, camera_policy, check_url
 from vedette.pipeline.capture import Board, CaptureLoop
@@ -51,6 +51,7 @@ class CaptureSpec(Contract):
         camera: configuration.
         stream: ``main`` or ``sub``: which of the camera's streams is decoded.
         socket: where its frames are served.
+        packets: where its packets are served; empty for nowhere.
         networks: CIDR ranges the camera may be in.
         username: of the camera's secret.
         password: of the camera's secret.
@@ -60,6 +61,7 @@ class CaptureSpec(Contract):
     camera: CameraConfig
     stream: str = "main"
     socket: str
+    packets: str = ""
     networks: tuple[str, ...] = ()
     username: Annotated[str, Field(repr=False)] = ""
     password: Annotated[str, Field(repr=False)] = ""
@@ -77,7 +79,7 @@ class CameraOpener:
     Args:
         spec: the camera.
         transport: how RTP travels.
-        on_packet: takes the encoded packets.
+        packets: takes the encoded packets; None where evidence is out of the question.
         resolve: host name → addresses.
     """
 
@@ -85,12 +87,12 @@ class CameraOpener:
         self,
         spec: CaptureSpec,
         transport: Transport,
-        on_packet: Callable[[bytes, bool, float], None] | None = None,
+        packets: PacketServer | None = None,
         resolve: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         self._spec = spec
         self._transport = transport
-        self._on_packet = on_packet
+        self._packets = packets
         self._resolve = resolve or resolve_host
         self._policy = camera_policy(spec.networks)
         self._address: CheckedUrl | None = None
@@ -137,7 +139,7 @@ class CameraOpener:
             transport=self._transport,
             loop=self._spec.camera.loop,
             gap_reason=gap_reason,
-            on_packet=self._on_packet,
+            packets=self._packets,
         )
         return self._last
 
@@ -200,8 +202,8 @@ def run_camera(link: ChildLink, redaction: RedactingFilter) -> None:
     spec = CaptureSpec.model_validate(link.spec)
     redaction.add(spec.username, spec.password)
     camera = spec.camera
-    pre_roll = PreRoll(camera.pre_roll_s) if camera.pre_roll_s > 0 else None
-    opener = CameraOpener(spec, _transport(spec, link.reason), pre_roll.add if pre_roll is not None else None)
+    packets = PacketServer(Path(spec.packets), camera.pre_roll_s) if spec.packets else None
+    opener = CameraOpener(spec, _transport(spec, link.reason), packets)
     changed = threading.Event()
     board = Board(camera.name, _shown(spec), on_change=changed.set)
     if link.reason:
@@ -222,6 +224,9 @@ def run_camera(link: ChildLink, redaction: RedactingFilter) -> None:
         fps = message.get("fps")
         if isinstance(fps, int | float) and math.isfinite(fps):
             loop.set_fps(float(fps))
+        pre_roll_s = message.get("pre_roll_s")
+        if packets is not None and isinstance(pre_roll_s, int | float) and math.isfinite(pre_roll_s):
+            packets.keep(float(pre_roll_s))
         if "username" in message and "password" in message:
             username, password = str(message["username"]), str(message["password"])
             redaction.add(username, password)
@@ -235,6 +240,8 @@ def run_camera(link: ChildLink, redaction: RedactingFilter) -> None:
     watchdog.start()
     loop.run()
     store.close()
+    if packets is not None:
+        packets.close()
 
 
 def _watch(link: ChildLink, loop: CaptureLoop, changed: threading.Event) -> None:

@@ -16,6 +16,7 @@ from vedette.contracts.base import Contract, Identifier, Seconds
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication
+from vedette.contracts.privacy import Privacy
 
 
 class ComponentConfig(Contract):
@@ -62,6 +63,21 @@ class AlertingConfig(ComponentConfig):
     journalMaxBytes: Annotated[int, Field(ge=1 << 20)] = 512 << 20  # noqa: N815
     outboxMaxBytes: Annotated[int, Field(ge=1 << 20)] = 2 << 30  # noqa: N815
     publishAlerts: bool = False  # noqa: N815
+    privacyCeiling: Annotated[  # noqa: N815
+        Privacy, Field(description="What evidence of any application may show at most.")
+    ] = Privacy.BLUR
+    evidenceMaxBytes: Annotated[  # noqa: N815
+        int, Field(ge=1 << 20, description="Pictures and video of alerts kept; the least severe and oldest go first.")
+    ] = 2 << 30
+    faceModel: Annotated[  # noqa: N815
+        str, Field(description="Face model in the model store, such as `ultraface_rfb_320`; none where empty.")
+    ] = ""
+    personModel: Annotated[  # noqa: N815
+        str, Field(description="Model in the store that finds people, for cameras nobody watches for people.")
+    ] = ""
+    modelDirectory: Annotated[  # noqa: N815
+        str, Field(description="Model store of this device; in the state directory where empty.")
+    ] = ""
 
 
 class NetworkCeiling(StrEnum):

@@ -8,7 +8,8 @@
     ├── DeliveryError        V5xx   an alert on its way out
     ├── CoreError            V6xx   the local core, recipes, inter-process communication
     ├── UsageError           V7xx   the command line, the machine
-    └── HookError            V8xx   an application's own code
+    ├── HookError            V8xx   an application's own code
+    └── EvidenceError        V9xx   pictures and clips of alerts
 
 Codes are never reused. ``ERROR_CODES`` is the whole list; a test compares it with the documentation.
 """
@@ -57,6 +58,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V402", "journal damaged"),
         ErrorCode("V403", "outbox damaged"),
         ErrorCode("V404", "disk quota reached"),
+        ErrorCode("V405", "evidence cannot be kept"),
         ErrorCode("V408", "reports of insights cannot be used"),
         ErrorCode("V501", "receiver refused the alert"),
         ErrorCode("V502", "receiver cannot be reached"),
@@ -85,6 +87,11 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V807", "state of a hook damaged"),
         ErrorCode("V808", "hook broke the protocol or ended"),
         ErrorCode("V809", "hook's directory is full"),
+        ErrorCode("V901", "evidence cannot be made"),
+        ErrorCode("V902", "picture cannot be made safe"),
+        ErrorCode("V903", "nobody looks for people"),
+        ErrorCode("V904", "face or person model cannot be used"),
+        ErrorCode("V905", "evidence cannot be opened"),
     )
 }
 
@@ -166,3 +173,9 @@ class HookError(VedetteError):
     """An application's own code, or the process it runs in (V8xx)."""
 
     default_code = "V802"
+
+
+class EvidenceError(VedetteError):
+    """A picture or clip of an alert cannot be made, kept or shown (V9xx)."""
+
+    default_code = "V901"

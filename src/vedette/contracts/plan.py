@@ -15,6 +15,7 @@ from vedette.contracts.base import Contract, Identifier, Polygon
 from vedette.contracts.manifest import (
     Action,
     AttributeStage,
+    Evidence,
     GroundPlane,
     Insight,
     Manifest,
@@ -26,6 +27,7 @@ from vedette.contracts.manifest import (
     Tiles,
     Tracker,
 )
+from vedette.contracts.privacy import Privacy
 
 
 class AttachedApplication(Contract):
@@ -53,6 +55,7 @@ class StreamPlan(Contract):
     camera: Identifier
     fps: Annotated[float, Field(gt=0)]
     stream: str = "sub"
+    pre_roll_s: Annotated[float, Field(ge=0, description="Seconds of packets kept for evidence.")] = 0.0
 
 
 class AttributePlan(Contract):
@@ -167,6 +170,14 @@ class HookPlan(Contract):
         return f"{self.application}/{self.name}"
 
 
+class EvidencePlan(Contract):
+    """What one application wants kept of its alerts."""
+
+    application: Identifier
+    evidence: Evidence
+    privacy: Privacy = Privacy.BLUR
+
+
 class Plan(Contract):
     """Everything a device has to do."""
 
@@ -176,6 +187,7 @@ class Plan(Contract):
     rules: tuple[RulePlan, ...] = ()
     insights: tuple[InsightPlan, ...] = ()
     hooks: tuple[HookPlan, ...] = ()
+    evidence: tuple[EvidencePlan, ...] = ()
     actions: Annotated[dict[str, Action], Field(description="``<application>/<action>`` → what to do.")] = Field(
         default_factory=dict
     )

@@ -19,6 +19,7 @@ from vedette.contracts.config import (
     CameraIngestConfig,
     InferenceConfig,
 )
+from vedette.contracts.evidence import EvidenceRecord
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth
 from vedette.contracts.hook_event import HOOK_EVENT_KIND, HOOK_EVENT_VERSION, HookEvent
@@ -40,6 +41,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "insight-report": InsightReport,
     "camera-status": CameraStatus,
     "alerting-health": AlertingHealth,
+    "evidence-record": EvidenceRecord,
     "plan": Plan,
     "attachments": Attachments,
     "state-answer": StateAnswer,

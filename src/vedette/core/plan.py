@@ -19,6 +19,7 @@ from vedette.contracts.manifest import Action, Manifest, Model, Pipeline, Watchi
 from vedette.contracts.plan import (
     AttachedApplication,
     AttributePlan,
+    EvidencePlan,
     HookPlan,
     InsightPlan,
     ModelPlan,
@@ -27,6 +28,7 @@ from vedette.contracts.plan import (
     RulePlan,
     StreamPlan,
 )
+from vedette.core.evidence import pre_roll_s
 from vedette.core.plan_hooks import plan_hooks
 
 _KEY_DIGITS: Final = 12
@@ -57,6 +59,7 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
     rules: list[RulePlan] = []
     insights: list[InsightPlan] = []
     hooks: list[HookPlan] = []
+    evidence: list[EvidencePlan] = []
     actions: dict[str, Action] = {}
     for app in apps.values():
         bound = _bind(app, known, problems)
@@ -74,6 +77,14 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
                 fps = min(hook.frames_fps, known[picture.camera].max_fps or hook.frames_fps)
                 streams[picture.camera] = _widen(streams.get(picture.camera), picture.camera, fps, "sub")
         hooks += planned
+        if app.manifest.evidence is not None:
+            plan_evidence = EvidencePlan(
+                application=app.manifest.name, evidence=app.manifest.evidence, privacy=app.manifest.privacy
+            )
+            evidence.append(plan_evidence)
+            for device in sorted({device for devices in bound.values() for device in devices} & streams.keys()):
+                wanted_s = max(streams[device].pre_roll_s, pre_roll_s(app.manifest))
+                streams[device] = streams[device].model_copy(update={"pre_roll_s": wanted_s})
         actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
     return Plan(
         revision=revision,
@@ -82,6 +93,7 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
         rules=tuple(sorted(rules, key=lambda rule: (rule.application, rule.name, rule.camera))),
         insights=tuple(sorted(insights, key=lambda insight: (insight.application, insight.name, insight.camera))),
         hooks=tuple(sorted(hooks, key=lambda hook: hook.key)),
+        evidence=tuple(evidence),
         actions=actions,
         problems=tuple(sorted(set(problems))),
     )
@@ -309,7 +321,7 @@ def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> S
     if stream is None:
         return StreamPlan(camera=camera, fps=fps, stream=wanted)
     main = "main" in (stream.stream, wanted)
-    return StreamPlan(camera=camera, fps=max(stream.fps, fps), stream="main" if main else wanted)
+    return stream.model_copy(update={"fps": max(stream.fps, fps), "stream": "main" if main else wanted})
 
 
 def _sessions(pipelines: list[tuple[str, Model, PipelinePlan]]) -> tuple[ModelPlan, ...]:

@@ -20,6 +20,7 @@ from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
+from vedette.contracts.privacy import Privacy
 from vedette.local.application_files import copy_application
 from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
 from vedette.local.data import data_directory
@@ -74,6 +75,9 @@ class EdgeSettings:
         model_directory: the model store.
         lite_quirks: behave as nucleus lite does.
         trust_code: run applications' own code also where it cannot be confined.
+        privacy_ceiling: what evidence of any application may show at most.
+        face_model: name of a face model in the model store, for covering people; none where empty.
+        person_model: likewise a model that finds people.
     """
 
     applications: tuple[RunApplication, ...]
@@ -87,6 +91,9 @@ class EdgeSettings:
     log_level: str = "INFO"
     lite_quirks: bool = False
     trust_code: bool = False
+    privacy_ceiling: Privacy = Privacy.BLUR
+    face_model: str = ""
+    person_model: str = ""
 
     @property
     def state_directory(self) -> Path:
@@ -276,7 +283,12 @@ class Edge:
         self._forget_secrets()
         run = self.settings.state_directory / "run"
         with contextlib.suppress(OSError):
-            for path in (*run.glob("*.sock"), *run.glob("*.bell"), *run.glob("frames/*.sock")):
+            for path in (
+                *run.glob("*.sock"),
+                *run.glob("*.bell"),
+                *run.glob("frames/*.sock"),
+                *run.glob("packets/*.sock"),
+            ):
                 path.unlink(missing_ok=True)
 
     def _forget_secrets(self) -> None:
@@ -296,12 +308,17 @@ class Edge:
             for camera in settings.cameras
         }
         inference = self._common()
+        alerting = self._common() | {
+            "privacyCeiling": settings.privacy_ceiling.value,
+            "faceModel": settings.face_model,
+            "personModel": settings.person_model,
+        }
         if settings.model_directory is not None:
-            inference["modelDirectory"] = str(settings.model_directory)
+            inference["modelDirectory"] = alerting["modelDirectory"] = str(settings.model_directory)
         merges: dict[str, dict[str, Any]] = {
             "vedette.CameraIngest": {**self._common(), "cameras": cameras},
             "vedette.Inference": inference,
-            "vedette.Alerting": self._common(),
+            "vedette.Alerting": alerting,
             "vedette.AppHost": {**self._common(), "trustCode": settings.trust_code},
         }
         # A run says everything anew: cameras of an earlier run in the same folder must not stay.

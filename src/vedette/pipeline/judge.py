@@ -13,13 +13,23 @@ from vedette.contracts.errors import StorageError
 from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.journal import JournalRow, index_of
-from vedette.contracts.plan import Plan
+from vedette.contracts.plan import EvidencePlan, Plan
 from vedette.core.hook_alerts import make_hook_alert
 from vedette.core.insights.book import InsightBook, NewReport
 from vedette.core.insights.size import report_json
 from vedette.core.judge import Judge, NotAnalysed, Verdict
 from vedette.ports.journal import JournalSource
-from vedette.ports.outbox import CLOUD_CHANNEL, FILE_TARGET, Gap, NewAlert, Origin, Outbox, OutgoingReport, channel_of
+from vedette.ports.outbox import (
+    CLOUD_CHANNEL,
+    EVIDENCE_CHANNEL,
+    FILE_TARGET,
+    Gap,
+    NewAlert,
+    Origin,
+    Outbox,
+    OutgoingReport,
+    channel_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +106,7 @@ class JudgeLoop:
         self._reports: list[NewReport] = []
         self._expire_due_s = monotonic()
         self._channels: dict[str, str] = {}
+        self._evidence: dict[str, EvidencePlan] = {}
         self._held: list[NewAlert] = []
         self._gaps: list[Gap] = []
         self._dirty = False
@@ -118,6 +129,7 @@ class JudgeLoop:
         insights.restore(self._insights.state() if self._judge is not None else self._state.get("insights"))
         self._judge, self._insights = judge, insights
         self._channels = {key: channel_of(key, action.type) for key, action in plan.actions.items()}
+        self._evidence = {asked.application: asked for asked in plan.evidence}
 
     def step(self, timeout_s: float) -> bool:
         """Judge what there is, waiting for it up to ``timeout_s``; whether there was anything."""
@@ -228,11 +240,16 @@ class JudgeLoop:
             log.error("an event of hook %s/%s is left out: %s", event.application, event.hook, reason)
             return []
         self._judged(alert, event)
-        return [NewAlert(alert, event.channels)]
+        return [NewAlert(alert, (*event.channels, *self._illustrated(alert)))]
 
     def _addressed(self, verdict: Verdict) -> NewAlert:
         channels = (self._channels.get(action, action) for action in verdict.actions)
-        return NewAlert(verdict.alert, tuple(dict.fromkeys(channels)))
+        return NewAlert(verdict.alert, (*dict.fromkeys(channels), *self._illustrated(verdict.alert)))
+
+    def _illustrated(self, alert: Alert) -> tuple[str, ...]:
+        """The channel of evidence, where the application asks for some of this alert."""
+        asked = self._evidence.get(alert.application)
+        return (EVIDENCE_CHANNEL,) if asked is not None and asked.evidence.wants(alert.rule) else ()
 
     def _say(self, problem: str) -> None:
         if problem and problem != self._health.problem:

@@ -12,6 +12,8 @@ from vedette.contracts.alert import Alert, CloudTombstone
 #: The one channel to the cloud. Every ``iot_core`` action of every application goes through it, because the ledger
 #: counts one sequence per device. It cannot be the key of an action: those hold a slash.
 CLOUD_CHANNEL: Final = "iot_core"
+#: The one channel to what makes evidence of alerts; likewise no action's key.
+EVIDENCE_CHANNEL: Final = "evidence"
 #: Begins the name of a file that reports of insights go to.
 FILE_TARGET: Final = "file:"
 

@@ -222,6 +222,33 @@ def constant_detr(
     return graph.finish(outputs)
 
 
+def constant_ultraface(
+    scores: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    size: tuple[int, int] = (64, 64),
+    *,
+    fault: Callable[[Graph, str], str] | None = None,
+) -> bytes:
+    """A face model that answers every picture with the same tensors, float32: (1, n, 2) and (1, n, 4).
+
+    Args:
+        scores: background and face of each place.
+        boxes: shares of the picture.
+        size: (width, height) of its input.
+        fault: see ``bright_rectangle``.
+    """
+    import onnx
+
+    graph = Graph(ModelFamily.ULTRAFACE, size)
+    score = graph.constant(scores)
+    if fault is not None:
+        score = fault(graph, score)
+    graph.nodes.append(onnx.helper.make_node("Identity", [score], ["scores"]))
+    graph.nodes.append(onnx.helper.make_node("Identity", [graph.constant(boxes)], ["boxes"]))
+    kind = onnx.TensorProto.FLOAT
+    return graph.finish((("scores", kind, list(scores.shape)), ("boxes", kind, list(boxes.shape))))
+
+
 def nan_when_bright(graph: Graph, score: str) -> str:
     """Fault: not a number, but only for a picture that is very bright (so that a trial with noise passes)."""
     return graph.add("Where", _bright(graph), graph.constant(float("nan")), score)

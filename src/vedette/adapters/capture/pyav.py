@@ -8,9 +8,9 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import av
 import av.error
@@ -25,6 +25,7 @@ from vedette.adapters.capture.opening import READ_LIMIT_S, explain, foreign_peer
 from vedette.contracts.camera import Transport
 from vedette.contracts.errors import CameraError
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.packets import EncodedPacket, PictureNote, VideoStream
 from vedette.core.pixels import Pixels
 from vedette.core.sampling import Sampler
 from vedette.core.stream import StreamProgress
@@ -62,7 +63,7 @@ class PyAvSource:
         loop: files only: start again at the end, with a new epoch.
         threads: decoder threads. One is cheapest where there are more cameras than cores.
         gap_reason: goes into the first picture.
-        on_packet: called with each video packet's bytes, key flag and arrival (for pre-roll).
+        packets: takes the stream's packets as they come, for evidence; None where nobody wants them.
         wall_start_s: Unix time of a file's first picture where it is read as fast as possible; the file's own
             modification time where None.
         read_limit_s: a stream without a packet for so long has failed.
@@ -82,7 +83,7 @@ class PyAvSource:
         loop: bool = False,
         threads: int = 1,
         gap_reason: str = "",
-        on_packet: Callable[[bytes, bool, float], None] | None = None,
+        packets: PacketSink | None = None,
         wall_start_s: float | None = None,
         read_limit_s: float = READ_LIMIT_S,
     ) -> None:
@@ -96,7 +97,8 @@ class PyAvSource:
         self._loop = loop and self._realtime
         self._threads = threads
         self._gap_reason = gap_reason
-        self._on_packet = on_packet
+        self._packets = packets
+        self._video: VideoStream | None = None
         self._wall_start_s = wall_start_s
         self._keys_only = False
         self._sampler = Sampler(IDLE_FPS)
@@ -165,6 +167,7 @@ class PyAvSource:
         frame_s = 1 / rate if _FPS_RANGE[0] <= rate <= _FPS_RANGE[1] else 0.04
         clock = _Clock(self._file, self._realtime, frame_s, self._wall_start_s, self._address.target)
         epoch = _file_epoch(self._address.target) if not self._realtime else uuid.uuid4().hex[:16]
+        self._video = _video_stream(stream, epoch)
         number = -1
         meter = _RateMeter(progress)
         # AVI has no presentation times: what FFmpeg gives as such goes back and forth with B pictures.
@@ -179,6 +182,9 @@ class PyAvSource:
             if self._live and frame.pts is not None:
                 self._reorder.picture(frame.pts, progress.last_packet_s)
             times = clock.next(stamp_s, progress.last_packet_s - self._reorder.seconds)
+            if self._packets is not None and self._packets.wanted and frame.pts is not None:
+                wall_s = clock.wall_s(times)
+                self._packets.picture(PictureNote(epoch, frame.pts, number, times.media_time_s, wall_s))
             if self._file and self._realtime and not self._sleep_until(times.t_s):
                 return
             if not self._sampler.wants(times.t_s):
@@ -220,8 +226,10 @@ class PyAvSource:
                     progress.key_packets += packet.is_keyframe
                     if packet.is_keyframe and packet.pts is not None:
                         self._reorder.packet(packet.pts, now_s)
-                    if self._on_packet is not None:
-                        self._on_packet(bytes(packet), packet.is_keyframe, now_s)
+                    if self._packets is not None and self._packets.wanted and self._video is not None:
+                        self._packets.packet(
+                            EncodedPacket(self._video, bytes(packet), packet.is_keyframe, packet.pts, packet.dts, now_s)
+                        )
                 if packet.is_corrupt:
                     gate.damage(now_s, packet.pts)
                 if self._keys_only != skipping:
@@ -275,6 +283,35 @@ class PyAvSource:
             if self._closed.wait(min(wait_s, _NAP_S)):
                 return False
         return True
+
+
+class PacketSink(Protocol):
+    """Takes packets, and which pictures came out of them."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether they are of use at the moment; nothing is copied where they are not."""
+        ...
+
+    def packet(self, packet: EncodedPacket) -> None:
+        """Take a packet as it came."""
+        ...
+
+    def picture(self, note: PictureNote) -> None:
+        """Take the note of a picture that came out of a packet."""
+        ...
+
+
+def _video_stream(stream: Any, epoch: str) -> VideoStream:
+    context = stream.codec_context
+    return VideoStream(
+        epoch=epoch,
+        codec=context.name,
+        width=context.width,
+        height=context.height,
+        time_base=stream.time_base,
+        extradata=bytes(context.extradata or b""),
+    )
 
 
 class _Clock:

@@ -46,6 +46,16 @@ class StateLayout:
         return self.run / "frames"
 
     @property
+    def packets(self) -> Path:
+        """One socket per camera, for what makes evidence."""
+        return self.run / "packets"
+
+    @property
+    def evidence(self) -> Path:
+        """One folder per alert that evidence was asked for."""
+        return self.root / "evidence"
+
+    @property
     def component_status(self) -> Path:
         """One small JSON file per component: how it is."""
         return self.run / "status"
@@ -96,6 +106,8 @@ class StateLayout:
             self.root,
             self.run,
             self.frames,
+            self.packets,
+            self.evidence,
             self.component_status,
             self.models,
             self.hooks,

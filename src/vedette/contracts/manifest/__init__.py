@@ -26,6 +26,7 @@ from vedette.contracts.manifest.attributes import (
 )
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
 from vedette.contracts.manifest.colours import ColourRange, SafetyColour
+from vedette.contracts.manifest.evidence import ClipSettings, Evidence
 from vedette.contracts.manifest.hooks import Hook, NetworkPeer
 from vedette.contracts.manifest.insights import (
     Crossings,
@@ -67,6 +68,7 @@ __all__ = [
     "AttributeStage",
     "Channels",
     "ClassifierAttribute",
+    "ClipSettings",
     "CodeRead",
     "CodesAttribute",
     "ColourAttribute",
@@ -78,6 +80,7 @@ __all__ = [
     "Dwell",
     "DwellTimes",
     "EmailAction",
+    "Evidence",
     "FileAction",
     "GpioAction",
     "GroundPlane",

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from vedette.contracts.base import Contract, Identifier, Title
 from vedette.contracts.manifest.actions import Action, FileAction
 from vedette.contracts.manifest.cameras import AbstractCamera
+from vedette.contracts.manifest.evidence import Evidence
 from vedette.contracts.manifest.hooks import Hook
 from vedette.contracts.manifest.insights import Insight, IntervalSeconds
 from vedette.contracts.manifest.models import Model
@@ -17,6 +18,7 @@ from vedette.contracts.manifest.parameters import Parameter
 from vedette.contracts.manifest.pipelines import Pipeline
 from vedette.contracts.manifest.rules import Rule
 from vedette.contracts.manifest.watching import Watching
+from vedette.contracts.privacy import Privacy
 
 
 class Manifest(Contract):
@@ -42,6 +44,16 @@ class Manifest(Contract):
     hooks: Annotated[
         dict[Identifier, Hook], Field(description="The application's own Python, for what rules cannot say.")
     ] = Field(default_factory=dict)
+    evidence: Annotated[
+        Evidence | None, Field(description="Pictures and video kept of alerts; nothing of the kind where absent.")
+    ] = None
+    privacy: Annotated[
+        Privacy,
+        Field(
+            description="What evidence may show: `none` everything, `blur` nobody's face, `metadata-only` no picture "
+            "at all. A device may be stricter."
+        ),
+    ] = Privacy.BLUR
     actions: Annotated[dict[Identifier, Action], Field(default_factory=lambda: {"file": FileAction(type="file")})]
     parameters: Annotated[dict[Identifier, Parameter], Field(default_factory=dict, max_length=64)]
 
@@ -91,6 +103,10 @@ class Manifest(Contract):
                     check(("hooks", key, part, index), kind, name, dict(known))
             if key in self.rules:
                 mistakes.append((("hooks", key), f"a rule is called {key!r} too; alerts could not be told apart"))
+        if self.evidence is not None:
+            raising: dict[str, object] = {**self.rules, **self.hooks}
+            for index, name in enumerate(self.evidence.rules or ()):
+                check(("evidence", "rules", index), "rule or hook", name, raising)
         return mistakes
 
     def rule_pipeline(self, rule: Watching) -> str:

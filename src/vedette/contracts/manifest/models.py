@@ -19,6 +19,7 @@ class ModelFamily(StrEnum):
     DETR = "detr"
     YOLOV8 = "yolov8"
     CLASSIFIER = "classifier"
+    ULTRAFACE = "ultraface"
     CODES = "codes"
 
 

@@ -16,7 +16,14 @@ def check_references(document: dict[str, Any]) -> Iterator[Finding]:
     cameras, models = section(document, "cameras"), section(document, "models")
     actions = section(document, "actions") or {"file": {}}
     pipelines = dicts(document, "pipelines")
-    known = {"model": models, "camera": cameras, "pipeline": pipelines, "action": actions}
+    raising = {**section(document, "rules"), **section(document, "hooks")}
+    known = {
+        "model": models,
+        "camera": cameras,
+        "pipeline": pipelines,
+        "action": actions,
+        "rule or hook": raising,
+    }
     for path, message in _reference_mistakes(document, cameras, models, actions):
         kind = next((kind for kind in known if message.startswith(f"no {kind} ")), None)
         if message.startswith("a rule is called"):
@@ -81,6 +88,9 @@ def _reference_mistakes(
         )
         for name, entry in dicts(document, "hooks").items()
     }
-    stand_in = SimpleNamespace(cameras=cameras, models=models, pipelines=pipelines, actions=actions, **entries)
+    evidence = SimpleNamespace(rules=texts(section(document, "evidence").get("rules")))
+    stand_in = SimpleNamespace(
+        cameras=cameras, models=models, pipelines=pipelines, actions=actions, evidence=evidence, **entries
+    )
     mistakes = Manifest.reference_mistakes(cast(Manifest, stand_in))
     return [(path, text) for path, text in mistakes if pipelines or "`pipeline` is needed" not in text]

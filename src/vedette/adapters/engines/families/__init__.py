@@ -5,6 +5,7 @@ from __future__ import annotations
 from vedette.adapters.engines.families.base import Decoded, Family, Signature, TensorInfo
 from vedette.adapters.engines.families.classifier import Classifier
 from vedette.adapters.engines.families.detr import Detr
+from vedette.adapters.engines.families.ultraface import Ultraface
 from vedette.adapters.engines.families.yolov8 import Yolov8
 from vedette.adapters.engines.families.yolox import Yolox
 from vedette.contracts.manifest import Model, ModelFamily
@@ -18,6 +19,7 @@ FAMILIES: dict[ModelFamily, type[Family]] = {
     ModelFamily.YOLOV8: Yolov8,
     ModelFamily.DETR: Detr,
     ModelFamily.CLASSIFIER: Classifier,
+    ModelFamily.ULTRAFACE: Ultraface,
 }
 
 

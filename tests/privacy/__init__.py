@@ -1,0 +1,1 @@
+"""That people cannot be recognised where an application or its device says so, and that pixels stay where they are."""

@@ -1,0 +1,184 @@
+"""No pixel leaves: footage with a watermark, the real components, and a search of every byte that anyone received.
+
+One application has default settings, another asks for evidence without asking for less privacy. What they see is of no
+kind that is known to be no people, and nobody looks for people, so nothing of a picture may be kept either.
+
+``test_watermark`` is the positive control of the search.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.actions.receivers import Broker, Subscriber, WebhookLedger, until
+from tests.edge.made_up import ZONE, application, model
+from tests.edge.running import Watched, running
+from tests.privacy.tap import Tap
+from tests.privacy.watermark import HEIGHT, WIDTH, contains_mark, mark
+from vedette.contracts.manifest import Action, FileAction, IotCoreAction, MqttAction, WebhookAction
+from vedette.local.core import LocalMessage
+from vedette.local.simulated import SimulatedCameras
+from vedette.testing.synthetic import Image, make_clip
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
+FPS = 10
+#: Files that hold pictures on purpose, on the device itself.
+EVIDENCE = "evidence"
+
+
+def footage(path: Path) -> Path:
+    """The mark, and in front of it something bright that comes for a second, every three."""
+
+    def draw(number: int, width: int, height: int) -> Image:
+        image = np.repeat(mark()[:, :, None], 3, axis=2)
+        if 1.0 <= number / FPS % 3.0 < 2.0:
+            image[height // 4 : height * 3 // 4, width // 3 : width * 2 // 3] = (235, 230, 220)
+        return image
+
+    path.write_bytes(make_clip(frames=9 * FPS, fps=FPS, width=WIDTH, height=HEIGHT, gop=FPS, crf=23, draw=draw))
+    return path
+
+
+def test_the_footage_shows_the_mark(tmp_path: Path) -> None:
+    """Positive control of the footage: as a file, as its packets, as one of its pictures."""
+    content = footage(tmp_path / "marked.mp4").read_bytes()
+    assert contains_mark(content)
+
+
+class Site:
+    """Everything that is received from the components, and everything that they write.
+
+    Attributes:
+        watched: the edge side.
+        taps: name of a receiver → the bytes on its wire.
+        root: what the components write.
+    """
+
+    def __init__(self, watched: Watched, taps: dict[str, Tap], root: Path) -> None:
+        self.watched = watched
+        self.taps = taps
+        self.root = root
+        self._lock = threading.Lock()
+        self._messages: dict[str, list[bytes]] = {"local messages": [], "cloud": []}
+        watched.edge.core.subscribe_local("#", partial(self._heard, "local messages"))
+        watched.edge.core.subscribe_cloud("#", partial(self._heard, "cloud"))
+
+    def _heard(self, whom: str, message: LocalMessage) -> None:
+        with self._lock:
+            self._messages[whom].append(message.payload)
+
+    def sent(self) -> Iterator[tuple[str, bytes]]:
+        """(to whom, what): each connection as one, messages one by one and together."""
+        for name, tap in self.taps.items():
+            for content in tap.sent():
+                yield name, content
+        with self._lock:
+            messages = {name: list(contents) for name, contents in self._messages.items()}
+        for name, contents in messages.items():
+            yield name, b"".join(contents)
+            yield from ((name, content) for content in contents)
+
+    def written(self) -> Iterator[tuple[Path, bytes]]:
+        """Every file of the components, evidence left out."""
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file() and not path.is_symlink() and EVIDENCE not in path.relative_to(self.root).parts:
+                yield path.relative_to(self.root), path.read_bytes()
+
+    def evidence(self) -> list[Path]:
+        """Pictures and clips that are kept on the device."""
+        return [path for path in self.root.rglob("*") if EVIDENCE in path.parts and path.suffix in (".jpg", ".mp4")]
+
+
+def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, dict[str, Any]]) -> Site:
+    """Start a site with every kind of receiver that is to be had on one machine; wait for alerts."""
+    webhook = WebhookLedger()
+    stack.callback(webhook.close)
+    broker = Broker(root)
+    stack.callback(broker.close)
+    subscriber = Subscriber(broker.port, "site/alerts")
+    stack.callback(subscriber.close)
+    taps = {"webhook": Tap(webhook.port), "MQTT": Tap(broker.port)}
+    for tap in taps.values():
+        stack.callback(tap.close)
+    actions: dict[str, Action] = {
+        "log": FileAction(type="file"),
+        "hook": WebhookAction(type="webhook", url=f"http://127.0.0.1:{taps['webhook'].port}/", allow_private=True),
+        "bus": MqttAction(type="mqtt", host="127.0.0.1", port=taps["MQTT"].port, topic="site/alerts", tls=False),
+        "cloud": IotCoreAction(type="iot_core"),
+    }
+    insights = {"where": {"type": "heat_map"}, "how_many": {"type": "occupancy", "zone": ZONE}}
+    apps = [
+        application(
+            name,
+            model(root),
+            ["belt"],
+            {"enters": {"type": "zone_entered", "zone": ZONE}},
+            insights=insights,
+            insights_interval_s=10,
+            **more,
+        ).model_copy(update={"actions": actions})
+        for name, more in applications.items()
+    ]
+    clip = footage(root / "marked.mp4")
+    cameras = stack.enter_context(SimulatedCameras({"belt": clip}, log_file=root / "simulator.log"))
+    run = root / "run"
+    watched = stack.enter_context(running(apps, cameras.urls, run))
+    site = Site(watched, taps, run)
+    watched.wait_streaming({"belt"})
+    until(lambda: len(watched.alerts()) >= alerts, "alerts are written", 60)
+    until(lambda: len(webhook.ids()) >= alerts and len(subscriber.ids()) >= alerts, "alerts are received", 20)
+    cloud = run / "iot-core.jsonl"
+    until(lambda: cloud.exists() and cloud.read_bytes().count(b"insights") >= 1, "insights reach the cloud", 20)
+    return site
+
+
+@pytest.mark.timeout(150)
+def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
+    with ExitStack() as stack:
+        site = run_site(short_tmp, 4, stack, {"plain": {}, "asking": {"evidence": {"snapshot": True, "clip": {}}}})
+        sent = list(site.sent())
+        written = list(site.written())
+    found = [(name, form) for name, content in sent if (form := contains_mark(content))]
+    assert found == []
+    received = {name for name, content in sent if len(content) > 200}
+    assert {"webhook", "MQTT", "local messages", "cloud"} <= received
+    names = {path.name for path, _ in written}
+    assert {"iot-core.jsonl", "watched.jsonl", "outbox.db"} <= names
+    assert any(name.startswith("journal-") for name in names)
+    on_disk = [(path, form) for path, content in written if (form := contains_mark(content))]
+    assert on_disk == []
+    assert site.evidence() == []
+    bodies = b"".join(content for name, content in sent if name == "webhook").replace(b" ", b"")
+    assert b'"rule":"enters"' in bodies
+    assert b'"application":"plain"' in bodies
+    assert b'"application":"asking"' in bodies
+
+
+@pytest.mark.timeout(150)
+def test_a_picture_that_is_sent_on_purpose_is_found(short_tmp: Path) -> None:
+    """Positive control of the wire: the same tap, the same receiver, one picture within an alert's JSON."""
+    webhook = WebhookLedger()
+    tap = Tap(webhook.port)
+    try:
+        picture = bytes(cv2.imencode(".jpg", mark())[1].tobytes())
+        body = json.dumps({"alert_id": "a", "picture": base64.b64encode(picture).decode()}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{tap.port}/hook", data=body, method="POST")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+        until(lambda: any(contains_mark(content) for content in tap.sent()), "the picture is found", 10)
+    finally:
+        tap.close()
+        webhook.close()
