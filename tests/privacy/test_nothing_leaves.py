@@ -25,9 +25,11 @@ import pytest
 from tests.actions.receivers import Broker, Subscriber, WebhookLedger, until
 from tests.edge.made_up import ZONE, application, model
 from tests.edge.running import Watched, running
+from tests.privacy.clips import frames
 from tests.privacy.tap import Tap
 from tests.privacy.watermark import HEIGHT, WIDTH, contains_mark, mark
-from vedette.contracts.manifest import Action, FileAction, IotCoreAction, MqttAction, WebhookAction
+from vedette.contracts.manifest import Action, FileAction, IotCoreAction, Manifest, MqttAction, WebhookAction
+from vedette.contracts.privacy import Privacy
 from vedette.local.core import LocalMessage
 from vedette.local.simulated import SimulatedCameras
 from vedette.testing.synthetic import Image, make_clip
@@ -97,13 +99,45 @@ class Site:
             if path.is_file() and not path.is_symlink() and EVIDENCE not in path.relative_to(self.root).parts:
                 yield path.relative_to(self.root), path.read_bytes()
 
+    def of(self, application: str, suffix: str) -> list[Path]:
+        """Finished evidence of an application's alerts."""
+        return [
+            path
+            for record in self.records(application)
+            if record["state"] == "made"
+            for path in Path(record["folder"]).glob(f"*{suffix}")
+        ]
+
+    def records(self, application: str) -> list[dict[str, Any]]:
+        """Records of evidence of an application's alerts, with the folder each lies in."""
+        documents = [
+            {**json.loads(path.read_bytes()), "folder": str(path.parent)} for path in self.root.rglob("evidence.json")
+        ]
+        return [document for document in documents if document["alert"]["application"] == application]
+
     def evidence(self) -> list[Path]:
         """Pictures and clips that are kept on the device."""
         return [path for path in self.root.rglob("*") if EVIDENCE in path.parts and path.suffix in (".jpg", ".mp4")]
 
 
-def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, dict[str, Any]]) -> Site:
-    """Start a site with every kind of receiver that is to be had on one machine; wait for alerts."""
+def run_site(
+    root: Path,
+    alerts: int,
+    stack: ExitStack,
+    applications: dict[str, dict[str, Any]],
+    labels: tuple[str, str] = ("thing", "other"),
+    **settings: Any,
+) -> Site:
+    """Start a site with every kind of receiver that is to be had on one machine; wait for alerts.
+
+    Args:
+        root: everything is written there.
+        alerts: to wait for.
+        stack: ends everything.
+        applications: name → what its manifest has besides the rule.
+        labels: what the model calls what it finds.
+        settings: of the run.
+    """
     webhook = WebhookLedger()
     stack.callback(webhook.close)
     broker = Broker(root)
@@ -121,21 +155,24 @@ def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, 
     }
     insights = {"where": {"type": "heat_map"}, "how_many": {"type": "occupancy", "zone": ZONE}}
     apps = [
-        application(
-            name,
-            model(root),
-            ["belt"],
-            {"enters": {"type": "zone_entered", "zone": ZONE}},
-            insights=insights,
-            insights_interval_s=10,
-            **more,
+        _called(
+            application(
+                name,
+                model(root),
+                ["belt"],
+                {"enters": {"type": "zone_entered", "zone": ZONE}},
+                insights=insights,
+                insights_interval_s=10,
+                **more,
+            ),
+            labels,
         ).model_copy(update={"actions": actions})
         for name, more in applications.items()
     ]
     clip = footage(root / "marked.mp4")
     cameras = stack.enter_context(SimulatedCameras({"belt": clip}, log_file=root / "simulator.log"))
     run = root / "run"
-    watched = stack.enter_context(running(apps, cameras.urls, run))
+    watched = stack.enter_context(running(apps, cameras.urls, run, **settings))
     site = Site(watched, taps, run)
     watched.wait_streaming({"belt"})
     until(lambda: len(watched.alerts()) >= alerts, "alerts are written", 60)
@@ -145,10 +182,17 @@ def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, 
     return site
 
 
+def _called(manifest: Manifest, labels: tuple[str, str]) -> Manifest:
+    models = {name: one.model_copy(update={"labels": labels}) for name, one in manifest.models.items()}
+    return manifest.model_copy(update={"models": models})
+
+
 @pytest.mark.timeout(150)
 def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     with ExitStack() as stack:
-        site = run_site(short_tmp, 4, stack, {"plain": {}, "asking": {"evidence": {"snapshot": True, "clip": {}}}})
+        site = run_site(short_tmp, 4, stack, {"plain": {}, "asking": {"evidence": {"snapshot": True}}})
+        until(lambda: [r for r in site.records("asking") if r["state"] == "made"], "evidence is judged", 40)
+        records = site.records("asking")
         sent = list(site.sent())
         written = list(site.written())
     found = [(name, form) for name, content in sent if (form := contains_mark(content))]
@@ -161,10 +205,55 @@ def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     on_disk = [(path, form) for path, content in written if (form := contains_mark(content))]
     assert on_disk == []
     assert site.evidence() == []
+    assert {why["code"] for record in records if record["state"] == "made" for why in record["shortfalls"]} == {"V903"}
+    assert site.records("plain") == []
     bodies = b"".join(content for name, content in sent if name == "webhook").replace(b" ", b"")
     assert b'"rule":"enters"' in bodies
     assert b'"application":"plain"' in bodies
     assert b'"application":"asking"' in bodies
+
+
+@pytest.mark.timeout(150)
+def test_what_stays_on_the_device_shows_what_its_privacy_allows_and_nothing_of_it_leaves(short_tmp: Path) -> None:
+    """The same alerts with and without privacy: the mark is in both, the bright "person" in the open one only.
+
+    The face model that the device names is not there: the record says so, and people are covered all the same.
+    """
+    asked = {"evidence": {"snapshot": True, "clip": {"before_s": 1, "after_s": 1}}}
+    applications = {"open": {**asked, "privacy": "none"}, "covered": {**asked, "privacy": "blur"}}
+    settings = {"privacy_ceiling": Privacy.NONE, "face_model": "not_there", "model_directory": short_tmp / "models"}
+    with ExitStack() as stack:
+        site = run_site(short_tmp, 4, stack, applications, ("person", "other"), **settings)
+        until(lambda: {len(site.of(name, ".mp4")) > 0 for name in applications} == {True}, "clips are made", 60)
+        sent = list(site.sent())
+        kept = {name: [site.of(name, suffix)[0] for suffix in (".jpg", ".mp4")] for name in applications}
+        for path in (*kept["open"], *kept["covered"]):
+            assert contains_mark(path.read_bytes()), f"positive control: {path}"
+        assert all(_brightest(path) > 180 for path in kept["open"])
+        assert all(_brightest(path) < 60 for path in kept["covered"])
+        for name, code in (("open", set()), ("covered", {"V904"})):
+            record = next(each for each in site.records(name) if each["folder"] == str(kept[name][0].parent))
+            assert {why["code"] for why in record["shortfalls"] if why["what"] == "privacy"} == code
+    found = [(name, form) for name, content in sent if (form := contains_mark(content))]
+    assert found == []
+
+
+def _brightest(path: Path) -> float:
+    """Brightness where someone stands, in the picture of a file where it is highest; 0 where nobody does."""
+    if path.suffix == ".jpg":
+        pictures = [np.asarray(cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR), np.uint8)]
+    else:
+        pictures = [picture for _, picture in frames(path)]
+    found = [0.0]
+    for picture in pictures:
+        width = picture.shape[1]
+        height = width * HEIGHT // WIDTH  # words stand below the picture of a snapshot
+        inside = picture[height * 4 // 10 : height * 6 // 10, width * 4 // 10 : width * 6 // 10]
+        if (
+            float(np.median(np.abs(inside.astype(float) - np.median(inside)))) < 12
+        ):  # no mark behind: someone, or a fill
+            found.append(float(np.median(inside)))
+    return max(found)
 
 
 @pytest.mark.timeout(150)
