@@ -46,23 +46,25 @@ def test_every_alert_has_its_own_picture_and_clip_through_kills(short_tmp: Path)
     recording = clip(short_tmp / "gate.mp4", STAYS, 8.0)
     rules = {"enters": {"type": "zone_entered", "zone": ZONE}}
     app = application("shop", model(short_tmp), ["gate"], rules, evidence=EVIDENCE, privacy="none")
-    with SimulatedCameras({"gate": recording}, log_file=short_tmp / "simulator.log") as simulated:
-        with running(app, dict(simulated.urls), short_tmp / "run", privacy_ceiling=Privacy.NONE) as watched:
-            store = EvidenceStore(watched.edge.settings.state_directory / "evidence")
-            watched.wait_streaming({"gate"})
-            wait_until(lambda: len(list(store.folders())) >= 1, 30, "the first alert")
-            for _ in range(2):
-                wait_until(lambda: evidence_process(watched) is not None, 20, "the process that makes evidence")
-                pid = evidence_process(watched)
-                assert pid is not None
-                os.kill(pid, signal.SIGKILL)  # with a clip that waits for its last second
-                at = len(watched.alerts())
-                wait_until(lambda at=at: len(watched.alerts()) > at, 30, "alerts go on")  # type: ignore[misc]
-            alerts = {alert.alert_id for alert in watched.alerts()}
-            wait_until(lambda: alerts <= {r.alert.alert_id for r in made(store)}, 30, "evidence of all of them")
-            assert watched.edge.core.states()["vedette.Alerting"].state is ComponentState.RUNNING
-            assert watched.edge.core.states()["vedette.Alerting"].failures == 0
-            records = made(store)
+    with (
+        SimulatedCameras({"gate": recording}, log_file=short_tmp / "simulator.log") as simulated,
+        running(app, dict(simulated.urls), short_tmp / "run", privacy_ceiling=Privacy.NONE) as watched,
+    ):
+        store = EvidenceStore(watched.edge.settings.state_directory / "evidence")
+        watched.wait_streaming({"gate"})
+        wait_until(lambda: len(list(store.folders())) >= 1, 30, "the first alert")
+        for _ in range(2):
+            wait_until(lambda: evidence_process(watched) is not None, 20, "the process that makes evidence")
+            pid = evidence_process(watched)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)  # with a clip that waits for its last second
+            at = len(watched.alerts())
+            wait_until(lambda at=at: len(watched.alerts()) > at, 30, "alerts go on")  # type: ignore[misc]
+        alerts = {alert.alert_id for alert in watched.alerts()}
+        wait_until(lambda: alerts <= {r.alert.alert_id for r in made(store)}, 30, "evidence of all of them")
+        assert watched.edge.core.states()["vedette.Alerting"].state is ComponentState.RUNNING
+        assert watched.edge.core.states()["vedette.Alerting"].failures == 0
+        records = made(store)
     whole = [record for record in records if not record.shortfalls]
     assert len(whole) >= len(records) - 1, [record.shortfalls for record in records]  # watching may begin in a stay
     for record in whole:
