@@ -82,6 +82,17 @@ COMMANDS: Final = (
         ),
     ),
     CommandSpec(
+        "evidence",
+        "",
+        "Pictures and video of alerts: list, show, open.",
+        _OPERATE,
+        children=(
+            CommandSpec("list", "vedette.cli.evidence:list_", "What is kept of alerts on this machine."),
+            CommandSpec("show", "vedette.cli.evidence:show", "What is kept of one alert, and what is missing."),
+            CommandSpec("open", "vedette.cli.evidence:open_", "Look at an alert's picture and clip in a browser."),
+        ),
+    ),
+    CommandSpec(
         "incident",
         "",
         "What happened once: make it a test.",

@@ -19,6 +19,7 @@ from vedette.cli.argv import hide_credentials
 from vedette.cli.session import Session
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import Manifest, ParameterValue
+from vedette.contracts.privacy import Privacy
 from vedette.core.parameters import with_parameters
 from vedette.local.camera_arguments import parse_device_arguments
 from vedette.local.core import BrokerIot
@@ -97,6 +98,13 @@ def run(
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run applications' own code also where it cannot be confined.")
     ] = False,
+    privacy_ceiling: Annotated[
+        Privacy, typer.Option(help="What pictures of alerts may show at most, whatever applications ask for.")
+    ] = Privacy.BLUR,
+    face_model: Annotated[
+        str, typer.Option(help="A stored model that finds faces, for covering them in pictures of alerts.")
+    ] = "",
+    person_model: Annotated[str, typer.Option(help="Likewise one that finds people.")] = "",
     lite: Annotated[bool, typer.Option(help="Behave as nucleus lite does, quirks included.")] = False,
     secrets: Annotated[
         Path | None, typer.Option(help='Secrets of receivers: JSON {"NAME": {"username": "…", …}}, mode 0600.')
@@ -145,6 +153,9 @@ def run(
         thing_name=re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "laptop",
         lite_quirks=lite,
         trust_code=trust_code,
+        privacy_ceiling=privacy_ceiling,
+        face_model=face_model,
+        person_model=person_model,
     )
     if not Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless):
         raise typer.Exit(1)
