@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.examples.expected import EXAMPLES
+from tests.footage.conveyor import compose
 from vedette.adapters.manifest import load_manifest
 from vedette.adapters.manifest.application_tests import load_application_test
 from vedette.adapters.models.store import ModelStore
@@ -101,3 +103,26 @@ def test_vehicles_and_a_cyclist_as_a_person_saw_them(shared_data: Path, tmp_path
     assert not case.lacking
     verdict = judge(case, run_case(application, case))
     assert (verdict.misses, verdict.extras) == ((), ())
+
+
+#: Photographs that fit onto the belt as they are, in an order in which no text follows itself.
+PHOTOS = (
+    *("datamatrix-2/01", "upca-2/02", "code128-2/06", "qrcode-2/12", "datamatrix-2/02"),
+    *("ean13-1/15", "upca-2/03", "qrcode-2/17"),
+)
+
+
+@pytest.mark.footage
+@pytest.mark.slow
+def test_photographs_on_the_belt_are_read_once_each_and_the_hard_ones_reported(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    hard = json.loads((shared_data / "facts" / "barcodes.json").read_text())["fails_shared"]
+    photos = [(shared_data / "barcodes" / f"{name}.webp", name not in hard) for name in PHOTOS]
+    parcels = compose(photos, tmp_path / "belt.mp4")
+    alerts = alerts_over(tmp_path / "belt.mp4", tmp_path)
+    counted = [alert.media_time_s for alert in alerts if alert.rule == "parcel"]
+    assert counted == pytest.approx([parcel.time_at(0.5) for parcel in parcels], abs=0.3)
+    said = [text.replace("\r\n", "\n").strip() for text in texts(alerts, "code")]
+    assert said == [parcel.text for parcel in parcels if parcel.readable]
+    assert len(texts(alerts, "no-code")) == sum(not parcel.readable for parcel in parcels) == 1
