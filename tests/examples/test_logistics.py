@@ -19,6 +19,7 @@ from vedette.contracts.alert import Alert
 from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.manifest import Manifest
+from vedette.core.application_tests import compare
 from vedette.testing.parcels import Parcel, ParcelSettings, Print, parcel_footage, plan_parcels
 
 FOLDER = EXAMPLES / "logistics"
@@ -90,7 +91,12 @@ def test_the_file_of_expected_alerts_says_what_the_renderer_knows() -> None:
 def test_each_parcel_is_counted_once_and_read_once_or_reported(settings: ParcelSettings, tmp_path: Path) -> None:
     video, parcels = parcel_footage(settings, tmp_path)
     assert len(parcels) >= 4
-    expect_every_parcel(parcels, alerts_over(video, tmp_path))
+    alerts = alerts_over(video, tmp_path)
+    expect_every_parcel(parcels, alerts)
+    test, own = own_belt()
+    if settings == own:
+        verdict = compare(test, alerts)
+        assert (verdict.misses, verdict.extras) == ((), ())
 
 
 @pytest.mark.footage
