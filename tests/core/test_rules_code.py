@@ -140,3 +140,44 @@ def test_memory_is_bounded() -> None:
     state = rule.state()["rule"]
     assert len(state[0]) <= MAX_PASSES
     assert max(len(entry[2]) for entry in state[0]) <= MAX_TEXTS
+
+
+def unread(pictures: list[TrackBatch], **settings_: Any) -> list[int]:
+    """Numbers of the objects that are said to have passed without a read."""
+    return [event.objects[0].track_id for _, event in play(code_rule(report="unread", **settings_), pictures)]
+
+
+def leaving(t_s: float) -> list[TrackBatch]:
+    return [reads(t_s + 0.2 * n, {}) for n in range(12)]
+
+
+def test_an_object_that_passes_without_a_read_is_reported_once_as_it_was_seen_last() -> None:
+    pictures = [reads(0.2 * n, {1: None, 2: "A-1" if n == 2 else None}) for n in range(5)] + leaving(1.0)
+    events = play(code_rule(report="unread"), pictures)
+    assert [(e.objects[0].track_id, round(e.moment.media_time_s, 1)) for _, e in events] == [(1, 0.8)]
+    assert 2.2 <= events[0][0] <= 2.6, "once it has passed"
+
+
+def test_a_text_of_another_pattern_or_outside_the_zone_is_no_read() -> None:
+    pictures = [reads(0.2 * n, {1: "hello"}) for n in range(5)] + leaving(1.0)
+    assert unread(pictures, pattern=r"\d+") == [1]
+    assert unread(pictures) == []
+    outside = [reads(0.2 * n, {1: None}, x=0.1) for n in range(5)] + leaving(1.0)
+    assert unread(outside, zone=BELT) == []
+
+
+def test_what_was_hardly_seen_or_while_pictures_were_missing_is_not_alleged() -> None:
+    assert unread([reads(0.2 * n, {1: None}) for n in range(2)] + leaving(0.4)) == []
+    pictures = [reads(0.2 * n, {1: None}) for n in range(5)]
+    assert unread(pictures + leaving(11.0)) == []
+    assert unread(pictures + [reads(11 + 0.2 * n, {2: None}) for n in range(5)] + leaving(12.0)) == [2]
+
+
+def test_unread_objects_outlive_a_restart() -> None:
+    rule, number = code_rule(report="unread"), 0
+    for picture in [reads(0.2 * n, {1: None, 2: "A"}) for n in range(5)] + leaving(1.0):
+        number += len(rule.step(picture))
+        state = json.loads(json.dumps(rule.state()))
+        rule = code_rule(report="unread")
+        rule.restore(state)
+    assert number == 1

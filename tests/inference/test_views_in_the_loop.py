@@ -14,11 +14,12 @@ import pytest
 from tests.engines.pictures import picture
 from tests.inference.test_detect_loop import LABELS, Camera, Journal, attached, plan, wait
 from vedette.adapters.engines.codes import CodeReader
+from vedette.adapters.engines.moving import MovingDetector
 from vedette.adapters.engines.observers import ClassifierObserver
 from vedette.adapters.engines.onnx import OnnxDetector
 from vedette.adapters.frames import FrameStoreClient
 from vedette.contracts.errors import ModelError
-from vedette.contracts.manifest import ClassifierAttribute, Model, ModelFamily, Motion, Tiles
+from vedette.contracts.manifest import ClassifierAttribute, Model, ModelFamily, Motion, Moving, Tiles
 from vedette.contracts.plan import PipelinePlan
 from vedette.contracts.tracks import Attribute
 from vedette.core.detections import Detections
@@ -28,7 +29,7 @@ from vedette.pipeline.attributes import AttributeLook, AttributeStep
 from vedette.pipeline.detect import DetectLoop
 from vedette.pipeline.look import Looker
 from vedette.pipeline.track import PipelineTracker
-from vedette.ports.detector import Detector
+from vedette.ports.detector import Detector, SequenceDetector
 from vedette.testing import models
 
 LEFT = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
@@ -52,7 +53,11 @@ class Counting:
 
 @contextmanager
 def running(
-    folder: Path, journal: Journal, plans: list[PipelinePlan], detector: Detector, look: AttributeLook | None = None
+    folder: Path,
+    journal: Journal,
+    plans: list[PipelinePlan],
+    detector: Detector | SequenceDetector,
+    look: AttributeLook | None = None,
 ) -> Iterator[DetectLoop]:
     loop = DetectLoop(
         Looker(detector),
@@ -64,7 +69,7 @@ def running(
     )
     loop.set_pipelines(plans)
     loop.start()
-    attached(loop)
+    attached(loop, *{plan.camera for plan in plans})
     try:
         yield loop
     finally:
@@ -101,6 +106,25 @@ def test_pipelines_that_look_alike_share_one_analysis(short_tmp: Path) -> None:
     assert {batch.pipeline: len(batch.boxes) for batch in journal.batches} == {
         "app/a": 1, "app/b": 1, "app/c": 0, "app/d": 0,
     }  # fmt: skip
+
+
+def test_each_camera_has_the_background_of_its_own_pictures(short_tmp: Path) -> None:
+    cameras, journal = [Camera(short_tmp, name) for name in ("cam-1", "cam-2")], Journal()
+    empty, other = picture(256, 128, (0, 0, 2, 2)), picture(256, 128, (160, 40, 220, 100))
+    goods = picture(256, 128, (20, 40, 80, 100))
+    moving = MovingDetector(Moving(), "object")
+    plans = [plan(camera="cam-1"), plan(camera="cam-2")]
+    with running(short_tmp, journal, plans, moving):
+        for _ in range(30):
+            show(cameras[0], journal, empty)
+            show(cameras[1], journal, other)
+        for _ in range(4):
+            show(cameras[0], journal, goods)
+            show(cameras[1], journal, other)
+    last = {batch.frame.camera: batch for batch in journal.batches}
+    assert np.abs(np.array(last["cam-1"].boxes) - [[20, 40, 80, 100]]).max() < 5
+    assert last["cam-1"].labels == ("object",)
+    assert last["cam-2"].boxes == (), "what stood there from the beginning is its background"
 
 
 def test_what_is_masked_is_never_seen(short_tmp: Path) -> None:

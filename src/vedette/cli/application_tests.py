@@ -26,6 +26,7 @@ from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.data import data_directory
 from vedette.local.overrides import with_overrides
 from vedette.testing.belt import BeltSettings, footage
+from vedette.testing.parcels import ParcelSettings, parcel_footage
 
 #: Called with camera and seconds of footage done.
 Progress = Callable[[str, float], None]
@@ -180,6 +181,8 @@ def _find(clip: Clip, folders: Sequence[Path]) -> tuple[Path | None, str, bool]:
     """The recording, or why there is none, and whether one of its name is another one."""
     if clip.belt is not None:
         return footage(BeltSettings(**clip.belt.model_dump())).video, "", False
+    if clip.parcels is not None:
+        return parcel_footage(ParcelSettings(**clip.parcels.model_dump()))[0], "", False
     assert clip.file is not None
     assert clip.sha256 is not None
     others: list[Path] = []

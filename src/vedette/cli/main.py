@@ -50,6 +50,13 @@ COMMANDS: Final = (
         ),
     ),
     CommandSpec(
+        "code",
+        "",
+        "Barcodes and two-dimensional codes: try a picture.",
+        _CHECK,
+        children=(CommandSpec("read", "vedette.cli.code_read:read", "Read the codes in pictures and recordings."),),
+    ),
+    CommandSpec(
         "insights",
         "",
         "Insights: draw heat maps.",

@@ -17,6 +17,7 @@ _SECTIONS: Final = (
     ("`cameras.NAME.ground`", "GroundPlane", "Where the ground is, for rules about distance."),
     ("`models.NAME`", "Model", ""),
     ("`models.NAME.input`", "ModelInput", "Each value becomes `(value / scale - mean) / std`."),
+    ("`models.NAME.moving`", "Moving", "How the family `moving` tells objects from the background."),
     ("`pipelines.NAME`", "Pipeline", ""),
     ("`pipelines.NAME.tiles`", "Tiles", ""),
     ("`pipelines.NAME.motion`", "Motion", ""),

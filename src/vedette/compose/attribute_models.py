@@ -129,7 +129,7 @@ def make_observer(plan: AttributePlan, store: ModelStore) -> Observer:
         case CodesAttribute():
             from vedette.adapters.engines.codes import CodeReader
 
-            return CodeReader(plan.settings.formats or ())
+            return CodeReader(plan.settings.formats or (), thorough=plan.settings.thorough)
 
 
 def _path(plan: AttributePlan, store: ModelStore) -> Path:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from vedette.adapters.capture.pyav import PyAvSource
-from vedette.adapters.engines.codes import CodeReader
 from vedette.adapters.engines.onnx import load_detector
 from vedette.adapters.hooks.code_files import code_digests
 from vedette.adapters.models.store import ModelStore
 from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.backtest_hooks import BacktestHooks
+from vedette.compose.built_in import built_in_detector
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.frames import FrameInfo
@@ -34,7 +34,6 @@ from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
 from vedette.core.insights.book import InsightBook
 from vedette.core.judge import Judge, NotAnalysed
-from vedette.core.labels import symbologies_of
 from vedette.core.pixels import Pixels
 from vedette.core.plan import make_plan
 from vedette.core.sampling import Sampler
@@ -43,7 +42,7 @@ from vedette.core.views import View
 from vedette.pipeline.camera import CameraAnalysis, Question
 from vedette.pipeline.look import Looker
 from vedette.pipeline.track import PipelineTracker
-from vedette.ports.detector import Detector
+from vedette.ports.detector import Detector, SequenceDetector
 
 DEVICE: Final = "backtest"
 
@@ -211,9 +210,9 @@ def _no_names(host: str) -> list[str]:
     raise OSError(f"{host} is not looked up in a backtest")
 
 
-def _load(plan: ModelPlan) -> Detector:
+def _load(plan: ModelPlan) -> Detector | SequenceDetector:
     if plan.model.built_in:
-        return CodeReader(symbologies_of(plan.model))
+        return built_in_detector(plan.model)
     return load_detector(plan.model, Path(plan.file))
 
 
@@ -249,13 +248,27 @@ class _Step:
     alerts: list[Alert]
 
 
+def _done(
+    look: Callable[[Pixels, View, float], Detections], pixels: Pixels, view: View, t_s: float
+) -> Future[Detections]:
+    """A look that is worked out here and now: a detector that compares pictures wants them in their order."""
+    result: Future[Detections] = Future()
+    result.set_result(look(pixels, view, t_s))
+    return result
+
+
 class _ModelStage:
     """One model on one camera: the same stages as live."""
 
     def __init__(
-        self, model: ModelPlan, plans: Sequence[PipelinePlan], detector: Detector, attributes: AttributeModels
+        self,
+        model: ModelPlan,
+        plans: Sequence[PipelinePlan],
+        detector: Detector | SequenceDetector,
+        attributes: AttributeModels,
     ) -> None:
-        self._looker = Looker(detector, nms_iou=model.model.nms_iou, class_agnostic=model.model.class_agnostic_nms)
+        looker = Looker(detector, nms_iou=model.model.nms_iou, class_agnostic=model.model.class_agnostic_nms)
+        self._looker = looker.for_camera()
         self._analysis = CameraAnalysis(plans, lambda plan: PipelineTracker(plan, detector.labels), attributes.look)
         # The decoder serves the fastest model of the camera; live, a reader is woken at its own rate.
         self._sampler = Sampler(self._analysis.fps)
@@ -265,7 +278,9 @@ class _ModelStage:
         if not self._sampler.wants(info.t_s):
             return None
         question = self._analysis.ask(info, pixels)
-        return _Work(self, question, {view: pool.submit(self._looker.look, pixels, view) for view in question.views})
+        start = _done if self._looker.in_order else pool.submit
+        found = {view: start(self._looker.look, pixels, view, info.t_s) for view in question.views}
+        return _Work(self, question, found)
 
     def end(self, work: _Work, pixels: Pixels) -> list[TrackBatch]:
         """The batches of a picture, in the order of the pictures."""

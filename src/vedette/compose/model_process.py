@@ -28,13 +28,12 @@ from vedette.contracts.base import Contract
 from vedette.contracts.errors import StorageError, VedetteError
 from vedette.contracts.plan import ModelPlan, PipelinePlan
 from vedette.contracts.tracks import TrackBatch
-from vedette.core.labels import symbologies_of
 from vedette.core.plan import same_session
 
 if TYPE_CHECKING:
     from vedette.pipeline.camera import BatchTracker
     from vedette.pipeline.detect import DetectLoop
-    from vedette.ports.detector import Detector
+    from vedette.ports.detector import Detector, SequenceDetector
     from vedette.ports.journal import JournalWriter
 
 logger = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ class ModelState(StrEnum):
 class _Loaded:
     """A model that can be used: itself, the usual time of a run, and why it does not run where it should."""
 
-    detector: Detector
+    detector: Detector | SequenceDetector
     run_s: float
     degraded: str
 
@@ -214,9 +213,9 @@ class ModelProcess:
 
     def _load_now(self, plan: ModelPlan) -> _Loaded:
         if plan.model.built_in:
-            from vedette.adapters.engines.codes import CodeReader
+            from vedette.compose.built_in import built_in_detector
 
-            return _Loaded(CodeReader(symbologies_of(plan.model)), BUILT_IN_RUN_S, "")
+            return _Loaded(built_in_detector(plan.model), BUILT_IN_RUN_S, "")
         data = read_model(resolve_model(plan.file, None, self._store), plan.model)
         with Gate(data, plan.model).start() as gate:
             from vedette.adapters.engines.onnx import OnnxDetector

@@ -23,6 +23,14 @@ class RenderedBelt(Contract):
     defective: Annotated[float, Field(ge=0, le=1, description="Share of the parts that are defective.")] = 0.4
 
 
+class RenderedParcels(Contract):
+    """A conveyor belt with parcels that carry code labels, rendered by the program: the same pictures everywhere."""
+
+    seed: Annotated[int, Field(ge=0, description="Everything random is drawn from it.")]
+    duration_s: Annotated[int, Field(ge=10, le=3600, description="Length of the footage, whole seconds.")] = 60
+    unreadable: Annotated[float, Field(ge=0, le=1, description="Share of the labels that cannot be read.")] = 0.25
+
+
 class Clip(Contract):
     """A recording that stands for a camera, or footage that the program renders."""
 
@@ -38,6 +46,9 @@ class Clip(Contract):
         Digest | None, Field(description="SHA-256 of the file: the facts are about this very recording.")
     ] = None
     belt: Annotated[RenderedBelt | None, Field(description="A rendered belt instead of a file.")] = None
+    parcels: Annotated[RenderedParcels | None, Field(description="A rendered belt with parcels instead of a file.")] = (
+        None
+    )
     start: Annotated[
         AwareDatetime | None,
         Field(description="Time of the first picture, for schedules; else what the file says, else 1970."),
@@ -45,12 +56,13 @@ class Clip(Contract):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.file is None) == (self.belt is None):
-            raise ValueError("give either `file`, with its `sha256`, or `belt`")
+        if sum(source is not None for source in (self.file, self.belt, self.parcels)) != 1:
+            raise ValueError("give either `file`, with its `sha256`, or `belt`, or `parcels`")
         if self.file is not None and self.sha256 is None:
             raise ValueError("`sha256` is missing: the facts are about one very recording")
-        if self.belt is not None and (self.sha256 is not None or self.start is not None):
-            raise ValueError("`belt` is rendered: it has neither `sha256` nor `start`")
+        rendered = "belt" if self.belt is not None else "parcels"
+        if self.file is None and (self.sha256 is not None or self.start is not None):
+            raise ValueError(f"`{rendered}` is rendered: it has neither `sha256` nor `start`")
         return self
 
 

@@ -21,6 +21,10 @@ scissors, teddy bear, hair drier, toothbrush
 COCO: Final[tuple[str, ...]] = tuple(name.strip() for name in _COCO.split(","))
 
 
+#: What the family ``moving`` calls its objects where the manifest has no name for them.
+OBJECT: Final = "object"
+
+
 def symbologies_of(model: Model) -> tuple[str, ...]:
     """Kinds of codes a reading detector is to read; all where the manifest does not say."""
     return SYMBOLOGIES if model.labels == "coco" else model.labels
@@ -30,4 +34,6 @@ def labels_of(model: Model) -> tuple[str, ...]:
     """Class names of a model, in the order it numbers them."""
     if model.family is ModelFamily.CODES:
         return symbologies_of(model)
+    if model.family is ModelFamily.MOVING and model.labels == "coco":
+        return (OBJECT,)
     return COCO if model.labels == "coco" else model.labels

@@ -43,10 +43,14 @@ _POLL_S: Final = 1.0
 
 @dataclass(slots=True, eq=False)
 class _Camera:
-    """A camera and where it stands in the loop. Guarded by the loop's lock, but for ``analysis`` (one worker)."""
+    """A camera and where it stands in the loop.
+
+    Guarded by the loop's lock, but for ``analysis`` and ``looker`` (one worker).
+    """
 
     name: str
     analysis: CameraAnalysis
+    looker: Looker
     figures: Figures = field(default_factory=Figures)
     reader: FrameReader | None = None
     retry_at_s: float = 0.0
@@ -153,7 +157,9 @@ class DetectLoop:
                 known = self._cameras.get(name)
                 if known is None:
                     known = self._cameras[name] = _Camera(
-                        name, CameraAnalysis(plans, self._make_tracker, self._make_attributes)
+                        name,
+                        CameraAnalysis(plans, self._make_tracker, self._make_attributes),
+                        self._looker.for_camera(),
                     )
                     known.analysis.note_gap(self._gap_reason)
                 elif known.started_s is None:
@@ -252,7 +258,7 @@ class DetectLoop:
         question = analysis.ask(info, lease.pixels)
         started_s = self._monotonic()
         try:
-            found = {view: self._looker.look(lease.pixels, view) for view in question.views}
+            found = {view: camera.looker.look(lease.pixels, view, info.t_s) for view in question.views}
             ended_s = self._monotonic()
             # Where objects are looked at more closely the picture is kept meanwhile; else it goes back at once.
             pixels = lease.pixels if analysis.needs_pixels else None

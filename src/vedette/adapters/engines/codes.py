@@ -23,6 +23,9 @@ MAX_CODES: Final = 64
 #: A reader finds a bar code along one line; its box is given at least this share of its length as height.
 LEAST_ASPECT: Final = 0.25
 _LEAST_SIDE_PX: Final = 8.0
+#: A picture with more pixels is not looked at in twice its size.
+LARGEST_DOUBLED_PX: Final = 1280 * 720
+_SHARPEN_PX: Final = 2.0
 #: Value that hides an area: no edge, no bar.
 _GREY: Final = 128
 
@@ -51,10 +54,12 @@ class CodeReader:
 
     Args:
         formats: names of ``SYMBOLOGIES``; all where empty.
+        thorough: where nothing is read, try again sharpened, and at twice the size. Two to five times the time.
     """
 
-    def __init__(self, formats: Sequence[str] = ()) -> None:
+    def __init__(self, formats: Sequence[str] = (), *, thorough: bool = False) -> None:
         self.labels = tuple(formats) or SYMBOLOGIES
+        self._thorough = thorough
         self._index = {name: position for position, name in enumerate(self.labels)}
         self._formats = zxingcpp.barcode_formats_from_str(",".join(_FORMATS[name].name for name in self.labels))
 
@@ -65,10 +70,11 @@ class CodeReader:
             pixels: the picture; only its brightness is looked at.
             hidden: areas in which nothing is read, as shares of the picture.
         """
-        found = [(code, label) for code in self._read(pixels.y, hidden) if (label := self._label(code)) is not None]
+        scale, codes = self._read(pixels.y, hidden)
+        found = [(code, label) for code in codes if (label := self._label(code)) is not None]
         if not found:
             return Detections.empty()
-        corners = np.array([_corners(code.position) for code, _ in found], np.float32)
+        corners = np.array([_corners(code.position) for code, _ in found], np.float32) / np.float32(scale)
         boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
         side = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1) * LEAST_ASPECT, _LEAST_SIDE_PX)[:, None]
         missing = np.maximum(side - (boxes[:, 2:] - boxes[:, :2]), 0) / 2
@@ -90,13 +96,25 @@ class CodeReader:
         area = (found.boxes[:, 2] - found.boxes[:, 0]) * (found.boxes[:, 3] - found.boxes[:, 1])
         return found.texts[int(area.argmax())], 1.0
 
-    def _read(self, luma: NDArray[np.uint8], hidden: tuple[Polygon, ...]) -> list[Any]:
+    def _read(self, luma: NDArray[np.uint8], hidden: tuple[Polygon, ...]) -> tuple[float, list[Any]]:
+        """Codes, and the scale of the picture in which their places are."""
         luma = np.ascontiguousarray(luma)
         if hidden:
             luma = luma.copy()
             size = (luma.shape[1], luma.shape[0])
             for area in hidden:
                 cv2.fillPoly(luma, [np.rint(np.asarray(area) * size).astype(np.int32)], (_GREY,))
+        codes = self._codes(luma)
+        if codes or not self._thorough:
+            return 1.0, codes
+        soft = cv2.GaussianBlur(luma, (0, 0), _SHARPEN_PX)
+        codes = self._codes(np.asarray(cv2.addWeighted(luma, 2.5, soft, -1.5, 0), np.uint8))
+        if codes or luma.size > LARGEST_DOUBLED_PX:
+            return 1.0, codes
+        doubled = cv2.resize(luma, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
+        return 2.0, self._codes(np.asarray(doubled, np.uint8))
+
+    def _codes(self, luma: NDArray[np.uint8]) -> list[Any]:
         codes = zxingcpp.read_barcodes(luma, formats=self._formats)
         return [code for code in codes if code.valid and code.text][:MAX_CODES]
 

@@ -37,7 +37,7 @@ from vedette.contracts.manifest.insights import (
     Occupancy,
     Queue,
 )
-from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Provider
+from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Moving, Provider
 from vedette.contracts.manifest.parameters import Parameter, ParameterValue
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
@@ -96,6 +96,7 @@ __all__ = [
     "ModelFamily",
     "ModelInput",
     "Motion",
+    "Moving",
     "MqttAction",
     "NetworkPeer",
     "NothingSeen",

@@ -56,6 +56,9 @@ class CodesAttribute(AttributeBase):
 
     type: Literal["codes"]
     formats: Annotated[tuple[str, ...] | None, Field(description="Symbologies read; all where absent.")] = None
+    thorough: Annotated[
+        bool, Field(description="Where nothing is read: again sharpened, and at twice the size; takes longer.")
+    ] = False
 
 
 class DetectorAttribute(AttributeBase):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vedette.contracts.base import Confidence, Contract
+from vedette.contracts.base import Confidence, Contract, Seconds
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -21,10 +21,11 @@ class ModelFamily(StrEnum):
     CLASSIFIER = "classifier"
     ULTRAFACE = "ultraface"
     CODES = "codes"
+    MOVING = "moving"
 
 
 #: Families that come with the program: no file.
-BUILT_IN: Final = frozenset({ModelFamily.CODES})
+BUILT_IN: Final = frozenset({ModelFamily.CODES, ModelFamily.MOVING})
 
 
 class Channels(StrEnum):
@@ -48,6 +49,26 @@ class ModelInput(Contract):
     ] = (1.0, 1.0, 1.0)
 
 
+class Moving(Contract):
+    """How the family `moving` tells objects from the background."""
+
+    min_size: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Least width and height of an object, as a share of the shorter side of what is looked at.",
+        ),
+    ] = 0.08
+    min_change: Annotated[float, Field(ge=4, le=128, description="Least change of brightness that counts, of 255.")] = (
+        14.0
+    )
+    absorb_s: Annotated[
+        Seconds,
+        Field(ge=5, le=3600, description="What stands still for so long belongs to the background from then on."),
+    ] = 60.0
+
+
 class Provider(StrEnum):
     """What must run the model; a silent fallback is a reported DEGRADED state."""
 
@@ -64,7 +85,7 @@ class Model(Contract):
         str,
         Field(
             description="Path beside the manifest, or the name under which `vedette model add` stored it; none for "
-            "the family `codes`, which comes with the program.",
+            "the families `codes` and `moving`, which come with the program.",
         ),
     ] = ""
     sha256: Annotated[Digest | None, Field(description="The file is refused where its digest differs.")] = None
@@ -77,8 +98,12 @@ class Model(Contract):
     ] = None
     labels: Annotated[
         Literal["coco"] | tuple[str, ...],
-        Field(description="`coco`, or the list of class names in the model's order; for `codes` the symbologies."),
+        Field(
+            description="`coco`, or the list of class names in the model's order; for `codes` the symbologies; "
+            "for `moving` the one name of its objects, `object` where absent."
+        ),
     ] = "coco"
+    moving: Annotated[Moving | None, Field(description="Of the family `moving`: its thresholds.")] = None
     min_confidence: Annotated[Confidence, Field(description="Boxes below it are dropped.")] = 0.3
     nms_iou: Annotated[Confidence, Field(description="Overlap above which the weaker box is dropped.")] = 0.45
     class_agnostic_nms: bool = False
@@ -95,4 +120,8 @@ class Model(Contract):
             raise ValueError(f"the family {self.family.value} comes with the program and takes no file, size or input")
         if not self.built_in and not self.file:
             raise ValueError("`file` is missing: a path beside the manifest, or a name in the model store")
+        if self.moving is not None and self.family is not ModelFamily.MOVING:
+            raise ValueError(f"`moving` is for the family moving; this model is of the family {self.family.value}")
+        if self.family is ModelFamily.MOVING and self.labels != "coco" and len(self.labels) != 1:
+            raise ValueError(f"the family moving has one label, the name of its objects; {len(self.labels)} are given")
         return self

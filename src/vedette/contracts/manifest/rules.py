@@ -159,6 +159,13 @@ class CodeRead(RuleBase):
 
     type: Literal["code_read"]
     zone: Polygon | None = None
+    report: Annotated[
+        Literal["read", "unread"],
+        Field(
+            description="`read`: each text that is read. `unread`: each object that has passed without a read; for "
+            "pipelines that follow the objects themselves and read the code as an attribute."
+        ),
+    ] = "read"
     attribute: Annotated[
         Identifier,
         Field(

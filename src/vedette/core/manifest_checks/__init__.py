@@ -15,6 +15,7 @@ from vedette.core.manifest_checks.ground import check_ground
 from vedette.core.manifest_checks.hooks import check_hooks
 from vedette.core.manifest_checks.insights import check_insights
 from vedette.core.manifest_checks.labels import check_labels
+from vedette.core.manifest_checks.moving import check_moving
 from vedette.core.manifest_checks.parameters import check_parameters
 from vedette.core.manifest_checks.references import check_references
 from vedette.core.manifest_checks.shapes import check_shapes
@@ -29,6 +30,7 @@ def check_document(document: dict[str, Any]) -> list[Finding]:
     checks = (
         check_references,
         check_labels,
+        check_moving,
         check_attributes,
         check_ground,
         check_shapes,

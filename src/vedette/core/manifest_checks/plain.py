@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vedette.contracts.base import Contract
-from vedette.core.labels import COCO
+from vedette.core.labels import COCO, OBJECT
 from vedette.core.manifest_checks.finding import Path
 from vedette.core.symbologies import SYMBOLOGIES
 
@@ -32,6 +32,8 @@ def model_labels(model: dict[str, Any]) -> tuple[str, ...] | None:
     labels = model.get("labels", "coco")
     if model.get("family") == "codes":
         return known_labels(labels) if isinstance(labels, list) else SYMBOLOGIES
+    if model.get("family") == "moving" and not isinstance(labels, list):
+        return (OBJECT,)
     return known_labels(labels)
 
 

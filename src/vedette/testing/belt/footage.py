@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,23 +68,51 @@ def footage(
     Raises:
         StorageError: V707, it cannot be written.
     """
-    folder = cache_directory() if directory is None else directory
-    video, truth_file = folder / f"{_PREFIX}{settings.key}.mp4", folder / f"{_PREFIX}{settings.key}.jsonl"
     truth = make_truth(settings)
-    if _is_whole(video, truth_file):
-        return Footage(video, truth, 0.0)
     started_s = time.monotonic()
+    video, made = kept(
+        f"{_PREFIX}{settings.key}",
+        lambda path: render(settings, path, progress=progress),
+        {"renderer": RENDERER_VERSION, "seed": settings.seed},
+        truth.lines(),
+        directory,
+    )
+    return Footage(video, truth, time.monotonic() - started_s if made else 0.0)
+
+
+def kept(
+    name: str,
+    render: Callable[[Path], None],
+    head: Mapping[str, object],
+    lines: Iterable[str],
+    directory: Path | None = None,
+) -> tuple[Path, bool]:
+    """A rendered video, made where it is not in the cache yet, and whether it was made now.
+
+    Args:
+        name: of its files, without an ending; what comes before the first hyphen is its kind, of which some are kept.
+        render: makes the video.
+        head: first line of the file beside it, with its digest.
+        lines: the truth, the other lines of that file.
+        directory: where to keep it; the user's cache where None.
+
+    Raises:
+        StorageError: V707, it cannot be written.
+    """
+    folder = cache_directory() if directory is None else directory
+    video, truth_file = folder / f"{name}.mp4", folder / f"{name}.jsonl"
+    if _is_whole(video, truth_file):
+        return video, False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _tidy(folder)
+        _tidy(folder, name.partition("-")[0] + "-")
         with _unfinished(folder) as staging:
-            render(settings, staging, progress=progress)
+            render(staging)
             digest = hashlib.sha256(staging.read_bytes()).hexdigest()
-            head = {"sha256": digest, "renderer": RENDERER_VERSION, "seed": settings.seed}
             _sync(staging)
             staging.replace(video)
         with _unfinished(folder) as staging:
-            staging.write_text("\n".join((json.dumps(head), *truth.lines())) + "\n")
+            staging.write_text("\n".join((json.dumps({"sha256": digest, **head}), *lines)) + "\n")
             _sync(staging)
             staging.replace(truth_file)
     except OSError as error:
@@ -93,7 +121,7 @@ def footage(
             hint="Free some space, or set XDG_CACHE_HOME to a folder that this user may write to.",
             code="V707",
         ) from error
-    return Footage(video, truth, time.monotonic() - started_s)
+    return video, True
 
 
 def render(settings: BeltSettings, path: Path, *, progress: Callable[[float], None] = lambda _share: None) -> None:
@@ -134,10 +162,10 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(folder: Path, prefix: str) -> None:
     """Make room for one more loop, and remove what killed processes have left."""
     with contextlib.suppress(OSError):
-        videos = sorted(folder.glob(f"{_PREFIX}*.mp4"), key=lambda path: path.stat().st_mtime)
+        videos = sorted(folder.glob(f"{prefix}*.mp4"), key=lambda path: path.stat().st_mtime)
         for video in videos[: max(0, len(videos) - MAX_KEPT + 1)]:
             video.with_suffix(".jsonl").unlink(missing_ok=True)
             video.unlink(missing_ok=True)
