@@ -25,9 +25,11 @@ import pytest
 from tests.actions.receivers import Broker, Subscriber, WebhookLedger, until
 from tests.edge.made_up import ZONE, application, model
 from tests.edge.running import Watched, running
+from tests.privacy.clips import frames
 from tests.privacy.tap import Tap
 from tests.privacy.watermark import HEIGHT, WIDTH, contains_mark, mark
-from vedette.contracts.manifest import Action, FileAction, IotCoreAction, MqttAction, WebhookAction
+from vedette.contracts.manifest import Action, FileAction, IotCoreAction, Manifest, MqttAction, WebhookAction
+from vedette.contracts.privacy import Privacy
 from vedette.local.core import LocalMessage
 from vedette.local.simulated import SimulatedCameras
 from vedette.testing.synthetic import Image, make_clip
@@ -97,13 +99,40 @@ class Site:
             if path.is_file() and not path.is_symlink() and EVIDENCE not in path.relative_to(self.root).parts:
                 yield path.relative_to(self.root), path.read_bytes()
 
+    def of(self, application: str, suffix: str) -> list[Path]:
+        """Finished evidence of an application's alerts."""
+        return [
+            path.parent / name
+            for path in self.root.rglob("evidence.json")
+            for record in [json.loads(path.read_bytes())]
+            if record["alert"]["application"] == application and record["state"] == "made"
+            for name in ("snapshot.jpg", "clip.mp4")
+            if name.endswith(suffix) and (path.parent / name).exists()
+        ]
+
     def evidence(self) -> list[Path]:
         """Pictures and clips that are kept on the device."""
         return [path for path in self.root.rglob("*") if EVIDENCE in path.parts and path.suffix in (".jpg", ".mp4")]
 
 
-def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, dict[str, Any]]) -> Site:
-    """Start a site with every kind of receiver that is to be had on one machine; wait for alerts."""
+def run_site(
+    root: Path,
+    alerts: int,
+    stack: ExitStack,
+    applications: dict[str, dict[str, Any]],
+    labels: tuple[str, str] = ("thing", "other"),
+    **settings: Any,
+) -> Site:
+    """Start a site with every kind of receiver that is to be had on one machine; wait for alerts.
+
+    Args:
+        root: everything is written there.
+        alerts: to wait for.
+        stack: ends everything.
+        applications: name → what its manifest has besides the rule.
+        labels: what the model calls what it finds.
+        settings: of the run.
+    """
     webhook = WebhookLedger()
     stack.callback(webhook.close)
     broker = Broker(root)
@@ -121,21 +150,24 @@ def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, 
     }
     insights = {"where": {"type": "heat_map"}, "how_many": {"type": "occupancy", "zone": ZONE}}
     apps = [
-        application(
-            name,
-            model(root),
-            ["belt"],
-            {"enters": {"type": "zone_entered", "zone": ZONE}},
-            insights=insights,
-            insights_interval_s=10,
-            **more,
+        _called(
+            application(
+                name,
+                model(root),
+                ["belt"],
+                {"enters": {"type": "zone_entered", "zone": ZONE}},
+                insights=insights,
+                insights_interval_s=10,
+                **more,
+            ),
+            labels,
         ).model_copy(update={"actions": actions})
         for name, more in applications.items()
     ]
     clip = footage(root / "marked.mp4")
     cameras = stack.enter_context(SimulatedCameras({"belt": clip}, log_file=root / "simulator.log"))
     run = root / "run"
-    watched = stack.enter_context(running(apps, cameras.urls, run))
+    watched = stack.enter_context(running(apps, cameras.urls, run, **settings))
     site = Site(watched, taps, run)
     watched.wait_streaming({"belt"})
     until(lambda: len(watched.alerts()) >= alerts, "alerts are written", 60)
@@ -143,6 +175,11 @@ def run_site(root: Path, alerts: int, stack: ExitStack, applications: dict[str, 
     cloud = run / "iot-core.jsonl"
     until(lambda: cloud.exists() and cloud.read_bytes().count(b"insights") >= 1, "insights reach the cloud", 20)
     return site
+
+
+def _called(manifest: Manifest, labels: tuple[str, str]) -> Manifest:
+    models = {name: one.model_copy(update={"labels": labels}) for name, one in manifest.models.items()}
+    return manifest.model_copy(update={"models": models})
 
 
 @pytest.mark.timeout(150)
@@ -165,6 +202,42 @@ def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     assert b'"rule":"enters"' in bodies
     assert b'"application":"plain"' in bodies
     assert b'"application":"asking"' in bodies
+
+
+@pytest.mark.timeout(150)
+def test_what_stays_on_the_device_shows_what_its_privacy_allows_and_nothing_of_it_leaves(short_tmp: Path) -> None:
+    """The same alerts with and without privacy: the mark is in both, the bright "person" in the open one only."""
+    asked = {"evidence": {"snapshot": True, "clip": {"before_s": 1, "after_s": 1}}}
+    applications = {"open": {**asked, "privacy": "none"}, "covered": {**asked, "privacy": "blur"}}
+    with ExitStack() as stack:
+        site = run_site(short_tmp, 4, stack, applications, ("person", "other"), privacy_ceiling=Privacy.NONE)
+        until(lambda: {len(site.of(name, ".mp4")) > 0 for name in applications} == {True}, "clips are made", 60)
+        sent = list(site.sent())
+        kept = {name: [site.of(name, suffix)[0] for suffix in (".jpg", ".mp4")] for name in applications}
+        for path in (*kept["open"], *kept["covered"]):
+            assert contains_mark(path.read_bytes()), f"positive control: {path}"
+        assert all(_brightest(path) > 180 for path in kept["open"])
+        assert all(_brightest(path) < 60 for path in kept["covered"])
+    found = [(name, form) for name, content in sent if (form := contains_mark(content))]
+    assert found == []
+
+
+def _brightest(path: Path) -> float:
+    """Brightness where someone stands, in the picture of a file where it is highest; 0 where nobody does."""
+    if path.suffix == ".jpg":
+        pictures = [np.asarray(cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR), np.uint8)]
+    else:
+        pictures = [picture for _, picture in frames(path)]
+    found = [0.0]
+    for picture in pictures:
+        width = picture.shape[1]
+        height = width * HEIGHT // WIDTH  # words stand below the picture of a snapshot
+        inside = picture[height * 4 // 10 : height * 6 // 10, width * 4 // 10 : width * 6 // 10]
+        if (
+            float(np.median(np.abs(inside.astype(float) - np.median(inside)))) < 12
+        ):  # no mark behind: someone, or a fill
+            found.append(float(np.median(inside)))
+    return max(found)
 
 
 @pytest.mark.timeout(150)
