@@ -102,13 +102,18 @@ class Site:
     def of(self, application: str, suffix: str) -> list[Path]:
         """Finished evidence of an application's alerts."""
         return [
-            path.parent / name
-            for path in self.root.rglob("evidence.json")
-            for record in [json.loads(path.read_bytes())]
-            if record["alert"]["application"] == application and record["state"] == "made"
-            for name in ("snapshot.jpg", "clip.mp4")
-            if name.endswith(suffix) and (path.parent / name).exists()
+            path
+            for record in self.records(application)
+            if record["state"] == "made"
+            for path in Path(record["folder"]).glob(f"*{suffix}")
         ]
+
+    def records(self, application: str) -> list[dict[str, Any]]:
+        """Records of evidence of an application's alerts, with the folder each lies in."""
+        documents = [
+            {**json.loads(path.read_bytes()), "folder": str(path.parent)} for path in self.root.rglob("evidence.json")
+        ]
+        return [document for document in documents if document["alert"]["application"] == application]
 
     def evidence(self) -> list[Path]:
         """Pictures and clips that are kept on the device."""
@@ -185,7 +190,9 @@ def _called(manifest: Manifest, labels: tuple[str, str]) -> Manifest:
 @pytest.mark.timeout(150)
 def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     with ExitStack() as stack:
-        site = run_site(short_tmp, 4, stack, {"plain": {}, "asking": {"evidence": {"snapshot": True, "clip": {}}}})
+        site = run_site(short_tmp, 4, stack, {"plain": {}, "asking": {"evidence": {"snapshot": True}}})
+        until(lambda: [r for r in site.records("asking") if r["state"] == "made"], "evidence is judged", 40)
+        records = site.records("asking")
         sent = list(site.sent())
         written = list(site.written())
     found = [(name, form) for name, content in sent if (form := contains_mark(content))]
@@ -198,6 +205,8 @@ def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
     on_disk = [(path, form) for path, content in written if (form := contains_mark(content))]
     assert on_disk == []
     assert site.evidence() == []
+    assert {why["code"] for record in records if record["state"] == "made" for why in record["shortfalls"]} == {"V903"}
+    assert site.records("plain") == []
     bodies = b"".join(content for name, content in sent if name == "webhook").replace(b" ", b"")
     assert b'"rule":"enters"' in bodies
     assert b'"application":"plain"' in bodies
@@ -206,11 +215,15 @@ def test_with_default_settings_no_pixel_leaves(short_tmp: Path) -> None:
 
 @pytest.mark.timeout(150)
 def test_what_stays_on_the_device_shows_what_its_privacy_allows_and_nothing_of_it_leaves(short_tmp: Path) -> None:
-    """The same alerts with and without privacy: the mark is in both, the bright "person" in the open one only."""
+    """The same alerts with and without privacy: the mark is in both, the bright "person" in the open one only.
+
+    The face model that the device names is not there: the record says so, and people are covered all the same.
+    """
     asked = {"evidence": {"snapshot": True, "clip": {"before_s": 1, "after_s": 1}}}
     applications = {"open": {**asked, "privacy": "none"}, "covered": {**asked, "privacy": "blur"}}
+    settings = {"privacy_ceiling": Privacy.NONE, "face_model": "not_there", "model_directory": short_tmp / "models"}
     with ExitStack() as stack:
-        site = run_site(short_tmp, 4, stack, applications, ("person", "other"), privacy_ceiling=Privacy.NONE)
+        site = run_site(short_tmp, 4, stack, applications, ("person", "other"), **settings)
         until(lambda: {len(site.of(name, ".mp4")) > 0 for name in applications} == {True}, "clips are made", 60)
         sent = list(site.sent())
         kept = {name: [site.of(name, suffix)[0] for suffix in (".jpg", ".mp4")] for name in applications}
@@ -218,6 +231,9 @@ def test_what_stays_on_the_device_shows_what_its_privacy_allows_and_nothing_of_i
             assert contains_mark(path.read_bytes()), f"positive control: {path}"
         assert all(_brightest(path) > 180 for path in kept["open"])
         assert all(_brightest(path) < 60 for path in kept["covered"])
+        for name, code in (("open", set()), ("covered", {"V904"})):
+            record = next(each for each in site.records(name) if each["folder"] == str(kept[name][0].parent))
+            assert {why["code"] for why in record["shortfalls"] if why["what"] == "privacy"} == code
     found = [(name, form) for name, content in sent if (form := contains_mark(content))]
     assert found == []
 

@@ -58,6 +58,7 @@ class EvidenceMaker:
         picture = picture_at(found.packets, found.index)
         if masker is not None:
             picture = masker.cover(picture, found.note.media_time_s, found.note.epoch)
+            record = _told(record, masker)
         height, width = picture.shape[:2]
         encoded, content = cv2.imencode(
             ".jpg", annotate(picture, record.alert), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -96,6 +97,7 @@ class EvidenceMaker:
             from vedette.adapters.evidence.covered_clip import write_covered_clip
 
             written, codec = write_covered_clip(piece, masker, path), "h264"
+            record = _told(record, masker)
         alert_s = max(0.0, found.note.media_time_s - written.first_media_time_s)
         made = Clip(
             file=CLIP_FILE,
@@ -146,6 +148,13 @@ class EvidenceMaker:
 
     def _path(self, record: EvidenceRecord, file: str) -> Path:
         return self._store.directory / folder_name(record.alert) / file
+
+
+def _told(record: EvidenceRecord, masker: PeopleMasker) -> EvidenceRecord:
+    """The record with what went wrong with the models; what tracks say is covered all the same."""
+    known = {shortfall.why for shortfall in record.shortfalls}
+    new = [Shortfall(what="privacy", why=why[:600], code="V904") for why in masker.problems if why[:600] not in known]
+    return record.model_copy(update={"shortfalls": (*record.shortfalls, *new)})
 
 
 def _short(which: str, asked_s: float, there_s: float) -> Shortfall | None:
