@@ -40,10 +40,10 @@ class Scene:
 
 
 SCENES = (
-    Scene("one-by-one-person-detection.mp4", 5.0, 12.0, shown_fps=1.3),
+    Scene("one-by-one-person-detection.mp4", 6.0, 10.0, shown_fps=1.0),
     Scene("store-aisle-detection.gif", 0.0, 10.0, shown_fps=4.2),
     Scene("worker-zone-detection.gif", 0.0, 10.0, shown_fps=1.3),
-    Scene("Retail02_short.mp4", 0.0, 6.0, shown_fps=2.3),
+    Scene("Retail02_short.mp4", 0.0, 4.6, shown_fps=2.7),
 )
 
 
