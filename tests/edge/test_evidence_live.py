@@ -47,8 +47,8 @@ def test_every_alert_has_its_own_picture_and_clip_through_kills(short_tmp: Path)
     rules = {"enters": {"type": "zone_entered", "zone": ZONE}}
     app = application("shop", model(short_tmp), ["gate"], rules, evidence=EVIDENCE, privacy="none")
     with SimulatedCameras({"gate": recording}, log_file=short_tmp / "simulator.log") as simulated:
-        settings = {"privacy_ceiling": Privacy.NONE}
-        with running(app, dict(simulated.urls), short_tmp / "run", **settings) as watched:
+        run = short_tmp / "run"
+        with running(app, dict(simulated.urls), run, privacy_ceiling=Privacy.NONE) as watched:
             store = EvidenceStore(watched.edge.settings.state_directory / "evidence")
             watched.wait_streaming({"gate"})
             wait_until(lambda: len(list(store.folders())) >= 1, 30, "the first alert")

@@ -50,7 +50,7 @@ def recorded(path: Path, seconds: float = 6.0, **clip: Any) -> tuple[list[Item],
     path.write_bytes(make_clip(frames=round(seconds * FPS), fps=FPS, draw=numbered, **size))
     recorder = Recorder()
     address = check_url(str(path), camera_policy(), lambda _: [])
-    source = PyAvSource(address, camera="gate", realtime=False, packets=recorder)  # type: ignore[arg-type]
+    source = PyAvSource(address, camera="gate", realtime=False, packets=recorder)
     return recorder.items, [info for info, _ in source]
 
 
