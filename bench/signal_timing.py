@@ -20,7 +20,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vedette.adapters.actions.secrets import SecretStore
+from vedette.adapters.secrets import SecretStore
 
 from tests.outbox.samples import alert
 from vedette.adapters.outbox.sqlite import SqliteOutbox

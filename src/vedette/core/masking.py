@@ -55,8 +55,6 @@ LATE_S: Final = 0.6
 _LONGEST_END_S: Final = 4.0
 #: Batches are needed from so long before a clip, and used until so long after it.
 CONTEXT_S: Final = _LONGEST_END_S + LATE_S
-#: So long after a picture what tells of it is in the journal, at 2 analysed pictures a second and more.
-TOLD_S: Final = 2.0
 # Pictures for a new track, where a pipeline's own number is not known.
 _HITS: Final = 3
 
