@@ -20,10 +20,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vedette.adapters.secrets import SecretStore
-
 from tests.outbox.samples import alert
 from vedette.adapters.outbox.sqlite import SqliteOutbox
+from vedette.adapters.secrets import SecretStore
 from vedette.compose.lines import make_line, timing_of
 from vedette.contracts.manifest import ModbusAction
 from vedette.pipeline.pictures import PictureTimes
