@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from vedette.adapters.evidence.store import EvidenceStore
 from vedette.cli.demo_belt import Watched, report
 from vedette.testing.belt import BeltSettings, footage, make_truth
 from vedette.testing.belt.ejection import Ejected
@@ -103,6 +104,12 @@ def test_every_defective_part_is_reported_live(empty_home: dict[str, str], tmp_p
     assert int(pushed[3]) == 0
     assert "RIGHT" in run.stdout.splitlines()[-1]
     assert [path.name for path in Path(empty_home["TMPDIR"]).iterdir()] == []  # nothing is left
+    opened = re.search(r"vedette evidence open ([0-9a-f]{12}) --state (\S+)", run.stdout)
+    assert opened is not None
+    folder, record = EvidenceStore(Path(opened[2]) / "evidence").find(opened[1])
+    assert Path(opened[2]).is_relative_to(tmp_path)
+    assert record.snapshot is not None
+    assert (folder / record.snapshot.file).stat().st_size == record.snapshot.bytes
 
 
 @pytest.mark.processes

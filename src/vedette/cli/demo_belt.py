@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vedette.adapters.evidence.store import EvidenceStore
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.manifest import load_manifest
 from vedette.adapters.models.store import ModelStore
@@ -20,7 +23,10 @@ from vedette.cli.belt_watch import BeltWatch
 from vedette.cli.run import with_resolved_models
 from vedette.cli.session import Session
 from vedette.cli.viewer import Viewer
+from vedette.contracts.errors import EvidenceError
+from vedette.contracts.evidence import EvidenceRecord, EvidenceState
 from vedette.contracts.manifest import Manifest
+from vedette.contracts.privacy import Privacy
 from vedette.contracts.tracks import TrackBatch
 from vedette.local.camera_arguments import parse_camera_arguments
 from vedette.local.data import data_directory
@@ -94,6 +100,7 @@ def belt_demo(
             root=root,
             alerts_file=alerts_file,
             thing_name="demo",
+            privacy_ceiling=Privacy.NONE,  # rendered parts, and nobody among them
         )
         session = Session(
             settings, lambda gone: Viewer(gone, notes=console, alerts=console), keep=keep, remarks=watch.remarks
@@ -105,7 +112,44 @@ def belt_demo(
         outcome = score(passed, watch.reports())
         pushed = ejected(passed, ejector.strokes(), watched.end_s)
     console.print()
+    tell_of_pictures(console, settings.state_directory if keep else rescued(settings.state_directory))
     return report(partial(console.print, soft_wrap=True), outcome, pushed, watched, started_s)
+
+
+def rescued(state: Path) -> Path:
+    """A run's finished evidence, where `vedette evidence` finds it when the run's folder is gone; the last run's goes.
+
+    Args:
+        state: the run's state directory.
+    """
+    home = Path(os.environ.get("HOME") or Path.home())
+    kept = home / ".local" / "state" / "vedette" / "demo" / "state"
+    shutil.rmtree(kept, ignore_errors=True)
+    store = EvidenceStore(state / "evidence")
+    for folder, record in records(store):
+        if record.state is EvidenceState.MADE and record.snapshot is not None:
+            shutil.copytree(folder, kept / "evidence" / folder.name)
+    if kept.is_dir() and (state / "plan.json").is_file():
+        shutil.copyfile(state / "plan.json", kept / "plan.json")
+    return kept
+
+
+def tell_of_pictures(console: Console, state: Path) -> None:
+    """Say where the pictures of alerts are, and how to look at one."""
+    found = [record for _, record in records(EvidenceStore(state / "evidence")) if record.snapshot is not None]
+    if not found:
+        return
+    alert_id = found[-1].alert.alert_id[:12]
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    say(f"{'pictures of alerts':<20} {len(found)} in {state / 'evidence'}")
+    say(f"{'  look at one':<20} vedette evidence open {alert_id} --state {state}")
+
+
+def records(store: EvidenceStore) -> Iterator[tuple[Path, EvidenceRecord]]:
+    """Folders with records that can be read, oldest first."""
+    for folder in store.folders():
+        with suppress(EvidenceError):
+            yield folder, store.read(folder)
 
 
 def with_ejector(manifest: Manifest, port: int) -> Manifest:

@@ -61,15 +61,14 @@ def list_(
         return
     console = Console(highlight=False)
     if records:
-        table = plain_table("time", "alert", "severity", "application", "rule", "camera", "kept")
+        table = plain_table("time", "alert", "severity", "of", "camera", "kept")
         for _, record in records:
             alert = record.alert
             table.add_row(
                 f"{alert.time.astimezone():%Y-%m-%d %H:%M:%S}",
                 alert.alert_id[:_DIGITS],
                 f"[{_STYLES[alert.severity.value]}]{alert.severity.value}[/]",
-                escape(alert.application),
-                escape(alert.rule),
+                escape(f"{alert.application}/{alert.rule}"),
                 escape(record.camera),
                 escape(in_words(record)),
             )
