@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from vedette.adapters.egress.s3 import S3Store, bucket_from_environment
 from vedette.adapters.evidence.store import EvidenceStore
 from vedette.adapters.state import StateLayout
 from vedette.cli.evidence_server import EvidenceServer, verified
@@ -24,6 +25,8 @@ from vedette.contracts.evidence import EvidenceRecord, EvidenceState
 
 #: Evidence that is still being made is waited for.
 WAIT_S: Final = 20.0
+#: Links to copies are good for so long.
+LINK_S: Final = 900
 _LOOK_S: Final = 0.25
 _DIGITS: Final = 12
 _STYLES: Final = {"critical": "red", "warning": "yellow", "info": "dim"}
@@ -109,6 +112,9 @@ def open_(
     alert_id: AlertArgument,
     state: StateOption = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser; --no-browser prints its address.")] = True,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print links to the copies in the owner's bucket, good for 15 minutes.")
+    ] = False,
 ) -> None:
     """Look at an alert's picture and clip in a browser on this machine.
 
@@ -119,9 +125,14 @@ def open_(
         vedette evidence open 5f3c21
 
         vedette evidence open 5f3c21 --no-browser
+
+        vedette evidence open 5f3c21 --link
     """
     store = _store(state)
     folder, record = store.find(alert_id)
+    if link:
+        _print_links(record)
+        return
     console = Console(highlight=False)
     record = _made(store, folder, record, console)
     for part in (record.snapshot, record.clip):
@@ -134,6 +145,23 @@ def open_(
         if browser and not webbrowser.open(server.url):
             console.print("no browser was found here; --no-browser says nothing of it", style="dim")
         server.serve()
+
+
+def _print_links(record: EvidenceRecord) -> None:
+    """Links to the copies; whoever has one can get the file until it expires.
+
+    Raises:
+        EvidenceError: V905, there is no copy.
+        DeliveryError: V503, there are no credentials to sign with.
+    """
+    if not record.uploads:
+        raise EvidenceError(
+            f"no copy of alert {record.alert.alert_id} is in a bucket.",
+            hint="Its application must ask for it (`evidence: {upload: …}`), and the upload must have succeeded.",
+            code="V905",
+        )
+    for copy in record.uploads:
+        print(S3Store(bucket_from_environment(copy.bucket, copy.region)).link(copy.key, LINK_S))
 
 
 def facts(record: EvidenceRecord) -> Sequence[tuple[str, str]]:
@@ -155,6 +183,7 @@ def facts(record: EvidenceRecord) -> Sequence[tuple[str, str]]:
         clip = record.clip
         how = "encoded anew, people covered" if clip.reencoded else "the camera's own video, not encoded anew"
         found.append(("clip", f"{clip.duration_s:.1f} s, the alert at {clip.alert_s:.2f} s; {clip.codec}, {how}"))
+    found += [("copy", f"s3://{copy.bucket}/{copy.key}") for copy in record.uploads]
     found += [("missing", _why(each.what, each.why, each.code)) for each in record.shortfalls]
     return [(name, text) for name, text in found if text]
 

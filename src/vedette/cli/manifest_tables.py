@@ -38,6 +38,7 @@ _SECTIONS: Final = (
     ),
     ("`evidence`", "Evidence", "Pictures and video of alerts; see [evidence.md](evidence.md)."),
     ("`evidence.clip`", "ClipSettings", ""),
+    ("`evidence.upload`", "UploadSettings", ""),
     ("`parameters.NAME`", "Parameter", "Values that may be changed at deployment and while the application runs."),
     ("`hooks.NAME`", "Hook", "The application's own Python; see [hooks.md](hooks.md)."),
     ("`hooks.NAME.network`, an entry as fields", "NetworkPeer", "Where `host:port` is not enough."),

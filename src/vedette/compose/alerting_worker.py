@@ -21,6 +21,7 @@ from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
+from vedette.compose.evidence_uploads import EvidenceUploads, open_bucket
 from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
@@ -122,6 +123,10 @@ class AlertingWorker:
         self._house_wake = threading.Event()
         self._house = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
         self._house.start()
+        # Here and not where evidence is made: what decodes a camera's video gets no credentials of the account.
+        uploads = EvidenceUploads(EvidenceStore(layout.evidence), open_bucket)
+        self._uploads = threading.Thread(target=uploads.run, args=(self._stopping.wait,), name="uploads", daemon=True)
+        self._uploads.start()
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Judge until ``stopped`` says so, then commit and close everything."""

@@ -57,9 +57,19 @@ class Clip(Contract):
 class Shortfall(Contract):
     """Something that was asked for and is not there, or not whole."""
 
-    what: Annotated[str, Field(description="`snapshot`, `clip`, or what is missing of one.")] = ""
+    what: Annotated[str, Field(description="`snapshot`, `clip`, `upload`, or what is missing of one.")] = ""
     why: Annotated[str, Field(max_length=600, description="For people.")]
     code: Annotated[str, Field(description="Error code, where one applies.")] = ""
+
+
+class Upload(Contract):
+    """A copy of one file in the owner's bucket."""
+
+    file: FileName
+    bucket: str
+    region: str = ""
+    key: str
+    time: AwareDatetime
 
 
 class EvidenceRecord(Contract):
@@ -77,4 +87,5 @@ class EvidenceRecord(Contract):
     privacy: Annotated[Privacy, Field(description="What pictures may show: the stricter of application and device.")]
     snapshot: Snapshot | None = None
     clip: Clip | None = None
+    uploads: tuple[Upload, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()

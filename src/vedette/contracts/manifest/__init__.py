@@ -26,7 +26,7 @@ from vedette.contracts.manifest.attributes import (
 )
 from vedette.contracts.manifest.cameras import AbstractCamera, GroundPlane
 from vedette.contracts.manifest.colours import ColourRange, SafetyColour
-from vedette.contracts.manifest.evidence import ClipSettings, Evidence
+from vedette.contracts.manifest.evidence import ClipSettings, Evidence, UploadSettings
 from vedette.contracts.manifest.hooks import Hook, NetworkPeer
 from vedette.contracts.manifest.insights import (
     Crossings,
@@ -116,6 +116,7 @@ __all__ = [
     "SmsAction",
     "Tiles",
     "Tracker",
+    "UploadSettings",
     "Watching",
     "WebhookAction",
     "Weekday",

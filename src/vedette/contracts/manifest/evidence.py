@@ -16,6 +16,23 @@ class ClipSettings(Contract):
     after_s: Annotated[Seconds, Field(le=30, description="Seconds after the alert's picture.")] = 5.0
 
 
+class UploadSettings(Contract):
+    """Copies in the owner's own bucket (S3). Without this section nothing but the alert's words leaves the device."""
+
+    bucket: Annotated[
+        str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Name of the owner's bucket.")
+    ]
+    region: Annotated[
+        str, Field(pattern=r"^([a-z]{2}(-[a-z]+)+-[0-9])?$", description="Its region; the environment's where absent.")
+    ] = ""
+    prefix: Annotated[
+        str,
+        Field(pattern=r"^([A-Za-z0-9_.-]+/)*$", max_length=200, description="Begins every key, such as `evidence/`."),
+    ] = ""
+    snapshot: Annotated[bool, Field(description="Copy the pictures.")] = True
+    clip: Annotated[bool, Field(description="Copy the video.")] = True
+
+
 class Evidence(Contract):
     """What is kept of each alert, on the device."""
 
@@ -29,6 +46,9 @@ class Evidence(Contract):
     rules: Annotated[
         tuple[Identifier, ...] | None,
         Field(min_length=1, max_length=256, description="Rules and hooks whose alerts are meant; all where absent."),
+    ] = None
+    upload: Annotated[
+        UploadSettings | None, Field(description="Copy it into a bucket too; it stays on the device where absent.")
     ] = None
 
     @model_validator(mode="after")
