@@ -10,6 +10,7 @@ import av
 import pytest
 
 from bench.processes import descendants
+from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import ZONE, application, clip, model
 from tests.edge.running import Watched, running, wait_until
 from vedette.adapters.evidence.store import EvidenceStore
@@ -75,6 +76,18 @@ def test_every_alert_has_its_own_picture_and_clip_through_kills(short_tmp: Path)
         alert_s = record.clip.alert_s
         assert middle[min(middle, key=lambda t: abs(t - alert_s))] > 150, "the rectangle is there at the alert"
         assert min(level for t, level in middle.items() if alert_s - 1.4 < t < alert_s - 0.6) < 100, "and not before"
+
+    # What happened once becomes a test that the application must pass from now on.
+    shop = short_tmp / "shop"
+    shop.mkdir()
+    (shop / "vedette.yaml").write_text(app.model_dump_json(exclude_none=True))
+    saved = vedette(
+        *("incident", "save", whole[-1].alert.alert_id[:12], "--app", str(shop)),
+        *("--state", str(store.directory.parent)),
+    )
+    assert saved.returncode == 0, saved.stderr
+    assert "the clip alone gives the alert again" in saved.stdout
+    assert "passed" in vedette("app", "test", str(shop)).stdout
 
 
 @pytest.mark.timeout(90)
