@@ -23,21 +23,22 @@ from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
 from vedette.compose.evidence_uploads import EvidenceUploads, open_bucket
 from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel
+from vedette.compose.receivers_health import receivers_health
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
 from vedette.contracts.config import AlertingConfig
 from vedette.contracts.errors import VedetteError
-from vedette.contracts.health import AlertingHealth, ReceiverHealth
+from vedette.contracts.health import AlertingHealth
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Action
 from vedette.contracts.plan import EvidencePlan, HookPlan, Plan
-from vedette.pipeline.deliver import Delivery, DeliveryHealth
+from vedette.pipeline.deliver import Delivery
 from vedette.pipeline.judge import JudgeLoop
 from vedette.pipeline.pictures import PictureTimes
 from vedette.pipeline.send_reports import ReportSender
 from vedette.pipeline.uplink import Uplink
 from vedette.ports.bus import Bus
-from vedette.ports.outbox import CLOUD_CHANNEL, EVIDENCE_CHANNEL, OutboxHealth
+from vedette.ports.outbox import CLOUD_CHANNEL, EVIDENCE_CHANNEL
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class AlertingWorker:
             lag_s=round(judge.lag_s, 3),
             durable=outbox.durable,
             volatile=outbox.volatile,
-            receivers=_receivers(outbox, told),
+            receivers=receivers_health(outbox, told, time.time()),
             evicted=dict(outbox.evicted),
             dead_letters=outbox.dead_letters,
             salvaged=outbox.salvaged,
@@ -356,25 +357,6 @@ def _close_all(channels: Sequence[Channel]) -> None:
         channel.stop()
     for channel in channels:
         channel.close()
-
-
-def _receivers(outbox: OutboxHealth, told: dict[str, DeliveryHealth]) -> dict[str, ReceiverHealth]:
-    now_s = time.time()
-    found = {}
-    for name in sorted({*outbox.channels, *told}):
-        queue, health = (
-            outbox.channels.get(name),
-            told.get(name, DeliveryHealth(0, 0, "no application has this action")),
-        )
-        oldest_s = queue.oldest_wall_s if queue is not None and queue.pending else None
-        found[name] = ReceiverHealth(
-            pending=queue.pending if queue is not None else 0,
-            oldest_age_s=None if oldest_s is None else round(max(0.0, now_s - oldest_s), 1),
-            delivered=health.delivered,
-            failures=health.failures,
-            problem=health.problem[:400],
-        )
-    return found
 
 
 def main() -> None:
