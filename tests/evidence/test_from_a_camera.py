@@ -164,6 +164,7 @@ def check_files(folder: Path, record: EvidenceRecord, number: int) -> None:
         content = (folder / part.file).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (part.bytes, part.sha256)
     assert sorted(path.name for path in folder.iterdir()) == ["clip.mp4", "evidence.json", "snapshot.jpg"]
+    assert [path for path in folder.iterdir() if path.stat().st_mode & 0o007] == [], "for the device's group only"
     shot, clip = record.snapshot, record.clip
     assert shot is not None
     assert clip is not None

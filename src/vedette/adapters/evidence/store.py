@@ -91,7 +91,9 @@ class EvidenceStore:
         name = folder_name(record.alert)
         files = {part.file for part in (record.snapshot, record.clip) if part is not None}
         for path in (self.directory / name).iterdir():
-            if path.name != RECORD and path.name not in files:
+            if path.name in files:
+                path.chmod(_FILE_MODE)  # whatever the umask: nobody else on this machine looks at pictures
+            elif path.name != RECORD:
                 path.unlink(missing_ok=True)
         (self.directory / _MARKS / name).unlink(missing_ok=True)
 
