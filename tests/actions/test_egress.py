@@ -222,6 +222,7 @@ EXEMPT = {
     "src/vedette/adapters/egress": "the way out",
     "src/vedette/adapters/journal/bell.py": "a Unix socket",
     "src/vedette/adapters/frames": "a Unix socket",
+    "src/vedette/adapters/packets": "a Unix socket",
     "src/vedette/adapters/state": "a Unix socket",
     "src/vedette/adapters/unix_sockets.py": "who is at the other end of a Unix socket",
     "src/vedette/adapters/hooks": "socket pairs to confined processes; tests/hooks looks at what they do with them",
