@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.examples.expected import EXAMPLES
+from vedette.adapters.manifest import check_manifest, load_manifest
 from vedette.adapters.models.store import ModelStore
 from vedette.cli.application_tests import AppUnderTest, Case, find_cases, judge, run_case
 
@@ -99,16 +100,39 @@ def hat_model(path: Path, surest: int) -> None:
     onnx.save(model, path)
 
 
+def readme_snippets() -> list[list[str]]:
+    """The lines of the README that bring in a model of one's own."""
+    return [block.split("```")[0].splitlines() for block in (FOLDER / "README.md").read_text().split("```yaml\n")[1:]]
+
+
+def manifest_with(snippet: list[str]) -> str:
+    """The example's manifest with the models of a snippet, and its attributes in place of those of the same name."""
+    lines = (FOLDER / "vedette.yaml").read_text().splitlines()
+    for line in snippet:
+        name = line.split(":")[0]
+        if name.strip() in ("hat", "vest"):
+            start = lines.index(f"{name}:")
+            end = next(row for row in range(start + 1, len(lines)) if not lines[row].startswith("        "))
+            lines[start:end] = [line]
+        elif "family:" in line:
+            lines.insert(lines.index("models:") + 1, line)
+    return "\n".join(lines) + "\n"
+
+
+def test_the_lines_of_the_readme_fit_the_manifest(tmp_path: Path) -> None:
+    classifier, detector = readme_snippets()
+    for snippet, models in ((classifier, {"hat": "hats"}), (detector, {"hat": "ppe", "vest": "ppe"})):
+        path = tmp_path / "vedette.yaml"
+        path.write_text(manifest_with(snippet))
+        assert [mistake.render() for mistake in check_manifest(path)] == []
+        attributes = load_manifest(path).pipelines["people"].attributes or {}
+        assert {name: getattr(attributes[name], "model", None) for name in models} == models
+
+
 @pytest.mark.parametrize("surest", ["yes", "no"])
 def test_a_model_of_ones_own_takes_the_place_of_colours(surest: str, shared_data: Path, tmp_path: Path) -> None:
     hat_model(tmp_path / "hats.onnx", ["no", "yes"].index(surest))
-    text = (FOLDER / "vedette.yaml").read_text()
-    block = text[text.index("      hat:\n") : text.index("      vest:\n")]
-    own = "      hat: { type: classifier, model: hats, crop: [0.1, -0.05, 0.9, 0.3] }\n"
-    text = text.replace(block, own)
-    model = '  hats: { family: classifier, file: hats.onnx, labels: ["no", "yes"] }\n\npipelines:\n'
-    text = text.replace("\npipelines:\n", model, 1)
-    (tmp_path / "vedette.yaml").write_text(text)
+    (tmp_path / "vedette.yaml").write_text(manifest_with(readme_snippets()[0]))
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "worker.yaml").write_text((FOLDER / "tests" / "worker.yaml").read_text())
     store = ModelStore(tmp_path / "store")
