@@ -38,8 +38,17 @@ def facts(data: Path, name: str) -> dict[str, Any]:
     return {fact["id"]: fact for fact in document["facts"]}
 
 
-@pytest.mark.parametrize("overrides", [(), ("pipelines.people.fps=5",), YOLOX], ids=["10", "5", "yolox"])
-@pytest.mark.parametrize("name", ["worker", "other_colours"])
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("worker", ()),
+        ("worker", ("pipelines.people.fps=5",)),
+        ("worker", YOLOX),
+        ("other_colours", ("pipelines.people.fps=5",)),
+        ("other_colours", YOLOX),
+    ],
+    ids=["worker", "worker-5", "worker-yolox", "other-5", "other-yolox"],
+)
 def test_a_worker_is_judged_by_the_colours_asked_for(
     name: str, overrides: tuple[str, ...], shared_data: Path, tmp_path: Path
 ) -> None:
