@@ -65,9 +65,9 @@ def draw_places(background: Picture, places: Sequence[Place], title: str) -> Pic
     resized = cv2.resize(background, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     canvas: Picture = np.ascontiguousarray(resized, np.uint8)
     unit = size[0] / 1280
-    for place in places:
-        if not place.is_line:
-            canvas = _filled(canvas, _pixels(place.points, size), _COLOURS[place.kind], unit)
+    areas = {place.points: place for place in places if not place.is_line}  # what several rules watch is filled once
+    for place in areas.values():
+        canvas = _filled(canvas, _pixels(place.points, size), _COLOURS[place.kind], unit)
     for place in places:
         if place.is_line:
             _line(canvas, place, size, unit)
