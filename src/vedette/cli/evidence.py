@@ -143,7 +143,7 @@ def open_(
         console.print(f"open once: {server.url}", soft_wrap=True)
         console.print("Ctrl-C ends it", style="dim")
         if browser and not webbrowser.open(server.url):
-            console.print("no browser was found here; --no-browser says nothing of it", style="dim")
+            console.print("no browser was found here: open the address in one on this machine", style="dim")
         server.serve()
 
 
