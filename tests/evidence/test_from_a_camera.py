@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,15 @@ pytestmark = pytest.mark.processes
 
 FRAMES = 150
 BEFORE_S, AFTER_S = 1.0, 0.8
+
+
+@pytest.fixture
+def closing() -> Iterator[list[Callable[[], None]]]:
+    """What is called in the end."""
+    found: list[Callable[[], None]] = []
+    yield found
+    for close in found:
+        close()
 
 
 @pytest.fixture
@@ -115,7 +124,11 @@ def counters(path: Path) -> list[tuple[float, int]]:
 
 @pytest.mark.parametrize(("codec", "b_frames"), [("h264", 0), ("h264", 2), ("h265", 0)])
 def test_snapshot_and_clip_are_of_the_alerts_moment_and_the_cameras_own_packets(
-    rigs: list[Rig], short_tmp: Path, codec: Literal["h264", "h265"], b_frames: int
+    rigs: list[Rig],
+    closing: list[Callable[[], None]],
+    short_tmp: Path,
+    codec: Literal["h264", "h265"],
+    b_frames: int,
 ) -> None:
     source = short_tmp / "source.mp4"
     source.write_bytes(make_clip(frames=FRAMES, gop=12, codec=codec, b_frames=b_frames, width=256, height=128))
@@ -123,6 +136,7 @@ def test_snapshot_and_clip_are_of_the_alerts_moment_and_the_cameras_own_packets(
     packets.mkdir(parents=True)
     store = EvidenceStore(short_tmp / "evidence")
     keeper = EvidenceKeeper(AlertingConfig(stateDirectory=str(short_tmp)))
+    closing.append(keeper.close)
     with CameraSimulator([CameraSource(source, name="cam")], "127.0.0.1", port=0) as simulator:
         rig = Rig(short_tmp, simulator.url("cam"), packets=str(packets / "cam.sock"))
         rigs.append(rig)

@@ -49,10 +49,18 @@ class Site:
         self.items: list[Item] = []
         self.infos: list[FrameInfo] = []
         self.server: PacketServer | None = None
+        self.keepers: list[EvidenceKeeper] = []
         self.keeper = self.start()
 
     def start(self) -> EvidenceKeeper:
-        return EvidenceKeeper(self.config, monotonic=lambda: self.now_s)
+        self.keepers.append(EvidenceKeeper(self.config, monotonic=lambda: self.now_s))
+        return self.keepers[-1]
+
+    def close(self) -> None:
+        for keeper in self.keepers:
+            keeper.close()
+        if self.server is not None:
+            self.server.close()
 
     def film(self, seconds: float = 6.0, **clip: Any) -> None:
         self.items, self.infos = recorded(self.root / "clip.mp4", seconds, **clip)
@@ -107,8 +115,7 @@ def site(short_tmp: Path) -> Iterator[Site]:
     one = Site(short_tmp)
     one.film()
     yield one
-    if one.server is not None:
-        one.server.close()
+    one.close()
 
 
 def whys(record: EvidenceRecord) -> str:
@@ -280,8 +287,7 @@ def test_the_limit_takes_the_oldest_of_the_least_severe(short_tmp: Path) -> None
     gone = site.store.make_room(1 << 40, -(sizes[2] + 1))  # the disk itself is short
     assert gone == [folder_name(alerts[2]), folder_name(alerts[3])]
     assert [folder.name for folder in site.store.folders()] == [folder_name(alerts[0])]
-    assert site.server is not None
-    site.server.close()
+    site.close()
 
 
 def test_find_says_what_there_is(site: Site) -> None:

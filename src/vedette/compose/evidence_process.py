@@ -91,8 +91,12 @@ class EvidenceKeeper:
             while not stopped(STEP_S):
                 self.step()
         finally:
-            for feed in self._feeds.values():
-                feed.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the cameras; idempotent."""
+        for feed in self._feeds.values():
+            feed.close()
 
     def step(self) -> None:
         """Look for records and do what can be done now."""

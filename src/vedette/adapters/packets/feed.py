@@ -66,6 +66,8 @@ class PacketFeed:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        if self._thread is not threading.current_thread():
+            self._thread.join(2 * RETRY_S)
 
     def _follow(self) -> None:
         while not self._closed.is_set():
@@ -73,6 +75,8 @@ class PacketFeed:
                 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                     connection.connect(check_socket_path(self._path))
                     self._connection, self.problem = connection, ""
+                    if self._closed.is_set():  # since before the connection could be shut down
+                        return
                     self._read(connection)
             except OSError as error:
                 self.problem = f"the camera's process cannot be reached ({error.strerror or error})"
