@@ -34,6 +34,8 @@ PLAN_S: Final = 1.0
 WAIT_S: Final = 8.0
 #: With people covered: what was seen after the last picture counts as well.
 SETTLE_S: Final = 5.0
+#: So much more than a clip needs must be there: pictures are sent in another order than they are shown in.
+REORDER_S: Final = 0.4
 #: A camera's packets are followed for so long after the last alert.
 LINGER_S: Final = 15.0
 #: Free room on the disk that evidence never takes.
@@ -171,7 +173,7 @@ class EvidenceKeeper:
         if record.asked.snapshot and record.snapshot is None and (ended or there_s >= settle_s):
             record = job.record = self._guarded(record, lambda one: self._maker.snapshot(one, found, self._plan))
             self._store_quietly(record)
-        if clip is not None and not (ended or there_s >= clip.after_s + settle_s):
+        if clip is not None and not (ended or there_s >= clip.after_s + max(settle_s, REORDER_S)):
             return False
         if clip is not None:
             record = self._guarded(record, lambda one: self._maker.clip(one, found, self._plan))

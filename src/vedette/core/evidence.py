@@ -58,6 +58,8 @@ class Found:
         times_s: ``media_time_s`` of each.
         index: the packet of the picture.
         note: of the picture.
+        last_s: ``media_time_s`` up to which every picture has come. Packets come in the order in which they are
+            decoded, so that the latest one may be of a picture that is shown after others that are still to come.
         interrupted: whether another stream has begun after it.
     """
 
@@ -65,12 +67,8 @@ class Found:
     times_s: tuple[float, ...]
     index: int
     note: PictureNote
+    last_s: float
     interrupted: bool
-
-    @property
-    def last_s(self) -> float:
-        """``media_time_s`` of the last picture there is."""
-        return max(self.times_s)
 
 
 def find_picture(items: Sequence[Item], alert: Alert) -> Found | None:
@@ -90,12 +88,14 @@ def find_picture(items: Sequence[Item], alert: Alert) -> Found | None:
     index = next((number for number, packet in enumerate(packets) if packet.pts == note.pts), None)
     if index is None:
         return None
+    shown_s = (item.media_time_s for item in items if isinstance(item, PictureNote) and item.epoch == note.epoch)
     later = next((item for item in reversed(items) if isinstance(item, EncodedPacket)), None)
     return Found(
         packets=tuple(packets),
         times_s=_times(packets, items, note),
         index=index,
         note=note,
+        last_s=max(shown_s),
         interrupted=later is not None and later.stream.epoch != note.epoch,
     )
 
@@ -111,6 +111,9 @@ def cut(found: Found, before_s: float, after_s: float) -> ClipCut:
     first = early[-1] if early else keys[0]
     last = max(number for number, time_s in enumerate(found.times_s) if time_s <= moment_s + after_s + _SAME_S)
     last = max(last, found.index)
+    # Pictures that are shown before one that is in the clip belong to it, though they were sent after it.
+    shown_s = max(found.times_s[first : last + 1])
+    last = max(number for number, time_s in enumerate(found.times_s) if time_s <= shown_s)
     return ClipCut(
         packets=found.packets[first : last + 1],
         media_times_s=found.times_s[first : last + 1],
