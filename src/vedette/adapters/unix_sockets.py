@@ -35,6 +35,41 @@ def check_socket_path(path: Path) -> str:
     return str(path)
 
 
+def listen_at(path: Path, kind: socket.SocketKind, backlog: int, what: str) -> socket.socket:
+    """A listening socket at ``path``, put in place in one step, for this user and the directory's group.
+
+    Args:
+        path: where; what is there is replaced.
+        kind: such as ``SOCK_STREAM``.
+        backlog: connections that may wait.
+        what: for messages, such as ``frame``.
+
+    Raises:
+        StorageError: V401, it cannot be made.
+    """
+    staging = path.with_name(f".{os.getpid()}.sock")
+    listener = socket.socket(socket.AF_UNIX, kind)
+    try:
+        check_socket_path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging.unlink(missing_ok=True)
+        listener.bind(check_socket_path(staging))
+        staging.chmod(0o660)
+        listener.listen(backlog)
+        staging.replace(path)
+    except OSError as error:
+        listener.close()
+        raise StorageError(
+            f"the {what} socket {path} cannot be made: {error}.",
+            hint="Check that stateDirectory exists and belongs to the component's user.",
+            code="V401",
+        ) from error
+    except StorageError:
+        listener.close()
+        raise
+    return listener
+
+
 def peer_allowed(peer: socket.socket, directory: Path, *, group_mode: int = stat.S_IWGRP) -> bool:
     """Whether the process at the other end may use what lies in a directory.
 

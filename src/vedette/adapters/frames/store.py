@@ -24,8 +24,8 @@ import numpy as np
 
 from vedette.adapters.frames import memory, messages
 from vedette.adapters.frames.reader import Reader
-from vedette.adapters.unix_sockets import check_socket_path, peer_allowed
-from vedette.contracts.errors import CoreError, StorageError
+from vedette.adapters.unix_sockets import listen_at, peer_allowed
+from vedette.contracts.errors import CoreError
 from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels, i420_size
 
@@ -107,7 +107,8 @@ class FrameStoreWriter:
         self._leases = 0
         self._readers: dict[int, Reader] = {}
         self._published = self._dropped = self._granted = self._expired = 0
-        self._listener = _listen(path)
+        self._listener = listen_at(path, socket.SOCK_SEQPACKET, READERS_LIMIT, "frame")
+        self._listener.setblocking(False)
         self._inode = path.stat().st_ino
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -350,29 +351,3 @@ class FrameStoreWriter:
         if self._ring is not None:
             for lease, slot in reader.leases.items():
                 self._ring.slots[slot].lease_ends_s.pop(lease, None)
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at ``path``, put in place in one step, readable by the group."""
-    staging = path.with_name(f".{os.getpid()}.sock")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        check_socket_path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging.unlink(missing_ok=True)
-        listener.bind(check_socket_path(staging))
-        staging.chmod(0o660)
-        listener.listen(READERS_LIMIT)
-        listener.setblocking(False)
-        staging.replace(path)
-    except OSError as error:
-        listener.close()
-        raise StorageError(
-            f"the frame socket {path} cannot be made: {error}.",
-            hint="Check that stateDirectory exists and belongs to the component's user.",
-            code="V401",
-        ) from error
-    except StorageError:
-        listener.close()
-        raise
-    return listener

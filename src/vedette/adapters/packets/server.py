@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import threading
 from collections import deque
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from vedette.adapters.packets.wire import encode_item, encode_stream
-from vedette.adapters.unix_sockets import check_socket_path, peer_allowed
-from vedette.contracts.errors import StorageError
+from vedette.adapters.unix_sockets import listen_at, peer_allowed
 from vedette.contracts.packets import EncodedPacket, PictureNote, VideoStream
 from vedette.core.preroll import Item, PreRoll
 
@@ -44,7 +42,7 @@ class PacketServer:
         self._lock = threading.Lock()
         self._pre_roll = PreRoll(seconds)
         self._readers: set[_Reader] = set()
-        self._listener = _listen(path)
+        self._listener = listen_at(path, socket.SOCK_STREAM, READERS_LIMIT, "packet")
         self._inode = path.stat().st_ino
         threading.Thread(target=self._accept, name="packets", daemon=True).start()
 
@@ -158,21 +156,3 @@ class _Reader:
                 self._connection.sendall(encode_item(item))
         except OSError:
             self.close()
-
-
-def _listen(path: Path) -> socket.socket:
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        staging.unlink(missing_ok=True)
-        listener.bind(check_socket_path(staging))
-        staging.chmod(0o660)
-        listener.listen(READERS_LIMIT)
-        staging.replace(path)
-    except OSError as error:
-        listener.close()
-        raise StorageError(f"socket {path} cannot be made: {error.strerror or error}.") from error
-    except StorageError:
-        listener.close()
-        raise
-    return listener
