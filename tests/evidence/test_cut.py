@@ -180,7 +180,7 @@ def test_what_is_held_begins_with_a_key_and_stays_within_its_limits(
 
     from vedette.contracts.packets import VideoStream
 
-    stream = VideoStream("e", "h264", 0, 0, Fraction(1, 90000), b"")
+    stream = VideoStream("e", "h264", Fraction(1, 90000), b"")
     held, now_s, sent = PreRoll(seconds, limit), 0.0, []
     for key, size, step_s in arrivals:
         now_s += step_s

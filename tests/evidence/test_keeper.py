@@ -22,10 +22,11 @@ from vedette.adapters.evidence.store import EvidenceStore, folder_name
 from vedette.adapters.incidents import find_incident
 from vedette.adapters.packets import PacketFeed, PacketServer
 from vedette.adapters.packets.wire import ItemReader, encode_item, encode_stream
+from vedette.compose.evidence_maker import EvidenceMaker
 from vedette.compose.evidence_process import ATTEMPTS, SETTLE_S, WAIT_S, EvidenceKeeper
 from vedette.contracts.alert import Alert, Severity
 from vedette.contracts.config import AlertingConfig
-from vedette.contracts.errors import CoreError, DeliveryError, EvidenceError
+from vedette.contracts.errors import CoreError, DeliveryError, EvidenceError, StorageError
 from vedette.contracts.evidence import EvidenceRecord, EvidenceState
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import ClipSettings, Evidence
@@ -240,6 +241,74 @@ def test_a_full_disk_is_a_shortfall(site: Site, monkeypatch: pytest.MonkeyPatch,
     assert whys(record) == "V405 the disk does not take it: No space left on device."
     assert (record.snapshot is None) == (what == "snapshot")
     assert (record.clip is None) == (what == "clip")
+
+
+def test_what_cannot_be_made_is_tried_and_told_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the clip is waited for meanwhile, and over a restart."""
+    tries: list[str] = []
+
+    def fails(*_: Any) -> EvidenceRecord:
+        tries.append("snapshot")
+        raise EvidenceError("no picture")
+
+    monkeypatch.setattr("vedette.compose.evidence_maker.EvidenceMaker.snapshot", fails)
+    site.serve(site.items[:80])
+    alert = site.ask(30)
+    wait(lambda: site.keeper.step() or bool(site.record(alert).shortfalls))  # type: ignore[func-returns-value]
+    assert site.server is not None
+    for at, item in enumerate(site.items[80:84]):
+        send(site.server, item)
+        wait(lambda at=at: site.keeper._feeds["gate"].version > at)  # type: ignore[misc]
+        site.keeper.step()
+    site.keeper = site.start()
+    for item in site.items[84:]:
+        send(site.server, item)
+    record = site.until_made(alert)
+    assert tries == ["snapshot"]
+    assert [(one.what, one.why) for one in record.shortfalls] == [("snapshot", "no picture")]
+    assert record.clip is not None
+
+
+def test_a_record_the_disk_does_not_take_is_written_later_and_nothing_is_made_twice(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    clip = EvidenceMaker.clip
+
+    def counted(*arguments: Any) -> EvidenceRecord:
+        made.append("clip")
+        return clip(*arguments)
+
+    def full(*_: Any) -> None:
+        raise StorageError("the disk is full.", code="V405")
+
+    monkeypatch.setattr(EvidenceMaker, "clip", counted)
+    site.serve()
+    alert = site.ask(30)
+    with monkeypatch.context() as patch:
+        patch.setattr(EvidenceStore, "finish", full)
+        wait(lambda: site.keeper.step() or bool(made))  # type: ignore[func-returns-value]
+        for _ in range(20):
+            site.keeper.step()
+            site.now_s += 1.0
+    record = site.until_made(alert)
+    assert made == ["clip"]
+    assert record.shortfalls == ()
+
+
+def test_what_is_finished_is_measured_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.serve()
+    alerts = [site.ask(number) for number in (20, 25, 30)]
+    for alert in alerts:
+        site.until_made(alert)
+    store = site.keeper._store
+    size = sum(path.stat().st_size for alert in alerts for path in site.folder(alert).iterdir())
+    store.make_room(1 << 40, 1 << 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(EvidenceStore, "read", lambda *_: 1 / 0)
+        assert store.make_room(size, 1 << 40) == []
+        assert store.make_room(size - 1, 1 << 40) == [folder_name(alerts[0])]
+        assert store.make_room(size, 1 << 40) == []
 
 
 def test_a_fault_of_ours_is_told_in_the_record(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

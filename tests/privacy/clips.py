@@ -23,8 +23,6 @@ def cut_of(path: Path, start_s: float = 0.0, end_s: float = 1e9) -> ClipCut:
         described = VideoStream(
             EPOCH,
             stream.codec_context.name,
-            stream.width,
-            stream.height,
             stream.time_base,
             bytes(stream.codec_context.extradata or b""),
         )

@@ -9,17 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vedette.adapters.evidence.store import LEAST_DIGITS, MAX_RECORD_BYTES
 from vedette.contracts.alert import Alert
 from vedette.contracts.errors import UsageError
-
-RECORD: Final = "evidence.json"
-_MAX_RECORD_BYTES: Final = 1 << 20
-#: Shortest beginning of an alert's id that is taken for it.
-LEAST_DIGITS: Final = 6
+from vedette.contracts.evidence import RECORD
 
 
 class _Lenient(BaseModel):
@@ -111,7 +108,7 @@ def _read(folder: Path) -> tuple[_Record, Alert]:
     path = folder / RECORD
     try:
         with path.open("rb") as file:
-            record = _Record.model_validate_json(file.read(_MAX_RECORD_BYTES))
+            record = _Record.model_validate_json(file.read(MAX_RECORD_BYTES))
         known = {key: value for key, value in record.alert.items() if key in Alert.model_fields}
         return record, Alert.model_validate(known)
     except (OSError, ValidationError) as error:

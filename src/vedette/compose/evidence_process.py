@@ -36,21 +36,35 @@ WAIT_S: Final = 8.0
 SETTLE_S: Final = 5.0
 #: So much more than a clip needs must be there: pictures are sent in another order than they are shown in.
 REORDER_S: Final = 0.4
+#: A finished record that the disk did not take is written again after this.
+RETRY_S: Final = 2.0
 #: A camera's packets are followed for so long after the last alert.
 LINGER_S: Final = 15.0
 #: Free room on the disk that evidence never takes.
 FREE_BYTES: Final = 256 << 20
 #: A record that has ended this process so often is given up.
 ATTEMPTS: Final = 3
+SNAPSHOT: Final = "snapshot"
+CLIP: Final = "clip"
 
 
 @dataclass(slots=True)
 class _Job:
-    """One pending record."""
+    """One pending record.
+
+    Attributes:
+        record: with what was made so far.
+        give_up_s: what is not there by then will not come.
+        version: of the camera's packets when they were last looked at.
+        tried: whether the snapshot was made, or cannot be.
+        retry_s: when the finished record is written again; the disk has not taken it.
+    """
 
     record: EvidenceRecord
     give_up_s: float
     version: int = -1
+    tried: bool = False
+    retry_s: float = 0.0
 
 
 class EvidenceKeeper:
@@ -124,17 +138,19 @@ class EvidenceKeeper:
             log.error("the plan cannot be used: %s", error)
 
     def _look_for_records(self, now_s: float) -> None:
-        for record in self._store.pending():
+        for record in self._store.pending(self._jobs.keys()):
             name = folder_name(record.alert)
-            if name in self._jobs:
-                continue
-            if self._store.attempt(name) > ATTEMPTS:
-                self._finish(record, Shortfall(why="making it has ended its process again and again.", code="V901"))
-                continue
             late_s = max(0.0, time.time() - record.alert.time.timestamp())
             after_s = record.asked.clip.after_s if record.asked.clip is not None else 0.0
-            self._jobs[name] = _Job(record, now_s + max(0.0, after_s - late_s) + WAIT_S)
-            self._follow(record)
+            tried = record.snapshot is not None or any(one.what == SNAPSHOT for one in record.shortfalls)
+            give_up_s = now_s + max(0.0, after_s - late_s) + WAIT_S
+            job = self._jobs[name] = _Job(record, give_up_s, tried=tried)
+            if self._store.attempt(name) > ATTEMPTS:
+                self._end(job, Shortfall(why="making it has ended its process again and again.", code="V901"))
+            elif record.privacy is Privacy.METADATA_ONLY:
+                self._end(job, Shortfall(why="no picture is kept: privacy is metadata-only.", code="V902"))
+            else:
+                self._follow(record)
 
     def _follow(self, record: EvidenceRecord) -> None:
         clip = record.asked.clip
@@ -148,65 +164,78 @@ class EvidenceKeeper:
             feed.hold(held_s)
 
     def _advance(self, job: _Job, now_s: float) -> bool:
-        """Do what can be done for a record now; whether it is finished."""
+        """Do what can be done for a record now; whether it is finished and written."""
         record = job.record
-        if record.privacy is Privacy.METADATA_ONLY:
-            self._finish(record, Shortfall(why="no picture is kept: privacy is metadata-only.", code="V902"))
-            return True
+        if record.state is EvidenceState.MADE:
+            return self._written(job, now_s)
         feed = self._feeds[record.camera]
         over = now_s >= job.give_up_s + (SETTLE_S if record.privacy is Privacy.BLUR else 0.0)
         if feed.version == job.version and not over:
             return False
         job.version = feed.version
         found = find_picture(feed.items(), record.alert)
-        if found is None:
-            if over:
-                self._finish(record, Shortfall(why=_gone(record, feed.problem), code="V901"))
-            return over
-        return self._make(job, found, over=over)
+        if found is not None:
+            self._make(job, found, over=over)
+        elif over:
+            self._end(job, Shortfall(why=_gone(record, feed.problem), code="V901"))
+        return job.record.state is EvidenceState.MADE and self._written(job, now_s)
 
-    def _make(self, job: _Job, found: Found, *, over: bool) -> bool:
-        record, clip = job.record, job.record.asked.clip
-        settle_s = SETTLE_S if record.privacy is Privacy.BLUR else 0.0
+    def _make(self, job: _Job, found: Found, *, over: bool) -> None:
+        """Make what can be made of these packets; the record is at its end where nothing more can."""
+        asked = job.record.asked
+        settle_s = SETTLE_S if job.record.privacy is Privacy.BLUR else 0.0
         there_s = found.last_s - found.note.media_time_s
         ended = over or found.interrupted
-        if record.asked.snapshot and record.snapshot is None and (ended or there_s >= settle_s):
-            record = job.record = self._guarded(record, lambda one: self._maker.snapshot(one, found, self._plan))
-            self._store_quietly(record)
-        if clip is not None and not (ended or there_s >= clip.after_s + max(settle_s, REORDER_S)):
-            return False
-        if clip is not None:
-            record = self._guarded(record, lambda one: self._maker.clip(one, found, self._plan))
-        elif not (ended or there_s >= settle_s):
-            return False
-        self._finish(record)
-        return True
+        if not (ended or there_s >= settle_s):
+            return
+        if asked.snapshot and not job.tried:
+            job.tried = True
+            job.record = self._guarded(job.record, SNAPSHOT, lambda one: self._maker.snapshot(one, found, self._plan))
+            self._store_quietly(job.record)
+        if asked.clip is not None:
+            if not (ended or there_s >= asked.clip.after_s + max(settle_s, REORDER_S)):
+                return
+            job.record = self._guarded(job.record, CLIP, lambda one: self._maker.clip(one, found, self._plan))
+        self._end(job)
 
-    def _guarded(self, record: EvidenceRecord, make: Callable[[EvidenceRecord], EvidenceRecord]) -> EvidenceRecord:
+    def _guarded(
+        self, record: EvidenceRecord, what: str, make: Callable[[EvidenceRecord], EvidenceRecord]
+    ) -> EvidenceRecord:
         """What was made; where it failed, the record says why, and nothing else suffers."""
         self._make_room()
         try:
             return make(record)
         except VedetteError as error:
-            return _with(record, Shortfall(why=f"{error.message} {error.hint}".strip()[:600], code=error.code))
+            why, code = f"{error.message} {error.hint}".strip(), error.code
         except OSError as error:
-            return _with(record, Shortfall(why=f"the disk does not take it: {error.strerror}.", code="V405"))
+            why, code = f"the disk does not take it: {error.strerror}.", "V405"
         except Exception as error:
             log.exception("evidence of alert %s", record.alert.alert_id)
-            return _with(record, Shortfall(why=f"a fault of vedette itself: {error!r}"[:600], code="V901"))
+            why, code = f"a fault of vedette itself: {error!r}", "V901"
+        shortfall = Shortfall(what=what, why=why[:600], code=code)
+        return record.model_copy(update={"shortfalls": (*record.shortfalls, shortfall)})
 
-    def _finish(self, record: EvidenceRecord, *shortfalls: Shortfall) -> None:
-        for shortfall in shortfalls:
-            record = _with(record, shortfall)
-        done = record.model_copy(update={"state": EvidenceState.MADE, "made": datetime.now(UTC)})
+    @staticmethod
+    def _end(job: _Job, *shortfalls: Shortfall) -> None:
+        """Nothing more will be made; the record waits to be written."""
+        done = {"state": EvidenceState.MADE, "made": datetime.now(UTC)}
+        job.record = job.record.model_copy(update=done | {"shortfalls": (*job.record.shortfalls, *shortfalls)})
+
+    def _written(self, job: _Job, now_s: float) -> bool:
+        """Write the finished record; False where the disk does not take it yet."""
+        record = job.record
+        if now_s < job.retry_s:
+            return False
         try:
-            self._store.finish(done)
+            self._store.finish(record)
         except VedetteError as error:
             log.error("evidence of alert %s: %s; tried again", record.alert.alert_id, error)
-            return
-        for shortfall in done.shortfalls:
+            job.retry_s = now_s + RETRY_S
+            return False
+        for shortfall in record.shortfalls:
             log.warning("evidence of alert %s falls short: %s %s", record.alert.alert_id, shortfall.code, shortfall.why)
         self._make_room()
+        return True
 
     def _store_quietly(self, record: EvidenceRecord) -> None:
         """A snapshot can be looked at while the clip is still being made."""
@@ -231,10 +260,6 @@ class EvidenceKeeper:
             elif now_s - self._idle_since_s.setdefault(camera, now_s) > LINGER_S:
                 self._feeds.pop(camera).close()
                 del self._idle_since_s[camera]
-
-
-def _with(record: EvidenceRecord, shortfall: Shortfall) -> EvidenceRecord:
-    return record.model_copy(update={"shortfalls": (*record.shortfalls, shortfall)})
 
 
 def _gone(record: EvidenceRecord, problem: str) -> str:

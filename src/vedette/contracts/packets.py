@@ -13,8 +13,6 @@ class VideoStream:
     Attributes:
         epoch: ingest epoch, as in ``FrameInfo``; another connection is another epoch.
         codec: FFmpeg's name, such as ``h264``.
-        width: of the pictures, pixels; 0 where not known yet.
-        height: of the pictures, pixels; 0 where not known yet.
         time_base: seconds of one unit of ``pts`` and ``dts``.
         extradata: parameter sets, as the container or the session description gave them; empty where they come
             within the stream.
@@ -22,8 +20,6 @@ class VideoStream:
 
     epoch: str
     codec: str
-    width: int
-    height: int
     time_base: Fraction
     extradata: bytes
 

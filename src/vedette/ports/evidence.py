@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.contracts.tracks import TrackBatch
 from vedette.core.evidence import ClipCut
 
-__all__ = ["BatchesOf", "ClipCut", "CoveredClipWriter", "Masker", "Picture", "WrittenClip"]
+__all__ = ["ClipCut", "Masker", "Picture", "WrittenClip"]
 
 #: uint8 (height, width, 3), blue, green, red; the origin is the top left corner.
 Picture = NDArray[np.uint8]
@@ -53,11 +50,3 @@ class WrittenClip:
     pictures: int
     first_media_time_s: float
     covered_s: float = 0.0
-
-
-#: Writes a clip in which nobody can be recognised, and flushes nothing: the caller does, and takes the file away where
-#: this raises EvidenceError (V902, it cannot be made safe; V901, it cannot be made).
-CoveredClipWriter = Callable[[ClipCut, Masker, Path], WrittenClip]
-
-#: Track batches of a device's camera, of all pipelines, whose pictures were taken between two moments of Unix time.
-BatchesOf = Callable[[str, float, float], Sequence[TrackBatch]]

@@ -14,7 +14,7 @@ from av.container import InputContainer
 
 from vedette.contracts.camera import Transport
 from vedette.contracts.errors import CameraError
-from vedette.core.url_policy import CheckedUrl
+from vedette.core.url_policy import CheckedUrl, camera_policy, check_url
 
 #: An FFmpeg call that takes longer is interrupted. Below the 2 s after which the supervisor kills the process, so
 #: that a silent camera usually costs a reconnection and not a process.
@@ -113,6 +113,20 @@ def sound_codec(address: CheckedUrl, transport: Transport) -> str:
             return container.streams.audio[0].codec_context.name if container.streams.audio else ""
     except (av.error.FFmpegError, ValueError, OSError, AttributeError):  # the last: a coding FFmpeg has no decoder for
         return ""
+
+
+def file_address(path: Path) -> CheckedUrl:
+    """The address of a file, read as a camera is.
+
+    Raises:
+        ConfigurationError: V105, it is none that can be used.
+    """
+    return check_url(str(path.resolve()), camera_policy(), _no_names)
+
+
+def _no_names(host: str) -> list[str]:
+    """A file has no name to look up."""
+    raise OSError(f"{host} is not looked up")
 
 
 def explain(error: Exception, address: CheckedUrl, limit_s: float = OPEN_LIMIT_S) -> CameraError:

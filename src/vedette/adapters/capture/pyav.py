@@ -307,8 +307,6 @@ def _video_stream(stream: Any, epoch: str) -> VideoStream:
     return VideoStream(
         epoch=epoch,
         codec=context.name,
-        width=context.width,
-        height=context.height,
         time_base=stream.time_base,
         extradata=bytes(context.extradata or b""),
     )

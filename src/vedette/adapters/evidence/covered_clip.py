@@ -14,6 +14,7 @@ import numpy as np
 
 from vedette.adapters.evidence.cover import fill_all
 from vedette.adapters.evidence.masker import PeopleMasker
+from vedette.adapters.evidence.video import pictures_of
 from vedette.contracts.errors import EvidenceError
 from vedette.ports.evidence import ClipCut, Masker, Picture, WrittenClip
 
@@ -28,7 +29,7 @@ _ONE_PICTURE_S: Final = 0.04
 
 
 def write_covered_clip(cut: ClipCut, masker: Masker, path: Path) -> WrittenClip:
-    """Write a clip with people covered; implements ``vedette.ports.evidence.CoveredClipWriter``.
+    """Write a clip with people covered; as ``vedette.adapters.evidence.video.write_clip`` does without.
 
     The pictures are decoded twice: once for the models, whose finds hold for the pictures before as well.
 
@@ -45,8 +46,8 @@ def write_covered_clip(cut: ClipCut, masker: Masker, path: Path) -> WrittenClip:
     epoch = cut.packets[0].stream.epoch
     try:
         if isinstance(masker, PeopleMasker):
-            for t, frame in _pictures(cut):
-                masker.look(_bgr(frame), t, epoch)
+            for t, picture in _pictures(cut):
+                masker.look(picture, t, epoch)
         return _write(cut, masker, path, epoch)
     except av.FFmpegError as error:
         raise EvidenceError(f"the clip cannot be encoded anew: {error.strerror or error}.", code="V901") from error
@@ -59,8 +60,7 @@ def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str) -> WrittenClip:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream: Any = None
         last = -1
-        for t, frame in _pictures(cut):
-            picture = _bgr(frame)
+        for t, picture in _pictures(cut):
             try:
                 covered = masker.cover(picture, t, epoch)
                 whole.append(False)
@@ -93,33 +93,15 @@ def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str) -> WrittenClip:
     )
 
 
-def _pictures(cut: ClipCut) -> Iterator[tuple[float, av.VideoFrame]]:
+def _pictures(cut: ClipCut) -> Iterator[tuple[float, Picture]]:
     """(media time, picture) of everything that can be decoded, in the order it is shown."""
-    described = cut.packets[0].stream
-    context: Any = av.CodecContext.create(described.codec, "r")
-    context.thread_count = 1
-    if described.extradata:
-        context.extradata = described.extradata
     media_times = {
         packet.pts: t for packet, t in zip(cut.packets, cut.media_times_s, strict=True) if packet.pts is not None
     }
-    for entry in (*cut.packets, None):
-        packet: Any = None
-        if entry is not None:
-            packet = av.Packet(entry.data)
-            packet.pts, packet.dts, packet.time_base = entry.pts, entry.dts, described.time_base
-        try:
-            frames = context.decode(packet)
-        except av.FFmpegError:  # a damaged packet takes its own picture with it, not the clip
-            continue
-        for frame in frames:
-            t = media_times.get(frame.pts)
-            if t is not None:
-                yield t, frame
-
-
-def _bgr(frame: av.VideoFrame) -> Picture:
-    return frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
+    for pts, picture in pictures_of(cut.packets):
+        t = media_times.get(pts)
+        if t is not None:
+            yield t, picture
 
 
 def _stream(container: Any, picture: Picture) -> Any:

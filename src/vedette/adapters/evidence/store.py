@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC
 from hashlib import file_digest
 from pathlib import Path
@@ -28,7 +28,7 @@ _MARKS: Final = ".pending"
 _FOLDER: Final = re.compile(r"[0-9]{8}T[0-9]{9}Z-([0-9a-f]{32})")
 _MODE: Final = 0o2770
 _FILE_MODE: Final = 0o660
-_MAX_RECORD_BYTES: Final = 1 << 20
+MAX_RECORD_BYTES: Final = 1 << 20
 #: Shortest beginning of an alert's id that is taken for it.
 LEAST_DIGITS: Final = 6
 
@@ -48,6 +48,7 @@ class EvidenceStore:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._measured: dict[str, Kept] = {}
 
     def begin(self, record: EvidenceRecord) -> None:
         """Keep a pending record, durably; one that is there already stays as it is.
@@ -97,10 +98,14 @@ class EvidenceStore:
                 path.unlink(missing_ok=True)
         (self.directory / _MARKS / name).unlink(missing_ok=True)
 
-    def pending(self) -> list[EvidenceRecord]:
-        """Records that wait to be made, oldest first. Marks of folders that are gone are removed."""
+    def pending(self, known: Collection[str] = ()) -> list[EvidenceRecord]:
+        """Records that wait to be made, oldest first. Marks of folders that are gone are removed.
+
+        Args:
+            known: names of folders that are left out.
+        """
         found = []
-        for name in sorted(_names(self.directory / _MARKS)):
+        for name in sorted(_names(self.directory / _MARKS).difference(known)):
             try:
                 record = self.read(self.directory / name)
             except EvidenceError:
@@ -137,7 +142,7 @@ class EvidenceStore:
         """
         try:
             with (folder / RECORD).open("rb") as file:
-                return EvidenceRecord.model_validate_json(file.read(_MAX_RECORD_BYTES))
+                return EvidenceRecord.model_validate_json(file.read(MAX_RECORD_BYTES))
         except OSError as error:
             raise EvidenceError(f"{folder / RECORD} cannot be read: {error.strerror}.", code="V905") from error
         except ValidationError as error:
@@ -198,15 +203,22 @@ class EvidenceStore:
         return gone
 
     def _kept(self) -> Iterator[Kept]:
+        """Every folder. What is finished is measured once: neither its files nor its severity change any more."""
         pending = _names(self.directory / _MARKS)
+        measured, self._measured = self._measured, {}
         for folder in self.folders():
-            try:
-                record = self.read(folder)
-            except EvidenceError:
-                shutil.rmtree(folder, ignore_errors=True)
-                continue
-            size = sum(path.stat().st_size for path in folder.iterdir())
-            yield Kept(folder.name, size, record.alert.severity, folder.name in pending)
+            one = measured.get(folder.name)
+            if one is None:
+                try:
+                    severity = self.read(folder).alert.severity
+                except EvidenceError:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    continue
+                size = sum(path.stat().st_size for path in folder.iterdir())
+                one = Kept(folder.name, size, severity, folder.name in pending)
+            if not one.pending:
+                self._measured[folder.name] = one
+            yield one
 
     def _make(self) -> None:
         for folder in (self.directory, self.directory / _MARKS):

@@ -41,7 +41,7 @@ def pictures_of(packets: Sequence[EncodedPacket]) -> Iterator[tuple[int, Picture
         for packet in (*(_av_packet(one) for one in packets), None):
             try:
                 frames = context.decode(packet)
-            except (av.error.InvalidDataError, av.error.EOFError):
+            except av.error.FFmpegError:  # a damaged packet takes its own picture with it, not the others
                 continue
             for frame in frames:
                 if frame.pts is not None:

@@ -24,8 +24,6 @@ def encode_stream(stream: VideoStream) -> bytes:
         {
             "stream": stream.epoch,
             "codec": stream.codec,
-            "width": stream.width,
-            "height": stream.height,
             "time_base": [stream.time_base.numerator, stream.time_base.denominator],
         },
         stream.extradata,
@@ -78,8 +76,6 @@ class ItemReader:
             self._stream = VideoStream(
                 epoch=str(message["stream"]),
                 codec=str(message["codec"]),
-                width=int(message["width"]),
-                height=int(message["height"]),
                 time_base=Fraction(int(numerator), int(denominator)),
                 extradata=payload,
             )

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.adapters.capture.opening import open_container
+from vedette.adapters.capture.opening import file_address, open_container
 from vedette.contracts.camera import Transport
 from vedette.contracts.errors import CameraError
-from vedette.core.url_policy import camera_policy, check_url
 
 #: Largest picture file that is read.
 MAX_BYTES: Final = 64 << 20
@@ -39,17 +38,12 @@ def read_background(path: Path) -> NDArray[np.uint8]:
 
 def _first_picture(path: Path) -> NDArray[np.uint8]:
     try:
-        with open_container(check_url(str(path.resolve()), camera_policy(), _no_names), Transport.AUTO) as container:
+        with open_container(file_address(path), Transport.AUTO) as container:
             for frame in container.decode(video=0):
                 return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     except (CameraError, av.error.FFmpegError, IndexError) as error:
         raise _no_picture(path) from error
     raise _no_picture(path)
-
-
-def _no_names(host: str) -> list[str]:
-    """A file has no name to look up."""
-    raise OSError(f"{host} is not looked up")
 
 
 def _no_picture(path: Path) -> CameraError:

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.adapters.capture.opening import file_address
 from vedette.adapters.capture.pyav import PyAvSource
 from vedette.adapters.engines.codes import CodeReader
 from vedette.contracts.errors import CameraError
 from vedette.core.pixels import Pixels
-from vedette.core.url_policy import camera_policy, check_url
 
 #: Largest picture file that is read, and different codes of one file that are kept.
 MAX_BYTES: Final = 64 << 20
@@ -144,7 +144,7 @@ def _picture(path: Path) -> NDArray[np.uint8] | None:
 
 def _pixels(path: Path, fps: float) -> Iterator[tuple[float, Pixels]]:
     try:
-        address = check_url(str(path.resolve()), camera_policy(), _no_names)
+        address = file_address(path)
         source = PyAvSource(address, camera="file", fps=fps, realtime=False, wall_start_s=0.0)
     except CameraError as error:
         raise _neither(path) from error
@@ -172,8 +172,3 @@ def _as_bgr(pixels: Pixels) -> NDArray[np.uint8]:
     size = (pixels.width, pixels.height)
     halves = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (pixels.v, pixels.u)]
     return np.asarray(cv2.cvtColor(np.dstack((pixels.y, *halves)), cv2.COLOR_YCrCb2BGR), np.uint8)
-
-
-def _no_names(host: str) -> list[str]:
-    """A file has no name to look up."""
-    raise OSError(f"{host} is not looked up")
