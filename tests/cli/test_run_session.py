@@ -16,8 +16,10 @@ from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import ZONE, application, clip, model
 from tests.outbox.samples import alert
 from vedette.adapters.manifest import load_manifest
+from vedette.adapters.models.store import ModelStore
 from vedette.cli.argv import redacted_arguments
 from vedette.cli.live_view import LiveView
+from vedette.cli.main import main
 from vedette.cli.run import parse_duration, run_name
 from vedette.cli.session import AlertFollower, Session
 from vedette.cli.viewer import Viewer
@@ -179,6 +181,36 @@ def test_alerts_of_several_applications_say_whose_they_are(tmp_path: Path) -> No
     assert "application" in shown
     rows = {line.split()[1]: line.split()[-2] for line in shown.splitlines() if "STREAMING" in line}
     assert rows == {"gate": "1", "yard": "2"}, "counted at the camera that it is here"
+
+
+def test_models_that_cover_people_are_those_of_the_users_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VEDETTE_HOME", str(tmp_path / "home"))
+    made = application("shop", model(tmp_path), ["gate"], {})
+    (tmp_path / "vedette.yaml").write_text(made.model_dump_json(exclude_none=True))
+    recording = clip(tmp_path / "gate.mp4", [], 1.0)
+    chosen: list[EdgeSettings] = []
+
+    class Recorded:
+        def __init__(self, settings: EdgeSettings) -> None:
+            chosen.append(settings)
+
+        def run(self, _limit_s: float | None, *, headless: bool) -> bool:
+            return headless
+
+    monkeypatch.setattr("vedette.cli.run.Session", Recorded)
+    arguments = ("run", str(tmp_path), "--camera", f"gate={recording}", "--headless", "--state", str(tmp_path / "s"))
+    with pytest.raises(SystemExit) as missing:
+        main((*arguments, "--face-model", "faces"))
+    assert missing.value.code == 1
+    assert "V301" in capsys.readouterr().err
+    assert not chosen, "said before anything runs"
+    ModelStore(tmp_path / "home" / "models").add_file(model(tmp_path), name="faces")
+    with pytest.raises(SystemExit) as done:
+        main((*arguments, "--face-model", "faces"))
+    assert not done.value.code
+    assert (chosen[0].model_directory, chosen[0].face_model) == (tmp_path / "home" / "models", "faces")
 
 
 def test_the_folder_of_a_run_is_named_after_its_applications() -> None:

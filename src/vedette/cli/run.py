@@ -143,12 +143,16 @@ def run(
     if json_file is not None:
         _check_writable(json_file)
     alerts_file = (json_file or root / "run-alerts.jsonl").resolve()
+    store = ModelStore.default()
+    for name in filter(None, (face_model, person_model)):
+        store.path(name)  # now, not at the first alert
     settings = EdgeSettings(
         applications=applications,
         cameras=arguments.cameras,
         secrets={**_receiver_secrets(secrets, chosen), **arguments.secrets},
         root=root.resolve(),
         alerts_file=alerts_file,
+        model_directory=store.directory.resolve(),
         iot=_broker(broker, ca, cert, key),
         thing_name=re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "laptop",
         lite_quirks=lite,
