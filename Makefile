@@ -31,14 +31,14 @@ test: setup ## everything CI checks: format, lint, types, import arrows, tests
 	@sh scripts/run-tests.sh $(BIN)/python --durations=15
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
-	$(BIN)/ruff format --check src components tests bench examples
-	$(BIN)/ruff check src components tests bench examples
+	$(BIN)/ruff format --check src components infra lambdas tests bench examples
+	$(BIN)/ruff check src components infra lambdas tests bench examples
 	$(BIN)/mypy
 	PYTHONPATH=components $(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## rewrite the code in the project's style
-	$(BIN)/ruff format src components tests bench examples
-	$(BIN)/ruff check --fix src components tests bench examples
+	$(BIN)/ruff format src components infra lambdas tests bench examples
+	$(BIN)/ruff check --fix src components infra lambdas tests bench examples
 
 bench: setup ## CPU per analysed picture against the bare floor, in one run
 	$(BIN)/python -m bench
@@ -53,7 +53,8 @@ schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/mani
 lock: ## resolve the dependencies, with hashes and without naming a registry; UPGRADE=--upgrade for newer versions
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra edge --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/edge.txt
-	$(BIN)/uv pip compile pyproject.toml --extra edge --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra edge --extra cloud --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/dev.txt
+	$(BIN)/uv pip compile requirements/lambdas.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/lambdas.txt
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,6 +22,7 @@ from vedette.adapters.actions.mqtt import MqttReceiver
 from vedette.adapters.actions.webhook import WebhookReceiver
 from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings
 from vedette.adapters.secrets import SecretStore
+from vedette.contracts import topics
 from vedette.contracts.alert import CloudAlert, CloudTombstone
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 from vedette.ports.action import Action, ReceiverBusyError
@@ -327,7 +328,7 @@ def test_the_devices_side_of_the_ledgers_protocol() -> None:
     link.listen(lambda epoch, through: heard.append((epoch, through)))
     link.send(row(1, "iot_core", seq=1))
     link.send_tombstone(CloudTombstone(epoch="e", from_seq=2, through_seq=4, tombstone="evicted"))
-    assert [topic for topic, _ in bus.published] == ["vedette/thing/alerts"] * 2
+    assert [topic for topic, _ in bus.published] == [topics.cloud_alerts("thing")] * 2
     assert CloudTombstone.model_validate_json(bus.published[1][1]).through_seq == 4
     bus.callback("vedette/thing/ack", b'{"epoch":"e","through_seq":4}')
     for nonsense in (b"", b"[]", b'{"epoch":"e"}', b'{"epoch":"e","through_seq":-1}', b"\xff", b" " * 5000):

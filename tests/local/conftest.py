@@ -74,7 +74,10 @@ def recipe(
 
 PROBE_ACCESS = access(
     pubsub={"PublishToTopic": ["probe/*", "allowed/*"], "SubscribeToTopic": ["probe/*", "allowed/*"]},
-    mqtt={"PublishToIoTCore": ["vedette/+/alerts", "cloud/#"], "SubscribeToIoTCore": ["vedette/+/ack", "cloud/#"]},
+    mqtt={
+        "PublishToIoTCore": ["$aws/rules/vedette_alerts/#", "cloud/#"],
+        "SubscribeToIoTCore": ["vedette/+/ack", "cloud/#"],
+    },
     secret={"GetSecretValue": ["camera"]},
 )
 

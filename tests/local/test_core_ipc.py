@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.local.conftest import TIMEOUT_S, deploy_probe, make_core, probe_recipe
+from vedette.contracts import topics
 from vedette.contracts.errors import CoreError
 from vedette.local.core import ComponentSpec, ComponentState
 from vedette.local.ledger import Ledger
@@ -99,21 +100,23 @@ def test_two_components_hear_each_other_and_read_each_others_configuration(short
 
 def test_alerts_are_acknowledged_through_the_ledger(short_tmp: Path, lite: bool) -> None:
     def alert(seq: int, name: str) -> list[str]:
-        return ["vedette/thing-1/alerts", json.dumps({"epoch": "e1", "seq": seq, "alert_id": name, "alert": {}})]
+        return [topics.cloud_alerts("thing-1"), json.dumps({"epoch": "e1", "seq": seq, "alert_id": name, "alert": {}})]
 
     with make_core(short_tmp, probe_recipe(), lite_quirks=lite) as core:
         probe = deploy_probe(core)
         assert probe.do("subscribe_cloud", "vedette/thing-1/ack") == "subscribed"
-        assert probe.do("publish_cloud", ["vedette/thing-1/alerts", '{"no": "alert"}']) == "published"
+        assert probe.do("publish_cloud", [topics.cloud_alerts("thing-1"), '{"no": "alert"}']) == "published"
         late = json.dumps({"epoch": "late", "seq": 2, "alert_id": "late-2", "alert": {}})
-        assert probe.do("publish_cloud", ["vedette/thing-1/alerts", late]) == "published"  # 1 is missing: no answer
+        assert (
+            probe.do("publish_cloud", [topics.cloud_alerts("thing-1"), late]) == "published"
+        )  # 1 is missing: no answer
         for seq, name, through in ((1, "a", 1), (2, "b", 2), (2, "b", 2), (4, "d", 2), (3, "c", 4)):
             assert probe.do("publish_cloud", alert(seq, name)) == "published"
             topic, payload = probe.hear("cloud")
             assert topic == "vedette/thing-1/ack"
             assert json.loads(payload) == {"epoch": "e1", "through_seq": through}
         gone = {"epoch": "e1", "from_seq": 5, "through_seq": 9, "tombstone": "evicted"}
-        assert probe.do("publish_cloud", ["vedette/thing-1/alerts", json.dumps(gone)]) == "published"
+        assert probe.do("publish_cloud", [topics.cloud_alerts("thing-1"), json.dumps(gone)]) == "published"
         assert json.loads(probe.hear("cloud")[1]) == {"epoch": "e1", "through_seq": 9}
         assert probe.do("publish_cloud", ["cloud/other", "plain text"]) == "published"
     lines = [json.loads(line) for line in (short_tmp / "iot.jsonl").read_text().splitlines()]

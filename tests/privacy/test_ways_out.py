@@ -28,6 +28,7 @@ _OUTWARD: Final = {
     "vedette.adapters.capture": "speaks to cameras",
     "vedette.compose.capture": "resolves the names of cameras",
     "vedette.adapters.hooks": "a confined hook's way out, to the peers of its manifest",
+    "vedette.adapters.aws": "the command line works on the owner's account; no component does",
     "vedette.cli": "commands that a person types",
     "vedette.local": "stands in for Greengrass on a laptop",
     "vedette.testing": "simulated cameras and machines",

@@ -1,6 +1,7 @@
 """The one error tree. Every error a user can meet has a stable code and a paragraph in ``docs/errors.md``.
 
     VedetteError
+    ├── CloudError           V0xx   the owner's account: stacks, models, rollouts
     ├── ConfigurationError   V1xx   a file or a value the user wrote
     ├── CameraError          V2xx   a camera, its address, its stream
     ├── ModelError           V3xx   a model file, its contract, its run
@@ -36,6 +37,18 @@ class ErrorCode:
 ERROR_CODES: Final[dict[str, ErrorCode]] = {
     entry.code: entry
     for entry in (
+        ErrorCode("V001", "account cannot be used"),
+        ErrorCode("V002", "stacks are not there"),
+        ErrorCode("V003", "account refused the request"),
+        ErrorCode("V004", "sandbox cannot be used"),
+        ErrorCode("V005", "model description has mistakes"),
+        ErrorCode("V006", "target cannot run the model"),
+        ErrorCode("V007", "compilation failed"),
+        ErrorCode("V008", "training failed"),
+        ErrorCode("V009", "rollout refused"),
+        ErrorCode("V010", "rollout did not go through"),
+        ErrorCode("V011", "message not understood"),
+        ErrorCode("V012", "registration refused"),
         ErrorCode("V101", "manifest cannot be read"),
         ErrorCode("V102", "manifest has mistakes"),
         ErrorCode("V103", "configuration value not allowed"),
@@ -117,6 +130,20 @@ class VedetteError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}" + (f" {self.hint}" if self.hint else "")
+
+
+class CloudError(VedetteError):
+    """The owner's account, or what runs in it (V0xx).
+
+    Attributes:
+        retryable: whether the same request may succeed later.
+    """
+
+    default_code = "V003"
+
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.retryable = retryable
 
 
 class ConfigurationError(VedetteError):

@@ -6,6 +6,12 @@ from typing import Final
 
 ALERTS: Final = "vedette/alerts"
 
+#: Names of the rules in the account that take what devices send. A device's topics hold them, so they are the same in
+#: every account.
+RULE_ALERTS: Final = "vedette_alerts"
+RULE_INSIGHTS: Final = "vedette_insights"
+RULE_HEALTH: Final = "vedette_health"
+
 
 def local_tracks(camera: str) -> str:
     """Local topic of a camera's track batches (off until asked for)."""
@@ -38,8 +44,8 @@ def local_alerts() -> str:
 
 
 def cloud_alerts(thing: str) -> str:
-    """IoT Core topic on which a device sends its alerts."""
-    return f"vedette/{thing}/alerts"
+    """IoT Core topic on which a device sends its alerts: straight to the rule, past the message broker."""
+    return basic_ingest(RULE_ALERTS, f"vedette/{thing}/alerts")
 
 
 def cloud_ack(thing: str) -> str:
@@ -49,9 +55,17 @@ def cloud_ack(thing: str) -> str:
 
 def cloud_insights(thing: str) -> str:
     """IoT Core topic of anonymised figures."""
-    return f"vedette/{thing}/insights"
+    return basic_ingest(RULE_INSIGHTS, f"vedette/{thing}/insights")
 
 
 def cloud_health(thing: str) -> str:
     """IoT Core topic of a device's own state."""
-    return f"vedette/{thing}/health"
+    return basic_ingest(RULE_HEALTH, f"vedette/{thing}/health")
+
+
+def basic_ingest(rule: str, topic: str) -> str:
+    """The topic by which a message reaches one rule and nobody else, and is not charged as a message.
+
+    The rule sees ``topic`` alone (AWS IoT Core developer guide, "Reducing messaging costs with Basic Ingest").
+    """
+    return f"$aws/rules/{rule}/{topic}"

@@ -1,0 +1,1 @@
+"""The owner's account, as CDK stacks."""

@@ -1,0 +1,37 @@
+"""The CDK's entry: settings in, stacks out. It composes and does nothing else."""
+
+from __future__ import annotations
+
+import sys
+
+from aws_cdk import App, Tags
+
+from infra.settings import CONTEXT_KEY, Settings, read_settings
+from infra.stacks.fleet import FleetStack
+from infra.stacks.storage import StorageStack
+from vedette.contracts.account import stack
+from vedette.contracts.errors import VedetteError
+
+
+def build(app: App, settings: Settings) -> None:
+    """All stacks of a stage, in an app that knows neither account nor region."""
+    storage = StorageStack(app, stack(settings.stage, "storage"), settings=settings)
+    FleetStack(app, stack(settings.stage, "fleet"), settings=settings, storage=storage)
+    Tags.of(app).add("application", "vedette")
+    Tags.of(app).add("stage", settings.stage)
+
+
+def main() -> int:
+    """Synthesise."""
+    app = App(analytics_reporting=False)
+    try:
+        build(app, read_settings(app.node.try_get_context(CONTEXT_KEY)))
+    except VedetteError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

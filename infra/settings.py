@@ -1,0 +1,102 @@
+"""What the owner may choose, read from the CDK's context (``cdk.json``, ``-c key=value``)."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS, ShortName
+from vedette.contracts.alert import Severity
+from vedette.contracts.base import Contract
+from vedette.contracts.errors import ConfigurationError
+
+#: Context key that holds everything.
+CONTEXT_KEY: Final = "vedette"
+
+
+class LambdaPlatform(StrEnum):
+    """What the functions' zips are built for."""
+
+    ARM64 = "arm64"
+    HOST = "host"
+
+
+class Fleet(Contract):
+    """Devices that are rolled out to together, ring by ring."""
+
+    name: ShortName
+    rings: Annotated[tuple[ShortName, ...], Field(min_length=1, max_length=8)] = RINGS
+
+    @field_validator("rings")
+    @classmethod
+    def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("each ring has a name of its own")
+        return value
+
+
+class Subscriber(Contract):
+    """Who is told of alerts."""
+
+    protocol: Literal["email", "sms", "https"]
+    endpoint: Annotated[str, Field(min_length=3, description="Address, telephone number or URL.")]
+    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = (Severity.CRITICAL,)
+    sites: Annotated[tuple[ShortName, ...], Field(description="Of these sites only; of all where empty.")] = ()
+
+
+class PrivateNetwork(Contract):
+    """The optional stack of private endpoints."""
+
+    cidr: str = "10.80.0.0/16"
+    zones: Annotated[int, Field(ge=1, le=3)] = 2
+    on_premises_cidrs: Annotated[
+        tuple[str, ...], Field(min_length=1, description="Networks of the sites, which may use the endpoints.")
+    ]
+
+
+class Settings(Contract):
+    """Everything about one stage of the stacks."""
+
+    stage: ShortName = DEFAULT_STAGE
+    fleets: Annotated[tuple[Fleet, ...], Field(min_length=1, max_length=20)] = (Fleet(name=DEFAULT_FLEET),)
+    subscribers: tuple[Subscriber, ...] = ()
+    operators: Annotated[tuple[str, ...], Field(description="E-mail addresses that alarms go to.")] = ()
+    ledger_days: Annotated[int, Field(ge=1, le=3650, description="How long an alert stays in the ledger.")] = 90
+    evidence_days: Annotated[int, Field(ge=1, le=3650, description="How long pictures and clips are kept.")] = 30
+    log_days: Literal[7, 14, 30, 60, 90, 180, 365] = 30
+    network: PrivateNetwork | None = None
+    keep_data: Annotated[bool, Field(description="Buckets, tables and keys survive `cdk destroy`.")] = True
+    lambda_platform: LambdaPlatform = LambdaPlatform.ARM64
+    runbooks: Annotated[str, Field(description="Address of the runbooks, which alarms link to.")] = "docs/runbooks.md"
+
+    @field_validator("fleets")
+    @classmethod
+    def _fleets_differ(cls, value: tuple[Fleet, ...]) -> tuple[Fleet, ...]:
+        if len({fleet.name for fleet in value}) != len(value):
+            raise ValueError("each fleet has a name of its own")
+        return value
+
+
+def read_settings(context: Any) -> Settings:
+    """Read the value of the context key, an object or its JSON.
+
+    Raises:
+        ConfigurationError: V103, a field or value is not allowed.
+    """
+    try:
+        if isinstance(context, str):
+            context = json.loads(context)
+        return Settings.model_validate(context or {})
+    except (ValidationError, ValueError) as error:
+        lines = (
+            [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+            if isinstance(error, ValidationError)
+            else [str(error)]
+        )
+        raise ConfigurationError(
+            f"the context {CONTEXT_KEY!r} of cdk.json is not usable: {'; '.join(lines)}.",
+            hint="Every field is described in docs/cloud.md.",
+        ) from None

@@ -1,0 +1,1 @@
+"""Functions of the account: one folder each, thin handlers over ``vedette.core.fleet``."""

@@ -1,0 +1,1 @@
+"""What every function needs: settings from its environment, structured logs, typed errors."""

@@ -1,0 +1,32 @@
+"""Environment of the account's functions: what the stacks set is what the functions read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from vedette.contracts.base import Contract
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class FunctionSettings(Contract):
+    """What every function is told. A field ``table_name`` is the variable ``TABLE_NAME``."""
+
+    stage: Name
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+
+    def environment(self) -> dict[str, str]:
+        """As environment variables."""
+        return {field.upper(): str(value) for field, value in self if value is not None}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the environment; variables of others are left alone.
+
+        Raises:
+            pydantic.ValidationError: a variable is missing or not allowed.
+        """
+        return cls.model_validate({f: environment[f.upper()] for f in cls.model_fields if f.upper() in environment})

@@ -1,0 +1,1 @@
+"""What the account decides: acknowledgements, desired state, gates, registrations, targets of models. Pure."""
