@@ -89,7 +89,7 @@ def read_settings(context: Any) -> Settings:
     try:
         if isinstance(context, str):
             context = json.loads(context)
-        return Settings.model_validate(context or {})
+        return Settings.model_validate({} if context is None else context)
     except (ValidationError, ValueError) as error:
         lines = (
             [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
