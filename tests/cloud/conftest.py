@@ -45,3 +45,17 @@ def feature_flags() -> dict[str, Any]:
 def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """Resources of a type, by logical id."""
     return {name: one for name, one in template.get("Resources", {}).items() if one["Type"] == kind}
+
+
+#: Settings with everything that is optional.
+EVERYTHING = json.dumps(
+    {
+        "fleets": [{"name": "main"}, {"name": "north", "rings": ["canary", "rest"]}],
+        "subscribers": [
+            {"protocol": "email", "endpoint": "guard@example.org", "severities": ["warning", "critical"]},
+            {"protocol": "sms", "endpoint": "+4930123456", "sites": ["berlin"]},
+        ],
+        "operators": ["ops@example.org"],
+        "network": {"on_premises_cidrs": ["10.1.0.0/16"]},
+    }
+)
