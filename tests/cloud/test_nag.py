@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,7 +17,7 @@ LEAST_REASON = 30
 class Reasons:
     """Takes down what is accepted, and lets nothing be suppressed."""
 
-    accepted: list[tuple[str, str, str]] = []
+    accepted: ClassVar[list[tuple[str, str, str]]] = []
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -72,7 +72,7 @@ def test_no_role_may_do_everything_with_anything() -> None:
         for name, statement in statements(template):
             where = f"{concern}/{name}"
             assert statement["Effect"] == "Allow" or "Condition" in statement, where
-            assert "NotAction" not in statement and "NotResource" not in statement, where
+            assert not {"NotAction", "NotResource"} & set(statement), where
             actions = as_list(statement["Action"])
             assert all(":" in action and not action.endswith(":*") for action in actions), (where, actions)
             if "*" in as_list(statement["Resource"]):
