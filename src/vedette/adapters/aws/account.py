@@ -6,6 +6,7 @@ The credentials, region and endpoint are those that every AWS tool uses (environ
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -52,7 +53,8 @@ class Account:
                 "commands that work on an account need boto3.", hint='Type: pip install "vedette[cloud]"', code="V702"
             ) from None
         self.stage = stage
-        self._session = boto3.Session(region_name=region)
+        # boto3 looks at AWS_DEFAULT_REGION alone; every other tool of AWS's, the CDK among them, looks at AWS_REGION.
+        self._session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
         self._clients: dict[str, Any] = {}
         self._made: Mapping[str, str] | None = None
 
