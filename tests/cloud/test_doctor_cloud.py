@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import boto3
@@ -84,7 +85,7 @@ def test_no_region_and_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cdk_that_npm_brings_by_itself_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    monkeypatch.setattr(doctor_cloud.shutil, "which", lambda name: f"/somewhere/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/somewhere/{name}")
     monkeypatch.setattr(doctor_cloud, "_output", lambda command: "3.0.0 (build abc)")
     check = doctor_cloud._cdk()
     assert (check.state, check.advice) == ("warn", "npm install --global aws-cdk@2.1148.1")
