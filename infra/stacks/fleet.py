@@ -1,20 +1,38 @@
-"""Devices: the registry's tables, provisioning by claim, what a device may do."""
+"""Devices: the registry's tables, groups, provisioning by claim, what a device may do."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_iot as iot
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs.function import publish
+from infra.constructs import device_policy
+from infra.constructs.device_policy import COMPONENT_LOGS, DeviceData, Place
+from infra.constructs.function import log_group, publish
+from infra.constructs.provisioning import Provisioning, ProvisioningProps
+from infra.constructs.reasons import accept
 from infra.constructs.table import table
-from infra.settings import Settings
+from infra.settings import Fleet, Settings
 from infra.stacks.storage import StorageStack
+from vedette.contracts.account import (
+    CREDENTIALS_S,
+    THING_TYPE,
+    fleet_group,
+    ring_group,
+    role_alias,
+    stack,
+)
+from vedette.contracts.account import device_policy as device_policy_name
 
 #: Index of the table of devices: all devices of a fleet.
 BY_FLEET: Final = "by-fleet"
+#: Components whose logs devices may send, where the owner asks for that.
+COMPONENTS: Final = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
 
 
 class FleetStack(Stack):
@@ -23,10 +41,15 @@ class FleetStack(Stack):
     Attributes:
         devices: one item a device, by ``thing``; see ``vedette.contracts.device``.
         registrations: one item a serial number, by ``serial``, until the device has its certificate.
+        rings: thing group of each ring, by (fleet, ring).
+        device_role: under which devices use their credentials.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, storage: StorageStack) -> None:
         super().__init__(scope, construct_id, stack_name=construct_id, description="Vedette: devices")
+        self._settings = settings
+        self._storage = storage
+        self._place = Place(self.region, self.account)
         self.devices = table(self, "Devices", settings=settings, key=storage.keys.tables, partition="thing")
         self.devices.add_global_secondary_index(
             index_name=BY_FLEET,
@@ -36,8 +59,136 @@ class FleetStack(Stack):
         self.registrations = table(
             self, "Registrations", settings=settings, key=storage.keys.tables, partition="serial", expires="expires_at"
         )
+        kind = iot.CfnThingType(
+            self,
+            "ThingType",
+            thing_type_name=THING_TYPE,
+            thing_type_properties=iot.CfnThingType.ThingTypePropertiesProperty(
+                thing_type_description="A device of Vedette", searchable_attributes=["fleet", "ring", "site"]
+            ),
+        )
+        self.rings = {key: group for fleet in settings.fleets for key, group in self._groups(fleet).items()}
+        self._component_logs()
+        self.device_role = self._device_role()
+        policies = self._device_policies()
+        provisioning = Provisioning(
+            self,
+            "Provisioning",
+            ProvisioningProps(
+                settings=settings, storage=storage, registrations=self.registrations, policies=tuple(policies)
+            ),
+        )
+        for made in (kind, *policies.values(), *self.rings.values()):
+            provisioning.template.add_resource_dependency(made)
+        self._publish(provisioning)
+
+    def _publish(self, provisioning: Provisioning) -> None:
         publish(
             self,
-            settings,
-            {"devices-table": self.devices.table_name, "registrations-table": self.registrations.table_name},
+            self._settings,
+            {
+                "devices-table": self.devices.table_name,
+                "registrations-table": self.registrations.table_name,
+                "provisioning-template": str(provisioning.template.template_name),
+                "claim-policy": str(provisioning.claim_policy.policy_name),
+                "role-alias": role_alias(self._settings.stage),
+            },
         )
+
+    def _groups(self, fleet: Fleet) -> dict[tuple[str, str], iot.CfnThingGroup]:
+        """A fleet's group and below it one for each ring; a device is in one ring for good."""
+        parent = iot.CfnThingGroup(self, f"Fleet-{fleet.name}", thing_group_name=fleet_group(fleet.name))
+        rings = {}
+        for ring in fleet.rings:
+            group = iot.CfnThingGroup(
+                self,
+                f"Ring-{fleet.name}-{ring}",
+                thing_group_name=ring_group(fleet.name, ring),
+                parent_group_name=fleet_group(fleet.name),
+            )
+            group.add_resource_dependency(parent)
+            rings[fleet.name, ring] = group
+        return rings
+
+    def _component_logs(self) -> None:
+        """Made here, because a group that a device made would keep its logs for ever."""
+        for component in COMPONENTS:
+            group = log_group(
+                self,
+                f"Logs-{component.partition('.')[2]}",
+                settings=self._settings,
+                key=self._storage.keys.logs,
+            )
+            resource = group.node.default_child
+            assert isinstance(resource, logs.CfnLogGroup)
+            resource.log_group_name = f"{COMPONENT_LOGS}/{self.region}/{component}"
+
+    def _device_role(self) -> iam.Role:
+        alias = role_alias(self._settings.stage)
+        role = iam.Role(
+            self,
+            "DeviceRole",
+            assumed_by=iam.ServicePrincipal(
+                "credentials.iot.amazonaws.com",
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": self.account},
+                    "ArnEquals": {"aws:SourceArn": self._place.arn("iot", f"rolealias/{alias}")},
+                },
+            ),
+            description="What devices use AWS as",
+        )
+        storage = self._storage
+        data = DeviceData(
+            artefacts=storage.artefacts.bucket_arn,
+            evidence=storage.evidence.bucket_arn,
+            objects_key=storage.keys.objects.key_arn,
+        )
+        for statement in device_policy.credentials(self._place, data):
+            role.add_to_policy(iam.PolicyStatement.from_json(statement))
+        iot.CfnRoleAlias(
+            self,
+            "RoleAlias",
+            role_alias=alias,
+            role_arn=role.role_arn,
+            credential_duration_seconds=CREDENTIALS_S,
+        )
+        accept(role, _reasons(self._settings.stage))
+        return role
+
+    def _device_policies(self) -> dict[str, iot.CfnPolicy]:
+        """Two policies by name: AWS IoT takes 2,048 characters in one."""
+        name = device_policy_name(self._settings.stage)
+        alias = role_alias(self._settings.stage)
+        statements: dict[str, list[dict[str, Any]]] = {
+            name: [device_policy.connect(self._place), *device_policy.topics(self._place)],
+            f"{name}-data": device_policy.data_plane(self._place, alias),
+        }
+        return {
+            name: iot.CfnPolicy(
+                self,
+                f"DevicePolicy{number}",
+                policy_name=name,
+                policy_document={"Version": "2012-10-17", "Statement": said},
+            )
+            for number, (name, said) in enumerate(statements.items())
+        }
+
+
+def _reasons(stage: str) -> dict[str, str]:
+    """Why the wildcards in the role of devices are as narrow as can be."""
+    ours = f"{stack(stage, 'storage')}:ExportsOutputFnGetAtt"
+    logs_of = f"arn:aws:logs:<AWS::Region>:<AWS::AccountId>:log-group:{COMPONENT_LOGS}/<AWS::Region>/vedette.*"
+    secrets = "arn:aws:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:vedette"
+    thing = "<credentials-iot:ThingName>"
+    own = "of which each device reads those tagged with its name or for every device"
+    return {
+        f"AwsSolutions-IAM5[Resource::{rule}]": reason
+        for rule, reason in {
+            f"{ours}ArtefactsC012E42AArnBAB43CB7/*": "Every device may load every component; none may write one.",
+            f"{ours}Evidence4CC26D68Arn9E0A376E/{thing}/*": "Everything below the device's own name.",
+            f"{logs_of}:log-stream:/*/thing/{thing}": "Streams by day that end in the device's name.",
+            f"{logs_of}:*": "Greengrass's log manager asks for the streams of a group; their names are no secret.",
+            f"{secrets}/camera/*": f"Credentials of cameras, {own}.",
+            f"{secrets}/receiver/*": f"Keys of receivers, {own}.",
+        }.items()
+    }

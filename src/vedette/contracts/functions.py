@@ -30,3 +30,9 @@ class FunctionSettings(Contract):
             pydantic.ValidationError: a variable is missing or not allowed.
         """
         return cls.model_validate({f: environment[f.upper()] for f in cls.model_fields if f.upper() in environment})
+
+
+class ClaimSettings(FunctionSettings):
+    """Of ``claim``."""
+
+    registrations_table: Name

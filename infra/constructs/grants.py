@@ -1,0 +1,31 @@
+"""Rights of functions, as narrow as what they do."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+
+def allow_table(role: iam.IRole, table: dynamodb.Table, key: kms.IKey, *actions: str, index: str | None = None) -> None:
+    """Allow actions on a table and what they need of its key, which DynamoDB uses in the caller's name.
+
+    Args:
+        role: of the function.
+        table: encrypted with the key.
+        key: the table's.
+        actions: names after ``dynamodb:``.
+        index: only this index of the table where given.
+    """
+    resource = table.table_arn if index is None else f"{table.table_arn}/index/{index}"
+    role.add_to_principal_policy(
+        iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=[resource])
+    )
+    role.add_to_principal_policy(
+        iam.PolicyStatement(
+            actions=["kms:Decrypt", "kms:DescribeKey"],
+            resources=[key.key_arn],
+            conditions={"StringEquals": {"kms:ViaService": f"dynamodb.{Stack.of(table).region}.amazonaws.com"}},
+        )
+    )

@@ -1,0 +1,1 @@
+"""Pre-provisioning hook: decides which machine gets a certificate."""

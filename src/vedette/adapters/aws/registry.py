@@ -1,0 +1,148 @@
+"""Registering a device in the account: its record, and a token with which one machine may become it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from vedette.adapters.aws.account import Account, aws_errors
+from vedette.contracts.account import DEFAULT_FLEET, RINGS
+from vedette.contracts.device import DeviceRecord
+from vedette.contracts.errors import CloudError
+from vedette.core.fleet.registration import CLAIM_CLIENT, DEFAULT_VALID_S, TOKEN_BYTES, digest
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """What goes into the device's bundle.
+
+    Attributes:
+        device: its record.
+        token: good once, until ``expires_at``; it is stored nowhere and cannot be shown again.
+        expires_at: seconds since 1970.
+    """
+
+    device: DeviceRecord
+    token: str
+    expires_at: int
+
+
+class Registry:
+    """Registrations of one account and stage.
+
+    Args:
+        account: with the stacks.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, account: Account, *, clock: Callable[[], float] = time.time) -> None:
+        self._account = account
+        self._clock = clock
+
+    def register(
+        self,
+        serial: str,
+        *,
+        fleet: str = DEFAULT_FLEET,
+        ring: str = RINGS[-1],
+        site: str = "site",
+        thing: str | None = None,
+        valid_s: int = DEFAULT_VALID_S,
+    ) -> NewDevice:
+        """Register a serial number, or make a new token for one that is registered.
+
+        Args:
+            serial: as it stands on the device.
+            fleet: it belongs to.
+            ring: of that fleet; set once, because components stay on a device that leaves a group.
+            site: where it is.
+            thing: its name; the serial number, with ``-`` for each dot, where None.
+            valid_s: how long the token is good, seconds.
+
+        Returns:
+            The device and its token.
+
+        Raises:
+            CloudError: V012 a value is not allowed, or serial number or name are another device's; V001 to V003.
+        """
+        device = _record(serial, fleet, ring, site, thing)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        expires_at = int(self._clock()) + valid_s
+        client = self._account.client("dynamodb")
+        writes = [self._device_write(device), self._registration_write(device, digest(token), expires_at)]
+        try:
+            with aws_errors("the registration"):
+                client.transact_write_items(TransactItems=writes)
+        except CloudError as error:
+            if "ConditionalCheckFailed" in error.message:
+                raise _taken(device) from None
+            raise
+        return NewDevice(device=device, token=token, expires_at=expires_at)
+
+    def _device_write(self, device: DeviceRecord) -> dict[str, Any]:
+        # An update, not a put: a device that is registered again keeps what is known of its state.
+        return {
+            "Update": {
+                "TableName": self._account.made("devices-table"),
+                "Key": {"thing": {"S": device.thing}},
+                "UpdateExpression": "SET #serial = :serial, fleet = :fleet, ring = :ring, site = :site",
+                "ConditionExpression": "attribute_not_exists(thing)"
+                " OR (#serial = :serial AND fleet = :fleet AND ring = :ring)",
+                "ExpressionAttributeNames": {"#serial": "serial"},
+                "ExpressionAttributeValues": {
+                    ":serial": {"S": device.serial},
+                    ":fleet": {"S": device.fleet},
+                    ":ring": {"S": device.ring},
+                    ":site": {"S": device.site},
+                },
+            }
+        }
+
+    def _registration_write(self, device: DeviceRecord, token_sha256: str, expires_at: int) -> dict[str, Any]:
+        # A put: the mark of an earlier certificate goes with the earlier token.
+        item = {name: {"S": value} for name, value in device.model_dump().items()}
+        item |= {"token_sha256": {"S": token_sha256}, "expires_at": {"N": str(expires_at)}}
+        return {
+            "Put": {
+                "TableName": self._account.made("registrations-table"),
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(#serial) OR thing = :thing",
+                "ExpressionAttributeNames": {"#serial": "serial"},
+                "ExpressionAttributeValues": {":thing": {"S": device.thing}},
+            }
+        }
+
+
+def _record(serial: str, fleet: str, ring: str, site: str, thing: str | None) -> DeviceRecord:
+    try:
+        device = DeviceRecord(
+            thing=serial.replace(".", "-") if thing is None else thing,
+            serial=serial,
+            fleet=fleet,
+            ring=ring,
+            site=site,
+        )
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise CloudError(f"the device cannot be registered: {wrong}.", code="V012") from None
+    if device.thing.startswith(CLAIM_CLIENT):
+        raise CloudError(
+            f"thing: {device.thing!r} begins like the name of a machine that is not a device yet ({CLAIM_CLIENT}).",
+            hint="Give it another name.",
+            code="V012",
+        )
+    return device
+
+
+def _taken(device: DeviceRecord) -> CloudError:
+    return CloudError(
+        f"serial number {device.serial!r} or name {device.thing!r} is registered for another device, or in another "
+        f"fleet or ring than {device.fleet}/{device.ring}.",
+        hint="A device's fleet and ring are set once; a different name makes a different device.",
+        code="V012",
+    )
