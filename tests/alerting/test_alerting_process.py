@@ -21,7 +21,10 @@ from tests.alerting.nucleus import Nucleus
 from tests.alerting.scene import DEVICE, batches, expected, plan, write_plan
 from tests.alerting.test_judge_insights import expected_reports, with_insights
 from vedette.adapters.journal.sqlite import SqliteJournalWriter
+from vedette.adapters.state import write_component_status
 from vedette.contracts import topics
+from vedette.contracts.camera import CameraState
+from vedette.contracts.device_health import DeviceHealth
 from vedette.contracts.health import AlertingHealth
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import FileAction, IotCoreAction, WebhookAction
@@ -224,6 +227,21 @@ def test_kill_9_at_any_point_loses_and_doubles_nothing(
         assert times == sorted(times)
     assert component.nucleus.states == ["RUNNING"]
     assert kills >= 8
+
+
+def test_the_account_is_told_how_the_whole_device_is(make_component: Callable[..., Component]) -> None:
+    component = make_component()
+    component.make_state()
+    status = {"cameras": [{"camera": "gate", "state": "UNREACHABLE"}], "problems": []}
+    write_component_status(component.state, "vedette.CameraIngest", status)
+    write_plan(component.state, plan(["gate"], {"app/file": FileAction(type="file")}))
+    component.start()
+    topic, published = topics.cloud_health(DEVICE), component.nucleus.iot.published
+    until(lambda: any(where == topic for where, _ in published), "the message about the device")
+    told = DeviceHealth.model_validate_json(next(payload for where, payload in published if where == topic))
+    assert (told.device, told.cameras, told.cameras_down) == (DEVICE, {"gate": CameraState.UNREACHABLE}, 1)
+    assert told.disk is not None
+    assert component.stop() == 0
 
 
 def test_the_cloud_gets_everything_once_its_ledger_answers(

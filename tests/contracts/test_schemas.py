@@ -28,6 +28,7 @@ from vedette.contracts.privacy import Privacy
 from vedette.contracts.schemas import schema_names, schema_text
 from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
 from vedette.contracts.tracks import TrackBatch
+from vedette.core.device_health import device_health, fitted
 from vedette.core.plan import make_plan
 
 FOLDER = REPOSITORY / "src" / "vedette" / "contracts" / "schema"
@@ -131,6 +132,9 @@ REAL: dict[str, list[str]] = {
     "insight-report": [REPORT.model_dump_json(exclude_none=True), REPORT.model_dump_json()],
     "camera-status": [CameraStatus(camera="hall", state=CameraState.STREAMING).model_dump_json()],
     "alerting-health": [HEALTH.model_dump_json()],
+    "device-health": [
+        fitted(device_health(HEALTH, {}, version="1.0", now_s=0.0, machine={"temperature_c": 41.5})).decode()
+    ],
     "plan": [PLAN.model_dump_json(), PLAN.model_dump_json(exclude_none=True)],
     "attachments": [Attachments(applications=(app(),)).model_dump_json()],
     "state-request": [AttachRequest(application=app()).model_dump_json(), StatusRequest().model_dump_json()],
@@ -175,6 +179,7 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("insight-report", ("track_ids",), [1]),
     ("camera-status", ("state",), "FINE"),
     ("alerting-health", ("receivers", "app/log", "pending"), -1),
+    ("device-health", ("alerting", "pending"), -1),
     ("plan", ("streams", 0, "fps"), 0),
     ("attachments", ("applications", 0, "bindings"), {"a b": []}),
     ("state-request", ("op",), "reboot"),

@@ -21,6 +21,7 @@ from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
+from vedette.compose.device_health import health_message
 from vedette.compose.evidence_uploads import EvidenceUploads, open_bucket
 from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel
 from vedette.compose.receivers_health import receivers_health
@@ -315,7 +316,7 @@ class AlertingWorker:
 
     def _tell_cloud(self) -> float:
         try:
-            self._bus.publish_cloud(topics.cloud_health(self._device), self.health().model_dump_json().encode())
+            self._bus.publish_cloud(topics.cloud_health(self._device), health_message(self.health(), self._directory))
         except VedetteError as error:
             log.debug("state not told to the cloud: %s", error.message)
         return CLOUD_HEALTH_S

@@ -36,3 +36,39 @@ class ClaimSettings(FunctionSettings):
     """Of ``claim``."""
 
     registrations_table: Name
+
+
+class LedgerFunction(FunctionSettings):
+    """Of the function that keeps alerts, tells of them and acknowledges them."""
+
+    ledger_table: Name
+    sequences_table: Name
+    devices_table: Name
+    topic_info: Name
+    topic_warning: Name
+    topic_critical: Name
+    event_bus: Name
+    alerts_stream: Name
+    ledger_days: Annotated[int, Field(ge=1)]
+
+
+class InsightsFunction(FunctionSettings):
+    """Of the function that makes rows of reports."""
+
+    devices_table: Name
+    insights_stream: Name
+
+
+class DeviceStateFunction(FunctionSettings):
+    """Of the functions that keep how a device is, and whether it is connected."""
+
+    devices_table: Name
+    event_bus: Name
+
+
+class SweepFunction(FunctionSettings):
+    """Of the function that counts the devices."""
+
+    devices_table: Name
+    devices_index: Name
+    fleets: Annotated[str, Field(min_length=1, description="Names, separated by commas.")]

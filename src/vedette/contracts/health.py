@@ -20,7 +20,7 @@ class ReceiverHealth(Contract):
 
 
 class AlertingHealth(Contract):
-    """Published on the device every two seconds, to the cloud every minute."""
+    """Published on the device every two seconds; the account gets a digest of it in ``DeviceHealth``."""
 
     time: AwareDatetime
     device: str

@@ -19,6 +19,7 @@ from vedette.contracts.config import (
     CameraIngestConfig,
     InferenceConfig,
 )
+from vedette.contracts.device_health import DeviceHealth
 from vedette.contracts.evidence import EvidenceRecord
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth
@@ -41,6 +42,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "insight-report": InsightReport,
     "camera-status": CameraStatus,
     "alerting-health": AlertingHealth,
+    "device-health": DeviceHealth,
     "evidence-record": EvidenceRecord,
     "plan": Plan,
     "attachments": Attachments,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from vedette.contracts.errors import StorageError
+from vedette.core.fleet.acknowledgement import Range, merged
+from vedette.core.fleet.entries import Entry, NotForLedgerError
+
+__all__ = ["Entry", "Ledger", "NotForLedgerError"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS alerts (
@@ -20,60 +23,6 @@ CREATE TABLE IF NOT EXISTS ranges (
     epoch TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (epoch, first)
 ) WITHOUT ROWID;
 """
-MAX_SEQ: Final = 1 << 62
-
-
-class NotForLedgerError(ValueError):
-    """A payload that is neither an alert nor a tombstone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message for the ledger.
-
-    Attributes:
-        epoch: of the device's outbox.
-        first: lowest sequence number it accounts for, from 1.
-        last: highest.
-        alert_id: of the alert; None for a tombstone.
-        payload: the message as it came.
-    """
-
-    epoch: str
-    first: int
-    last: int
-    alert_id: str | None
-    payload: bytes
-
-    @classmethod
-    def parse(cls, payload: bytes) -> Entry:
-        """Reads a message of the alerts topic.
-
-        Raises:
-            NotForLedgerError: it is neither an alert nor a tombstone.
-        """
-        try:
-            document = json.loads(payload)
-        except (ValueError, RecursionError):
-            raise NotForLedgerError("no JSON") from None
-        if not isinstance(document, dict) or not isinstance(document.get("epoch"), str):
-            raise NotForLedgerError("no epoch")
-        if document.get("tombstone"):
-            first = _number(document, "from_seq", "seq")
-            return cls(document["epoch"], first, max(first, _number(document, "through_seq", "seq")), None, payload)
-        alert_id = document.get("alert_id")
-        if not isinstance(alert_id, str) or not alert_id:
-            raise NotForLedgerError("no alert_id")
-        seq = _number(document, "seq")
-        return cls(document["epoch"], seq, seq, alert_id, payload)
-
-
-def _number(document: dict[str, Any], *keys: str) -> int:
-    for key in keys:
-        value = document.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SEQ:
-            return value
-    raise NotForLedgerError(f"no usable {keys[0]}")
 
 
 class Ledger:
@@ -134,12 +83,11 @@ class Ledger:
             "SELECT first, last FROM ranges WHERE epoch = ? AND first <= ? AND last >= ?",
             (entry.epoch, entry.last + 1, entry.first - 1),
         ).fetchall()
-        first = min([entry.first, *(row[0] for row in touching)])
-        last = max([entry.last, *(row[1] for row in touching)])
+        (whole,) = merged((Range(entry.first, entry.last), *(Range(*row) for row in touching)))
         self._database.executemany(
             "DELETE FROM ranges WHERE epoch = ? AND first = ?", [(entry.epoch, row[0]) for row in touching]
         )
-        self._database.execute("INSERT INTO ranges VALUES (?, ?, ?)", (entry.epoch, first, last))
+        self._database.execute("INSERT INTO ranges VALUES (?, ?, ?)", (entry.epoch, whole.first, whole.last))
 
     def _through(self, epoch: str) -> int:
         row = self._database.execute("SELECT last FROM ranges WHERE epoch = ? AND first = 1", (epoch,)).fetchone()
