@@ -25,7 +25,10 @@ PYTHON_VERSION: Final = "3.14"
 #: What Amazon Linux 2023, which the runtime is made of, can load.
 _PLATFORMS: Final = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux2014_aarch64")
 #: Of our package, what functions may import.
-_PARTS: Final = ("__init__.py", "contracts", "core/__init__.py", "core/fleet")
+_PARTS: Final = (
+    *("__init__.py", "contracts"),
+    *("core/__init__.py", "core/fleet", "core/mistake.py", "core/yaml_reader.py"),
+)
 _PIP_LIMIT_S: Final = 300
 
 

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.cloud.models import DETECTOR
 from tests.conftest import REPOSITORY
 from tests.state.test_plan import app, cam
 from vedette.cli.manifest_tables import fields_without_meaning, manifest_tables
@@ -24,6 +25,8 @@ from vedette.contracts.health import AlertingHealth, ReceiverHealth
 from vedette.contracts.hook_event import HookEvent
 from vedette.contracts.insight import HeatMapValues, InsightReport, QueueValues, Waits
 from vedette.contracts.manifest import ClipSettings, Evidence
+from vedette.contracts.model_card import ModelCard, Target
+from vedette.contracts.model_record import ModelRecord, ModelState, release_key
 from vedette.contracts.privacy import Privacy
 from vedette.contracts.schemas import schema_names, schema_text
 from vedette.contracts.state import AttachRequest, StateAnswer, StatusRequest
@@ -125,6 +128,17 @@ REAL: dict[str, list[str]] = {
         ).model_dump_json(exclude_none=True),
         *[json.dumps(yaml.safe_load(f.read_text())) for f in sorted((REPOSITORY / "examples").glob("*/tests/*.yaml"))],
     ],
+    "model-card": [json.dumps(DETECTOR), ModelCard.model_validate(DETECTOR).model_dump_json(exclude_none=True)],
+    "model-record": [
+        ModelRecord(
+            model="parts",
+            release=release_key("1.0.0", Target.X86_64),
+            version="1.0.0",
+            target=Target.X86_64,
+            state=ModelState.RELEASED,
+            updated_at=ALERT.time,
+        ).model_dump_json(),
+    ],
     "alert": [ALERT.model_dump_json(), ALERT.model_dump_json(exclude_none=True)],
     "cloud-alert": [CloudAlert(epoch="e", seq=1, alert_id=ALERT.alert_id, alert=ALERT).model_dump_json()],
     "cloud-tombstone": [CloudTombstone(epoch="e", from_seq=1, through_seq=2, tombstone="evicted").model_dump_json()],
@@ -165,6 +179,9 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("application-test", ("clips", "hall", "sha256"), "abc"),
     ("application-test", ("alerts", 0, "at_s"), -1),
     ("application-test", ("none", 0, "until_s"), 3),
+    ("model-card", ("targets", 0), "jetson"),
+    ("model-card", ("inputs", "images", "shape"), []),
+    ("model-record", ("state",), "DONE"),
     ("evidence-record", ("privacy",), "some"),
     ("evidence-record", ("shortfalls", 0, "why"), 5),
     ("alert", ("alert_id",), "xyz"),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.manifest.test_manifest_fuzz import VALUES
 from tests.manifest.test_manifest_mistakes import GOOD
 from vedette.adapters.manifest import check_manifest, load_manifest
-from vedette.adapters.manifest.mistake import Mistake
 from vedette.core.manifest_checks import check_document
+from vedette.core.mistake import Mistake
 
 CHECKED: dict[str, dict[str, Any]] = {
     "webhook": {"url": "https://alarm.example.org/in"},

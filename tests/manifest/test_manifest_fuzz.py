@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.manifest.test_manifest_mistakes import GOOD
 from tests.state.strategies import manifests
 from vedette.adapters.manifest import check_manifest, load_manifest
-from vedette.adapters.manifest.yaml_reader import read_yaml
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest import Manifest
+from vedette.core.yaml_reader import read_yaml
 
 SETTINGS = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCALARS: st.SearchStrategy[Any] = (

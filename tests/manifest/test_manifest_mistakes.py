@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from vedette.adapters.manifest import attached_application, check_manifest, load_manifest
-from vedette.adapters.manifest.mistake import Mistake
-from vedette.adapters.manifest.yaml_reader import MAX_BYTES
 from vedette.contracts.errors import ConfigurationError
+from vedette.core.mistake import Mistake
+from vedette.core.yaml_reader import MAX_BYTES
 
 GOOD = """\
 api: vedette/v1

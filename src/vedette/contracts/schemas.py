@@ -26,6 +26,8 @@ from vedette.contracts.health import AlertingHealth
 from vedette.contracts.hook_event import HOOK_EVENT_KIND, HOOK_EVENT_VERSION, HookEvent
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.manifest import Manifest
+from vedette.contracts.model_card import ModelCard
+from vedette.contracts.model_record import ModelRecord
 from vedette.contracts.plan import Plan
 from vedette.contracts.state import StateAnswer, StateRequest
 from vedette.contracts.tracks import TRACK_BATCH_VERSION
@@ -35,6 +37,8 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "manifest": Manifest,
     "application-test": ApplicationTest,
+    "model-card": ModelCard,
+    "model-record": ModelRecord,
     "alert": Alert,
     "cloud-alert": CloudAlert,
     "cloud-tombstone": CloudTombstone,

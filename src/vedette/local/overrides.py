@@ -11,10 +11,10 @@ from typing import Any, Final
 import yaml
 
 from vedette.adapters.manifest import validate_document
-from vedette.adapters.manifest.mistake import path_text
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.core.manifest_checks import Finding
+from vedette.core.mistake import path_text
 from vedette.core.parameters import with_parameters
 
 #: ``rules.NAME``: what stands below has fields, which may be unset.

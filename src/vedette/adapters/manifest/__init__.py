@@ -9,6 +9,6 @@ from vedette.adapters.manifest.loading import (
     manifest_path,
     validate_document,
 )
-from vedette.adapters.manifest.mistake import Mistake
+from vedette.core.mistake import Mistake
 
 __all__ = ["Mistake", "attached_application", "check_manifest", "load_manifest", "manifest_path", "validate_document"]

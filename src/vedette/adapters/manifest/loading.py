@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from vedette.adapters.hooks.code_files import code_digests
 from vedette.adapters.manifest.explain import check_clock_times, explain, has, shown
 from vedette.adapters.manifest.hook_files import check_hook_files
-from vedette.adapters.manifest.mistake import Mistake, Path_, path_text
-from vedette.adapters.manifest.yaml_reader import MAX_BYTES, Document, Place, read_yaml
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.plan import AttachedApplication
 from vedette.core.manifest_checks import Finding, check_document
+from vedette.core.mistake import Mistake, Path_, path_text
+from vedette.core.yaml_reader import MAX_BYTES, Document, Place, read_yaml
 
 _Read = TypeVar("_Read")
 

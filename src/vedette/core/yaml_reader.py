@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from vedette.adapters.manifest.mistake import Path_
+from vedette.core.mistake import Path_
 
 MAX_BYTES: Final = 256 << 10
 MAX_DEPTH: Final = 24
