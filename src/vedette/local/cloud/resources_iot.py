@@ -1,0 +1,143 @@
+"""Resource types of IoT Core and Greengrass."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from vedette.local.cloud.resources import Kind, Made, Properties, Update, lower_first, tags_map, without
+
+#: Below these, keys are names of the owner's and keep their case.
+_OWN_NAMES: Final = frozenset({"Components", "Attributes", "Tags"})
+
+
+def _arn(made: Made, service: str, name: str) -> str:
+    return f"arn:aws:{service}:{made.region}:{made.account}:{name}"
+
+
+def _thing_group(properties: Properties, name: str) -> dict[str, Any]:
+    given = {"ThingGroupName": name, **without(properties, "Tags")}
+    about = lower_first(given.pop("ThingGroupProperties", {}), frozenset({"Attributes"}))
+    return {**lower_first(given), "thingGroupProperties": about}
+
+
+def _topic_rule(properties: Properties, name: str) -> dict[str, Any]:
+    payload = lower_first(properties["TopicRulePayload"])
+    # The one member whose name does not follow from CloudFormation's.
+    payload.setdefault("sql", "")
+    return {"ruleName": properties.get("RuleName", re.sub(r"\W", "_", name)), "topicRulePayload": payload}
+
+
+def _replace_rule(client: Any, _: Made, request: Any) -> None:
+    client.replace_topic_rule(ruleName=request["ruleName"], topicRulePayload=request["topicRulePayload"])
+
+
+def _template(properties: Properties, name: str) -> dict[str, Any]:
+    given = {"TemplateName": name, **without(properties, "Tags", "TemplateType")}
+    return {**lower_first(given), "type": properties.get("TemplateType", "FLEET_PROVISIONING")}
+
+
+def _update_template(client: Any, made: Made, request: Any) -> None:
+    name = made.request["templateName"]
+    if request["templateBody"] != made.request["templateBody"]:
+        client.create_provisioning_template_version(
+            templateName=name, templateBody=request["templateBody"], setAsDefault=True
+        )
+    changes = {
+        k: request[k] for k in ("description", "enabled", "provisioningRoleArn", "preProvisioningHook") if k in request
+    }
+    client.update_provisioning_template(templateName=name, **changes)
+
+
+def _component(properties: Properties, _: str) -> dict[str, Any]:
+    source = (
+        {"inlineRecipe": properties["InlineRecipe"]}
+        if "InlineRecipe" in properties
+        else {"lambdaFunction": lower_first(properties["LambdaFunction"])}
+    )
+    return {**source, "tags": tags_map(properties)}
+
+
+def _deployment(properties: Properties, _: str) -> dict[str, Any]:
+    components = {name: lower_first(c) for name, c in properties.get("Components", {}).items()}
+    rest = lower_first(without(properties, "Components", "Tags"), _OWN_NAMES)
+    return {**rest, "components": components, "tags": tags_map(properties)}
+
+
+def _end_deployment(client: Any, made: Made) -> None:
+    identity = made.answer["deploymentId"]
+    if client.get_deployment(deploymentId=identity)["deploymentStatus"] == "ACTIVE":
+        client.cancel_deployment(deploymentId=identity)
+    client.delete_deployment(deploymentId=identity)
+
+
+KINDS: Final = (
+    Kind(
+        "AWS::IoT::ThingGroup",
+        "iot",
+        "CreateThingGroup",
+        _thing_group,
+        lambda made: str(made.answer["thingGroupName"]),
+        lambda client, made: client.delete_thing_group(thingGroupName=made.answer["thingGroupName"]),
+        name="ThingGroupName",
+        attributes={
+            "Arn": lambda made: str(made.answer["thingGroupArn"]),
+            "Id": lambda made: str(made.answer["thingGroupId"]),
+        },
+        update=lambda client, made, request: client.update_thing_group(
+            thingGroupName=made.answer["thingGroupName"], thingGroupProperties=request["thingGroupProperties"]
+        ),
+    ),
+    Kind(
+        "AWS::IoT::TopicRule",
+        "iot",
+        "CreateTopicRule",
+        _topic_rule,
+        lambda made: str(made.request["ruleName"]),
+        lambda client, made: client.delete_topic_rule(ruleName=made.request["ruleName"]),
+        name="RuleName",
+        attributes={"Arn": lambda made: _arn(made, "iot", f"rule/{made.request['ruleName']}")},
+        update=_replace_rule,
+    ),
+    Kind(
+        "AWS::IoT::ProvisioningTemplate",
+        "iot",
+        "CreateProvisioningTemplate",
+        _template,
+        lambda made: str(made.answer["templateName"]),
+        lambda client, made: client.delete_provisioning_template(templateName=made.answer["templateName"]),
+        name="TemplateName",
+        attributes={"TemplateArn": lambda made: str(made.answer["templateArn"])},
+        update=_update_template,
+    ),
+    Kind(
+        "AWS::IoT::Logging",
+        "iot",
+        "SetV2LoggingOptions",
+        lambda properties, _: {"roleArn": properties["RoleArn"], "defaultLogLevel": properties["DefaultLogLevel"]},
+        lambda made: made.account,
+        update=Update.AGAIN,
+    ),
+    Kind(
+        "AWS::GreengrassV2::ComponentVersion",
+        "greengrassv2",
+        "CreateComponentVersion",
+        _component,
+        lambda made: str(made.answer["arn"]),
+        lambda client, made: client.delete_component(arn=made.answer["arn"]),
+        attributes={
+            "Arn": lambda made: str(made.answer["arn"]),
+            "ComponentName": lambda made: str(made.answer["componentName"]),
+            "ComponentVersion": lambda made: str(made.answer["componentVersion"]),
+        },
+    ),
+    Kind(
+        "AWS::GreengrassV2::Deployment",
+        "greengrassv2",
+        "CreateDeployment",
+        _deployment,
+        lambda made: str(made.answer["deploymentId"]),
+        _end_deployment,
+        attributes={"DeploymentId": lambda made: str(made.answer["deploymentId"])},
+    ),
+)

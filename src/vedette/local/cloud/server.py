@@ -1,0 +1,101 @@
+"""The sandbox's server: moto, its extensions, and the paths that only the sandbox has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from vedette.contracts.errors import CloudError
+from vedette.local.cloud import events, functions, queues, resources, state, storage, strict, templates
+from vedette.local.cloud.api import Route, answer
+from vedette.local.cloud.resources_data import KINDS as DATA
+from vedette.local.cloud.resources_iot import KINDS as IOT
+from vedette.local.cloud.resources_messages import KINDS as MESSAGES
+from vedette.local.cloud.world import World
+
+#: Loopback and nothing else: whoever reaches the sandbox may do everything in it.
+HOST: Final = "127.0.0.1"
+KINDS: Final = (*MESSAGES, *IOT, *DATA)
+
+
+class Sandbox:
+    """One account with its server.
+
+    Args:
+        world: where it is.
+
+    Raises:
+        CloudError: V004, the port is taken.
+    """
+
+    def __init__(self, world: World) -> None:
+        from werkzeug.serving import make_server
+
+        self._world = world
+        _settle(world)
+        self._functions = functions.install(world)
+        self._mappings = queues.install(world, self._functions)
+        self._types = _install(world)
+        self._routes: tuple[Route, ...] = (*events.ROUTES, *state.ROUTES)
+        try:
+            self._server = make_server(HOST, world.port, self._application(), threaded=True)
+        except (OSError, SystemExit):
+            raise CloudError(
+                f"port {world.port} of this machine is taken.", hint="Another one: --port", code="V004"
+            ) from None
+
+    def _application(self) -> Any:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        moto = DomainDispatcherApplication(create_backend_app)
+
+        def application(environ: Mapping[str, Any], start_response: Any) -> Iterable[bytes]:
+            answered = answer(self._world, self._routes, environ)
+            if answered is None:
+                passed_on: Iterable[bytes] = moto(environ, start_response)
+                return passed_on
+            status, code, body = answered
+            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            if code:
+                headers.append(("x-amzn-ErrorType", code))
+            start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+            return [body]
+
+        return application
+
+    def run(self) -> None:
+        """Serve until the process is told to end."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: threading.Thread(target=self._server.shutdown).start())
+        self._mappings.start()
+        try:
+            self._server.serve_forever()
+        finally:
+            self._mappings.stop()
+            self._world.stop()
+            self._functions.stop()
+
+
+def _settle(world: World) -> None:
+    """Before moto is imported: what it reads from the environment. A new server begins with nothing."""
+    os.environ["MOTO_PORT"] = str(world.port)  # where state machines call services
+    os.environ.update(world.environment())
+    for name in ("code", "functions"):
+        shutil.rmtree(world.directory / name, ignore_errors=True)
+    world.directory.mkdir(parents=True, exist_ok=True)
+
+
+def _install(world: World) -> tuple[type, ...]:
+    from moto.core.config import default_user_config
+
+    default_user_config["stepfunctions"]["execute_state_machine"] = True
+    strict.install(world)
+    templates.install(world)
+    storage.install(world)
+    events.install(world)
+    return resources.install(world, KINDS)

@@ -1,0 +1,122 @@
+"""One sandbox with every stack deployed, shared by all tests that need an account in which things really run."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vedette.contracts.account import DEFAULT_STAGE, parameter
+
+#: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed.
+CONTEXT = {"lambda_platform": "host", "keep_data": False}
+LIMIT_S = 60.0
+
+
+@dataclass
+class SandboxAccount:
+    """A running sandbox.
+
+    Attributes:
+        running: its server (``vedette.local.cloud.lifecycle.Running``).
+        directory: its files.
+    """
+
+    running: Any
+    directory: Path
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For commands that work on this account."""
+        return dict(self.running.environment())
+
+    def client(self, service: str) -> Any:
+        """A client of the account."""
+        import boto3
+
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                region_name=self.running.region,
+                endpoint_url=self.running.endpoint,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+            )
+        return self._clients[service]
+
+    def made(self, key: str) -> str:
+        """What the stacks published under a key."""
+        return str(self.client("ssm").get_parameter(Name=parameter(DEFAULT_STAGE, key))["Parameter"]["Value"])
+
+    def state(self, kind: str) -> list[dict[str, Any]]:
+        """What happened: ``invocation``, ``event``, ``published``, ``problem``, …"""
+        return list(self.running.ask(f"/vedette/state/{kind}")["entries"])
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One of the sandbox's own paths."""
+        return dict(self.running.ask(path, body))
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        """What a function answers; an error of the function's is an AssertionError."""
+        answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+        assert "FunctionError" not in answer, payload
+        return payload
+
+    def until(self, what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
+        """The first true value of a look, or a failure that names the account's latest problems."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            if value := look():
+                return value
+            time.sleep(0.05)
+        raise AssertionError(f"{what}: not within {limit_s:g} s; problems: {self.state('problem')[-3:]}")
+
+
+def free_port() -> int:
+    """A port that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def bare_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxAccount]:
+    """A sandbox with no stacks."""
+    from vedette.local.cloud import lifecycle
+
+    directory = tmp_path_factory.mktemp("bare-sandbox")
+    running = lifecycle.start(directory, port=free_port(), region="us-east-1", stage=DEFAULT_STAGE)
+    try:
+        yield SandboxAccount(running, directory)
+    finally:
+        lifecycle.stop(directory)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxAccount]:
+    """A sandbox with every stack of the app."""
+    from vedette.local.cloud import lifecycle
+    from vedette.local.cloud.cdk import Cdk, Target
+
+    directory = tmp_path_factory.mktemp("sandbox")
+    began = time.monotonic()
+    running = lifecycle.start(directory, port=free_port(), region="us-east-1", stage=DEFAULT_STAGE)
+    try:
+        account = SandboxAccount(running, directory)
+        target = Target(account.ask("/vedette/state")["account"], "us-east-1", account.environment, directory, CONTEXT)
+        cdk = Cdk(target)
+        cdk.bootstrap()
+        cdk.deploy()
+        sys.stderr.write(f"sandbox deployed in {time.monotonic() - began:.1f} s\n")
+        yield account
+    finally:
+        lifecycle.stop(directory)
