@@ -152,7 +152,7 @@ def test_a_failing_table_denies_and_no_token_reaches_the_log(
     forget()
     assert ask(new) == {"allowProvisioning": False}
     said = [vars(record) for record in caplog.records if record.name == "claim"]
-    assert [one["reason"] for one in said][0] == "ResourceNotFoundException"
+    assert said[0]["reason"] == "ResourceNotFoundException"
     assert "REGISTRATIONS_TABLE" in said[1]["reason"]
     assert new.token not in str(said)
 
