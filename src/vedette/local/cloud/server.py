@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from vedette.contracts.errors import CloudError
-from vedette.local.cloud import events, functions, queues, resources, state, storage, strict, templates
+from vedette.local.cloud import events, functions, queues, resources, state, storage, strict, templates, topic_rules
 from vedette.local.cloud.api import Route, answer
 from vedette.local.cloud.resources_data import KINDS as DATA
 from vedette.local.cloud.resources_iot import KINDS as IOT
@@ -40,8 +40,9 @@ class Sandbox:
         _settle(world)
         self._functions = functions.install(world)
         self._mappings = queues.install(world, self._functions)
+        self._rules = topic_rules.install(world)
         self._types = _install(world)
-        self._routes: tuple[Route, ...] = (*events.ROUTES, *state.ROUTES)
+        self._routes: tuple[Route, ...] = (*events.ROUTES, *topic_rules.ROUTES, *state.ROUTES)
         try:
             self._server = make_server(HOST, world.port, self._application(), threaded=True)
         except (OSError, SystemExit):
