@@ -11,7 +11,19 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from vedette.contracts.errors import CloudError
-from vedette.local.cloud import events, functions, queues, resources, state, storage, strict, templates, topic_rules
+from vedette.local.cloud import (
+    events,
+    functions,
+    greengrass,
+    provisioning,
+    queues,
+    resources,
+    state,
+    storage,
+    strict,
+    templates,
+    topic_rules,
+)
 from vedette.local.cloud.api import Route, answer
 from vedette.local.cloud.resources_data import KINDS as DATA
 from vedette.local.cloud.resources_iot import KINDS as IOT
@@ -42,7 +54,13 @@ class Sandbox:
         self._mappings = queues.install(world, self._functions)
         self._rules = topic_rules.install(world)
         self._types = _install(world)
-        self._routes: tuple[Route, ...] = (*events.ROUTES, *topic_rules.ROUTES, *state.ROUTES)
+        self._routes: tuple[Route, ...] = (
+            *events.ROUTES,
+            *topic_rules.ROUTES,
+            *greengrass.ROUTES,
+            *provisioning.ROUTES,
+            *state.ROUTES,
+        )
         try:
             self._server = make_server(HOST, world.port, self._application(), threaded=True)
         except (OSError, SystemExit):
@@ -99,4 +117,6 @@ def _install(world: World) -> tuple[type, ...]:
     templates.install(world)
     storage.install(world)
     events.install(world)
+    greengrass.install(world)
+    provisioning.install(world)
     return resources.install(world, KINDS)

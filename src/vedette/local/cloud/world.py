@@ -9,10 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from moto.core import DEFAULT_ACCOUNT_ID
 
+Part = TypeVar("Part")
 #: moto's account; nothing here is secret.
 ACCOUNT: Final = str(DEFAULT_ACCOUNT_ID)
 #: Credentials that every client of the sandbox may use.
@@ -56,6 +57,7 @@ class World:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _clients: dict[str, Any] = field(default_factory=dict)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_WORKERS, "sandbox"))
+    _parts: dict[type, Any] = field(default_factory=dict)
     _running: set[Future[Any]] = field(default_factory=set)
 
     @property
@@ -89,6 +91,16 @@ class World:
                     config=Config(retries={"total_max_attempts": 1}, read_timeout=900),
                 )
             return self._clients[service]
+
+    def put(self, part: object) -> None:
+        """Keep the state of a concern, one of each type."""
+        self._parts[type(part)] = part
+
+    def part(self, kind: type[Part]) -> Part:
+        """The state of a concern."""
+        found = self._parts[kind]
+        assert isinstance(found, kind)
+        return found
 
     def note(self, kind: str, **detail: Any) -> None:
         """Remember something that happened."""
