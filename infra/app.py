@@ -8,6 +8,7 @@ from aws_cdk import App, Tags
 
 from infra.settings import CONTEXT_KEY, Settings, read_settings
 from infra.stacks.fleet import FleetStack
+from infra.stacks.models import ModelsStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts.account import stack
 from vedette.contracts.errors import VedetteError
@@ -17,6 +18,7 @@ def build(app: App, settings: Settings) -> None:
     """All stacks of a stage, in an app that knows neither account nor region."""
     storage = StorageStack(app, stack(settings.stage, "storage"), settings=settings)
     FleetStack(app, stack(settings.stage, "fleet"), settings=settings, storage=storage)
+    ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage)
     Tags.of(app).add("application", "vedette")
     Tags.of(app).add("stage", settings.stage)
 

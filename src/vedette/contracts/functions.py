@@ -72,3 +72,23 @@ class SweepFunction(FunctionSettings):
     devices_table: Name
     devices_index: Name
     fleets: Annotated[str, Field(min_length=1, description="Names, separated by commas.")]
+class ModelIntakeSettings(FunctionSettings):
+    """Of the function that looks through models that arrive."""
+
+    models_bucket: Name
+    models_table: Name
+    objects_key: Annotated[Name, Field(description="Key that Neo encrypts with, its ARN.")]
+
+
+class ModelReleaseSettings(FunctionSettings):
+    """Of the function that makes components of models."""
+
+    models_bucket: Name
+    models_table: Name
+    artefacts_bucket: Name
+
+
+class ModelFailureSettings(FunctionSettings):
+    """Of the function that records why a model did not get ready."""
+
+    models_table: Name

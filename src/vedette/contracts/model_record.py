@@ -17,10 +17,14 @@ INCOMING: Final = "incoming/"
 #: Below it the account keeps what it compiles from and what compilation made.
 JOBS: Final = "jobs/"
 COMPILED: Final = "compiled/"
-#: Below it training jobs write.
+#: Below them training jobs find their program and their data, and write.
+CODE: Final = "code/"
+DATASETS: Final = "datasets/"
 TRAINED: Final = "trained/"
 #: Stands for the target where none is known, because ``model.yaml`` cannot be read.
 NO_TARGET: Final = "all"
+#: How a target ends, for the state machine, where it was not the model that failed.
+BROKEN: Final = "BROKEN"
 #: What is kept of a reason, characters.
 MAX_REASON: Final = 1000
 

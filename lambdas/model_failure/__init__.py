@@ -1,0 +1,1 @@
+"""Records why a model did not get ready."""

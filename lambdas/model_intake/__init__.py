@@ -1,0 +1,1 @@
+"""Looks through models that arrive."""

@@ -1,0 +1,1 @@
+"""Makes components of models."""
