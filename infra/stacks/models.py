@@ -9,6 +9,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -97,7 +99,7 @@ class ModelsStack(Stack):
                 memory_mb=1024,
             ),
         )
-        self._storage.keys.tables.grant_encrypt_decrypt(made.role)
+        self._use_key(made.role, self._storage.keys.tables)
         made.role.add_to_principal_policy(iam.PolicyStatement(actions=["events:PutEvents"], resources=[self._bus()]))
         return made
 
@@ -141,11 +143,16 @@ class ModelsStack(Stack):
             )
         )
         made.role.add_to_principal_policy(iam.PolicyStatement(actions=["greengrass:ListComponents"], resources=["*"]))
+        self._accept_prefixes(made.role, self._storage.artefacts, ("models/",))
+        component = "arn:<AWS::Partition>:greengrass:<AWS::Region>:<AWS::AccountId>:components:vedette.model.*"
+        ours = "Components of models, whatever data scientists call them; no other component of the account."
         accept(
             made,
             {
                 "AwsSolutions-IAM5[Resource::*]": "Greengrass lists components of the account or none; names are "
                 "compared by the function.",
+                f"AwsSolutions-IAM5[Resource::{component}]": ours,
+                f"AwsSolutions-IAM5[Resource::{component}:versions:*]": ours,
             },
         )
         return made
@@ -181,7 +188,21 @@ class ModelsStack(Stack):
                     actions=["s3:PutObject"], resources=[bucket.arn_for_objects(f"{prefix}*") for prefix in write]
                 )
             )
-        self._storage.keys.objects.grant_encrypt_decrypt(role)
+        self._use_key(role, self._storage.keys.objects)
+        self._accept_prefixes(role, bucket, read + write)
+
+    def _accept_prefixes(self, role: iam.IRole, bucket: s3.IBucket, prefixes: tuple[str, ...]) -> None:
+        """The permissions end at a prefix, which is as narrow as names of uploads allow."""
+        export = self.resolve(Stack.of(bucket).export_value(bucket.bucket_arn))["Fn::ImportValue"]
+        why = "Objects below one prefix of one bucket, whose names data scientists and jobs choose."
+        accept(role, {f"AwsSolutions-IAM5[Resource::{export}/{prefix}*]": why for prefix in dict.fromkeys(prefixes)})
+
+    @staticmethod
+    def _use_key(role: iam.IRole, key: kms.IKey) -> None:
+        """Read and write what is encrypted with a key."""
+        role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn])
+        )
 
     def _job_base_role(self, name: str, description: str, read: tuple[str, ...], write: str) -> iam.Role:
         """A role of SageMaker's jobs for this account, with a few prefixes of one bucket."""
@@ -224,6 +245,17 @@ class ModelsStack(Stack):
             )
         )
         role.add_to_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
+        ours = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>"
+        accept(
+            role,
+            {
+                "AwsSolutions-IAM5[Resource::*]": "The token of the image registry has no resource of its own.",
+                f"{ours}:ecr:<AWS::Region>:<AWS::AccountId>:repository/vedette-*]": "Training images that the owner "
+                "makes for this project, whatever they are called behind the prefix.",
+                f"{ours}:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/TrainingJobs:*]": "Streams of "
+                "the one log group that SageMaker writes training jobs' output to.",
+            },
+        )
         role.add_to_policy(
             iam.PolicyStatement(
                 actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
@@ -247,6 +279,7 @@ class ModelsStack(Stack):
             enforce_ssl=True,
             retention_period=Duration.days(KEPT_DAYS),
         )
+        accept(dead_letters, {"AwsSolutions-SQS3": "This is itself the queue of what could not be delivered."})
         props = QueueProps(
             settings=self._settings,
             key=self._storage.keys.messages,

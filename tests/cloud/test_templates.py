@@ -15,9 +15,20 @@ from tests.cloud.conftest import EVERYTHING, resources, templates
 
 GOLDEN = Path(__file__).parent / "golden"
 #: All stacks.
-CONCERNS = ("fleet", "storage")
+CONCERNS = ("fleet", "models", "storage")
 #: Resources ``*`` in policies of roles, with the reason why AWS offers nothing narrower: (actions, reason).
-ANY_RESOURCE: dict[frozenset[str], str] = {}
+ANY_RESOURCE: dict[frozenset[str], str] = {
+    frozenset({"ecr:GetAuthorizationToken"}): "the token is of the registry as a whole",
+    frozenset({"greengrass:ListComponents"}): "components are listed for the account or not at all",
+    frozenset(
+        {
+            *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
+            *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies"),
+            *("logs:DescribeLogGroups", "xray:PutTraceSegments", "xray:PutTelemetryRecords"),
+            *("xray:GetSamplingRules", "xray:GetSamplingTargets"),
+        }
+    ): "traces, and the delivery of a state machine's logs, are the account's and have no resource",
+}
 
 
 def normalised(template: dict[str, Any]) -> str:

@@ -72,6 +72,8 @@ class SweepFunction(FunctionSettings):
     devices_table: Name
     devices_index: Name
     fleets: Annotated[str, Field(min_length=1, description="Names, separated by commas.")]
+
+
 class ModelIntakeSettings(FunctionSettings):
     """Of the function that looks through models that arrive."""
 
