@@ -6,13 +6,19 @@ cores. PyTorch is needed for this alone and is no dependency of Vedette; use an 
     python -m venv /tmp/train && /tmp/train/bin/pip install -e ".[edge]" torch==2.13.0 onnx
     nice -n 10 /tmp/train/bin/python examples/quality_control/train.py
 
-``--quick`` trains for a minute on few parts, to see that everything works; its model is of no use.
+Or let ``vedette model train examples/quality_control`` run it, here (``--local``) or as a training job of your account:
+it then writes the model, and the ``model.yaml`` that describes it, where ``SM_MODEL_DIR`` says.
+
+``--quick`` (there: ``-p quick=1``) trains for a minute on few parts, to see that everything works; its model is of no
+use.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
+import shutil
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -268,9 +274,10 @@ def _finish(graph: Graph, label: str, corners: str, score: str) -> bytes:
 
 def main() -> None:
     """Render, train, export."""
+    output = Path(os.environ.get("SM_MODEL_DIR", HERE))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "parts.onnx", help="file to write")
-    parser.add_argument("--quick", action="store_true", help="few parts, one epoch")
+    parser.add_argument("--out", type=Path, default=output / "parts.onnx", help="file to write")
+    parser.add_argument("--quick", type=int, nargs="?", const=1, default=0, help="few parts, one epoch")
     arguments = parser.parse_args()
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
@@ -287,6 +294,8 @@ def main() -> None:
     print(f": {len(images)} cut-outs, {time.monotonic() - started_s:.0f} s", flush=True)
     net = train(images, wanted, damaged, epochs)
     arguments.out.write_bytes(export(net))
+    if output != HERE:
+        shutil.copyfile(HERE / "model.yaml", output / "model.yaml")
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {time.monotonic() - started_s:.0f} s in all")
 
 

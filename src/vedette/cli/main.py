@@ -29,13 +29,17 @@ COMMANDS: Final = (
     CommandSpec(
         "model",
         "",
-        "Models on this machine: add, list, show, remove.",
+        "Models: on this machine, and made ready for devices by the account.",
         _CHECK,
         children=(
             CommandSpec("add", "vedette.cli.model:add", "Store a model, by name, file or https address."),
             CommandSpec("list", "vedette.cli.model:list_", "What is stored, and what is known."),
             CommandSpec("show", "vedette.cli.model:show", "Everything about one model."),
             CommandSpec("remove", "vedette.cli.model:remove", "Take a model out of the store."),
+            CommandSpec("inspect", "vedette.cli.model_inspect:inspect", "What a model file is, and what can run it."),
+            CommandSpec("train", "vedette.cli.model_train:train", "Train an example's own model."),
+            CommandSpec("compile", "vedette.cli.model_compile:compile_", "Make a model ready for kinds of devices."),
+            CommandSpec("status", "vedette.cli.model_status:status", "Where models stand in the account."),
         ),
     ),
     CommandSpec(

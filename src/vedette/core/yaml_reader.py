@@ -176,7 +176,7 @@ class _Reader:
             anchored.value = self._sequence(path)
         elif isinstance(event, yaml.ScalarEvent):
             quoted = event.style is not None or tag is not None
-            anchored.value = event.value if quoted else _plain(event.value)
+            anchored.value = event.value if quoted else plain_value(event.value)
         anchored.complete = True
         anchored.size = self._count - before + 1
         return anchored.value
@@ -244,7 +244,7 @@ def _place(event: yaml.Event) -> Place:
     return Place(start.line + 1, start.column + 1, max(1, width))
 
 
-def _plain(text: str) -> Any:
+def plain_value(text: str) -> Any:
     """A scalar without quotes, by the core schema of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]

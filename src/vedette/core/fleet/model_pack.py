@@ -13,6 +13,7 @@ import yaml
 from vedette.contracts.model_card import CARD_NAME, ModelCard, Target
 from vedette.contracts.model_record import model_component
 from vedette.core.fleet.targets import TARGETS
+from vedette.core.yaml_reader import plain_value
 
 #: Greengrass refuses larger recipes.
 MAX_RECIPE_BYTES: Final = 16_000
@@ -42,19 +43,28 @@ touch "$1"
 
 
 class _Quoting(yaml.SafeDumper):
-    """Text always in quotes: what is text to a writer of YAML 1.1 may be a number to a reader of YAML 1.2."""
+    """What is text to a writer of YAML 1.1 may be a number to a reader of YAML 1.2, so that gets quotes; lists of plain
+    values take one line.
+    """
 
 
-def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain_value(text) == text else '"')
 
 
-_Quoting.add_representer(str, _quoted)
+def _list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.SequenceNode:
+    flat = not any(isinstance(value, dict | list) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flat)
+
+
+_Quoting.add_representer(str, _text)
+_Quoting.add_representer(list, _list)
 
 
 def card_text(card: ModelCard) -> bytes:
     """The description as a file, all that is known in it."""
     document = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    document["inputs"] = card.model_dump(mode="json")["inputs"]
     return yaml.dump(document, Dumper=_Quoting, sort_keys=False, allow_unicode=True, width=120).encode()
 
 
