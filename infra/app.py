@@ -7,8 +7,10 @@ import sys
 from aws_cdk import App, Tags
 
 from infra.settings import CONTEXT_KEY, Settings, read_settings
+from infra.stacks.alerts import AlertsStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.models import ModelsStack
+from infra.stacks.monitoring import MonitoringStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts.account import stack
 from vedette.contracts.errors import VedetteError
@@ -17,7 +19,11 @@ from vedette.contracts.errors import VedetteError
 def build(app: App, settings: Settings) -> None:
     """All stacks of a stage, in an app that knows neither account nor region."""
     storage = StorageStack(app, stack(settings.stage, "storage"), settings=settings)
-    FleetStack(app, stack(settings.stage, "fleet"), settings=settings, storage=storage)
+    fleet = FleetStack(app, stack(settings.stage, "fleet"), settings=settings, storage=storage)
+    alerts = AlertsStack(app, stack(settings.stage, "alerts"), settings=settings, storage=storage, fleet=fleet)
+    MonitoringStack(
+        app, stack(settings.stage, "monitoring"), settings=settings, storage=storage, fleet=fleet, alerts=alerts
+    )
     ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage)
     Tags.of(app).add("application", "vedette")
     Tags.of(app).add("stage", settings.stage)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda_event_sources as sources
+
+from infra.constructs.function import VedetteFunction
+from infra.constructs.queue import ReliableQueue
+
+#: Calls of one function that work on one queue at the same time.
+MAX_CALLS: Final = 10
 
 
 def allow_table(role: iam.IRole, table: dynamodb.Table, key: kms.IKey, *actions: str, index: str | None = None) -> None:
@@ -27,5 +37,19 @@ def allow_table(role: iam.IRole, table: dynamodb.Table, key: kms.IKey, *actions:
             actions=["kms:Decrypt", "kms:DescribeKey"],
             resources=[key.key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"dynamodb.{Stack.of(table).region}.amazonaws.com"}},
+        )
+    )
+
+
+def allow(role: iam.IRole, actions: Sequence[str], resources: Sequence[str]) -> None:
+    """One statement."""
+    role.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+
+
+def feed(function: VedetteFunction, queue: ReliableQueue, *, batch: int = 10) -> None:
+    """Let a function work on a queue, each message by itself."""
+    function.function.add_event_source(
+        sources.SqsEventSource(
+            queue.queue, batch_size=batch, report_batch_item_failures=True, max_concurrency=MAX_CALLS
         )
     )

@@ -71,7 +71,19 @@ class SweepFunction(FunctionSettings):
 
     devices_table: Name
     devices_index: Name
-    fleets: Annotated[str, Field(min_length=1, description="Names, separated by commas.")]
+    fleets: Annotated[
+        str, Field(pattern=r"^[a-z0-9-]+=[a-z0-9,-]+( [a-z0-9-]+=[a-z0-9,-]+)*$", description="fleet=ring,ring …")
+    ]
+
+    def rings(self) -> dict[str, tuple[str, ...]]:
+        """Fleet → its rings."""
+        pairs = (fleet.partition("=") for fleet in self.fleets.split())
+        return {name: tuple(rings.split(",")) for name, _, rings in pairs}
+
+    @staticmethod
+    def told(fleets: Mapping[str, tuple[str, ...]]) -> str:
+        """The value of ``fleets``."""
+        return " ".join(f"{name}={','.join(rings)}" for name, rings in fleets.items())
 
 
 class ModelIntakeSettings(FunctionSettings):

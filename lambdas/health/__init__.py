@@ -1,0 +1,1 @@
+"""How a device says that it is, into the table of devices."""

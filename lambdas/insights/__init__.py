@@ -1,0 +1,1 @@
+"""Reports of insights into rows for analysis."""

@@ -1,0 +1,1 @@
+"""Alerts into the ledger, once each; notifications; acknowledgements."""

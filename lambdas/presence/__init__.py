@@ -1,0 +1,1 @@
+"""Whether a device is connected, into the table of devices."""

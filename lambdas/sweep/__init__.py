@@ -1,0 +1,1 @@
+"""Counts the devices of each fleet."""
