@@ -106,3 +106,22 @@ class ModelFailureSettings(FunctionSettings):
     """Of the function that records why a model did not get ready."""
 
     models_table: Name
+
+
+class RolloutSettings(FunctionSettings):
+    """Of ``rollout_step``, and of all that work on rollouts."""
+
+    desired_table: Name
+    rollouts_table: Name
+    devices_table: Name
+    event_bus: Name
+    groups_arn: Annotated[str, Field(pattern=r"^arn:.*:thinggroup/$", description="Beginning of all groups' ARNs.")]
+    baseline: Annotated[str, Field(description="What a ring runs of which nothing was decided: component → choice.")]
+
+
+class RolloutApiSettings(RolloutSettings):
+    """Of ``rollout_api``."""
+
+    state_machine_arn: Name
+    components_arn: Annotated[str, Field(pattern=r"^arn:.*:components:$")]
+    fleets: Annotated[str, Field(description="Fleet → names of its rings in their order, JSON.")]

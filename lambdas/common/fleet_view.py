@@ -1,0 +1,141 @@
+"""A ring as Greengrass and the table of devices see it."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lambdas.common.rollout_store import BY_FLEET, Store
+from lambdas.common.runtime import client
+from vedette.contracts.account import ring_group
+from vedette.contracts.functions import RolloutSettings
+from vedette.contracts.rollout import DesiredState, RingCounts
+from vedette.core.fleet.document import deployment
+
+#: Devices that Greengrass is asked about at once.
+_AT_ONCE: Final = 8
+#: A device tells how it is once a minute; after so long without a word it is no evidence, seconds.
+_SILENT_S: Final = 300
+_SUCCEEDED: Final = frozenset({"SUCCEEDED", "COMPLETED"})
+_FAILED: Final = frozenset({"FAILED", "REJECTED", "TIMED_OUT", "CANCELED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What the table of devices says of one."""
+
+    thing: str
+    online: bool
+    healthy: bool
+
+
+def devices(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> list[Device]:
+    """Devices of a ring, by name.
+
+    Args:
+        settings: of the function.
+        fleet: of the ring.
+        ring: its name.
+        now_s: seconds since 1970.
+    """
+    pages = (
+        client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=settings.devices_table,
+            IndexName=BY_FLEET,
+            KeyConditionExpression="fleet = :fleet",
+            FilterExpression="ring = :ring",
+            ExpressionAttributeValues={":fleet": {"S": fleet}, ":ring": {"S": ring}},
+        )
+    )
+    return [_device(item, now_s) for page in pages for item in page["Items"]]
+
+
+def _device(item: dict[str, Any], now_s: float) -> Device:
+    """Read an item. A device that never told how it is counts as online and well: Greengrass answers for it."""
+    seen = item.get("last_seen_ms")
+    stale = seen is not None and now_s - int(seen["N"]) / 1000 > _SILENT_S
+    gone = item.get("connected", {}).get("BOOL") is False
+    return Device(
+        thing=item["thing"]["S"], online=not (stale or gone), healthy=not item.get("conditions", {}).get("S", "")
+    )
+
+
+def unhealthy(found: list[Device]) -> int:
+    """How many that are online report a problem."""
+    return sum(device.online and not device.healthy for device in found)
+
+
+def target(settings: RolloutSettings, fleet: str, ring: str) -> str:
+    """ARN of a ring's group."""
+    return settings.groups_arn + ring_group(fleet, ring)
+
+
+def counts(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> RingCounts:
+    """How far the newest deployment of a ring is, device by device."""
+    found = devices(settings, fleet, ring, now_s=now_s)
+    group = target(settings, fleet, ring)
+    latest = client("greengrassv2").list_deployments(targetArn=group, historyFilter="LATEST_ONLY")["deployments"]
+    newest = latest[0]["deploymentId"] if latest else None
+    online = [device.thing for device in found if device.online]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        states = [state for state in pool.map(lambda thing: _state(thing, group, newest), online) if state]
+    return RingCounts(
+        devices=len(found),
+        offline=len(found) - len(states),
+        succeeded=sum(state in _SUCCEEDED for state in states),
+        failed=sum(state in _FAILED for state in states),
+        unhealthy=unhealthy(found),
+    )
+
+
+def _state(thing: str, group: str, newest: str | None) -> str | None:
+    """How a device fares with a deployment.
+
+    Returns:
+        AWS's word, ``QUEUED`` until the device has heard of it; None for a device that Greengrass has never seen.
+    """
+    greengrass = client("greengrassv2")
+    try:
+        for page in greengrass.get_paginator("list_effective_deployments").paginate(coreDeviceThingName=thing):
+            for one in page["effectiveDeployments"]:
+                if one["targetArn"] == group and one["deploymentId"] == newest:
+                    return str(one["coreDeviceExecutionStatus"])
+    except greengrass.exceptions.ResourceNotFoundException:
+        return None
+    return "QUEUED"
+
+
+class StoredRing:
+    """One ring, for one rollout.
+
+    Args:
+        store: of desired states.
+        settings: of the function.
+        fleet: of the ring.
+        ring: its name.
+        rollout_id: makes repeated deployments one.
+    """
+
+    def __init__(self, store: Store, settings: RolloutSettings, fleet: str, ring: str, rollout_id: str) -> None:
+        self._store, self._settings = store, settings
+        self._fleet, self._ring, self._rollout_id = fleet, ring, rollout_id
+
+    def newest(self) -> DesiredState:
+        """The newest desired state."""
+        return self._store.newest(self._fleet, self._ring)
+
+    def put(self, state: DesiredState) -> bool:
+        """Add a version, unless there is one of this number."""
+        return self._store.put(state, f"rollout {self._rollout_id}")
+
+    def deploy(self, state: DesiredState) -> str:
+        """Make it the ring's deployment; the same rollout's same version makes one deployment, however often asked."""
+        # Of this rollout, not of the version alone: where another rollout's older deployment has come after the
+        # newest one, the newest must be made anew, and the same token would only answer with the old one.
+        token = hashlib.sha256(f"{self._rollout_id} {self._fleet}/{self._ring} {state.version}".encode()).hexdigest()
+        request = deployment(state, target(self._settings, self._fleet, self._ring))
+        return str(client("greengrassv2").create_deployment(**request, clientToken=token)["deploymentId"])

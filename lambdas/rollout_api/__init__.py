@@ -1,0 +1,1 @@
+"""Plans, starts, aborts and shows rollouts, for whoever may invoke it."""

@@ -1,0 +1,1 @@
+"""One step of a rollout, for the state machine."""

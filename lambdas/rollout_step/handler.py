@@ -1,0 +1,178 @@
+"""One step of a rollout. Each may be repeated: what was done already is seen and not done again."""
+
+from __future__ import annotations
+
+import json
+import time
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lambdas.common.fleet_view import StoredRing, counts, devices, unhealthy
+from lambdas.common.ring_change import settle
+from lambdas.common.rollout_store import Kept, Store
+from lambdas.common.runtime import client, logger, settings
+from vedette.contracts.account import EVENT_SOURCE
+from vedette.contracts.functions import RolloutSettings
+from vedette.contracts.rollout import RingStatus, RingStep, Rollout, RolloutId, RolloutStatus, Verdict
+from vedette.core.fleet import rollout as progress
+from vedette.core.fleet.desired import holds, subject, undoing
+from vedette.core.fleet.gate import Finding
+from vedette.core.fleet.rollout import Next
+
+
+class Action(StrEnum):
+    """What the state machine asks for."""
+
+    BEGIN = "begin"
+    CHECK = "check"
+    ROLL_BACK = "roll-back"
+    FINISH = "finish"
+
+
+class _Step(BaseModel):
+    """The state machine's input; ``error`` is there when a step broke off."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    action: Action
+    rollout_id: RolloutId
+    error: Annotated[dict[str, Any] | None, Field(description="Step Functions' own words.")] = None
+
+
+def handle(event: Any, _context: Any) -> dict[str, str]:
+    """Do a step; the answer's ``next`` is what comes after it.
+
+    Raises:
+        pydantic.ValidationError: the state machine and this function do not belong together.
+        CloudError: V003 retryable, V009.
+    """
+    step = _Step.model_validate(event)
+    log = logger("rollout_step")
+    kept = Store(settings(RolloutSettings)).load(step.rollout_id)
+    if kept.rollout.status is not RolloutStatus.RUNNING:
+        return {"next": Next.DONE.value}
+    match step.action:
+        case Action.BEGIN:
+            following = _begin(kept)
+        case Action.CHECK:
+            following = _check(kept)
+        case Action.ROLL_BACK:
+            following = _roll_back(kept, step.error)
+        case Action.FINISH:
+            following = _finish(kept)
+    log.info("step done", extra={"rollout_id": step.rollout_id, "step": step.action, "next": following})
+    return {"next": following.value}
+
+
+def _begin(kept: Kept) -> Next:
+    """Put the change into the next ring."""
+    if kept.abort is not None:
+        return Next.ROLL_BACK
+    rollout, revision = kept.rollout, kept.revision
+    step = progress.current(rollout)
+    if step is None:
+        return Next.FINISH
+    store, ring = _ring(rollout, step)
+    if step.status is RingStatus.WAITING:
+        found = devices(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
+        undo = undoing(ring.newest(), rollout.change)
+        rollout = progress.begun(rollout, step.ring, undo=undo, unhealthy=unhealthy(found), now_s=_now())
+        revision = store.save(rollout, revision)
+    settled = settle(ring, rollout.change)
+    rollout = progress.deployed(
+        rollout, step.ring, version=settled.version, deployment_id=settled.deployment_id, now_s=_now()
+    )
+    store.save(rollout, revision)
+    _tell(rollout, step.ring, "deploying")
+    return Next.WAIT
+
+
+def _check(kept: Kept) -> Next:
+    """Ask the gate about the ring."""
+    if kept.abort is not None:
+        return Next.ROLL_BACK
+    rollout = kept.rollout
+    step = progress.current(rollout)
+    if step is None:
+        return Next.FINISH
+    store, ring = _ring(rollout, step)
+    others: list[Finding] = []
+    if not holds(ring.newest(), rollout.change):
+        others.append(Finding(Verdict.FAIL, "somebody else has changed the same entry of the ring's desired state"))
+    seen = counts(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
+    rollout, following = progress.checked(rollout, step.ring, seen, now_s=_now(), others=others)
+    store.save(rollout, kept.revision)
+    if following is not Next.WAIT:
+        _tell(rollout, step.ring, "passed" if following is not Next.ROLL_BACK else "not passed")
+    return following
+
+
+def _roll_back(kept: Kept, error: dict[str, Any] | None) -> Next:
+    """Give every ring that was changed what it ran before, the last one first."""
+    rollout, revision = kept.rollout, kept.revision
+    store = Store(settings(RolloutSettings))
+    for step in progress.to_restore(rollout):
+        assert step.undo is not None
+        _, ring = _ring(rollout, step)
+        settled = settle(ring, step.undo)
+        rollout = progress.restored(
+            rollout, step.ring, version=settled.version, deployment_id=settled.deployment_id, now_s=_now()
+        )
+        revision = store.save(rollout, revision)
+    reason = kept.abort or rollout.reason or _words(error)
+    rollout = progress.ended(rollout, RolloutStatus.ROLLED_BACK, now_s=_now(), reason=reason)
+    store.save(rollout, revision)
+    store.release(rollout)
+    _tell(rollout, None, "rolled back")
+    return Next.DONE
+
+
+def _finish(kept: Kept) -> Next:
+    """All rings run the change."""
+    store = Store(settings(RolloutSettings))
+    rollout = progress.ended(kept.rollout, RolloutStatus.SUCCEEDED, now_s=_now())
+    store.save(rollout, kept.revision)
+    store.release(rollout)
+    _tell(rollout, None, "succeeded")
+    return Next.DONE
+
+
+def _ring(rollout: Rollout, step: RingStep) -> tuple[Store, StoredRing]:
+    chosen = settings(RolloutSettings)
+    store = Store(chosen)
+    return store, StoredRing(store, chosen, rollout.fleet, step.ring, rollout.rollout_id)
+
+
+def _words(error: dict[str, Any] | None) -> str:
+    if not error:
+        return "a step broke off"
+    return f"a step broke off: {error.get('Error', '')} {error.get('Cause', '')}"[:400].strip()
+
+
+def _tell(rollout: Rollout, ring: str | None, what: str) -> None:
+    """Tell whoever listens. Not vital: a bus that cannot be reached stops no rollout."""
+    detail = {
+        "rollout_id": rollout.rollout_id,
+        "fleet": rollout.fleet,
+        "subject": subject(rollout.change),
+        "status": rollout.status.value,
+        "ring": ring,
+        "what": what,
+        "reason": rollout.reason,
+        "by": rollout.by,
+    }
+    entry = {
+        "EventBusName": settings(RolloutSettings).event_bus,
+        "Source": EVENT_SOURCE,
+        "DetailType": "RolloutState",
+        "Detail": json.dumps(detail),
+    }
+    answer = client("events").put_events(Entries=[entry])
+    if answer.get("FailedEntryCount"):
+        logger("rollout_step").warning("event was not taken", extra={"answer": answer["Entries"]})
+
+
+def _now() -> int:
+    return int(time.time())

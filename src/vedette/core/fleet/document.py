@@ -1,0 +1,88 @@
+"""From what a ring should run to the request that makes Greengrass run it: always the whole of it. Pure.
+
+A deployment replaces the one before it on the same target, and Greengrass removes what the new one does not name. So a
+document is made of the whole state, never of a change.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from vedette.contracts.rollout import APPLICATION_PREFIX, ComponentChoice, DesiredState
+
+#: Components of ours have their configuration from the document alone: it is reset to the recipe's default first.
+_OURS: Final = "vedette."
+#: How long components may put off an update that they are told of, seconds.
+_NOTICE_S: Final = 60
+#: How long a component has to accept its configuration, seconds.
+_VALIDATION_S: Final = 60
+#: A device that has not answered by then has failed, minutes. Devices that are offline do not start this clock.
+_DEVICE_LIMIT_MINUTES: Final = 60
+#: Devices a minute, at first and at most, and how many must have succeeded before the rate doubles.
+_FIRST_RATE, _MAX_RATE, _STEP = 10, 500, 10
+#: Share of failures, per cent, at which AWS itself stops before the gate is asked, and of how many devices at least.
+_ABORT_PERCENT, _ABORT_LEAST = 20.0, 5
+
+
+def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
+    """The request ``CreateDeployment``, without its client token.
+
+    Args:
+        state: of the ring.
+        target_arn: the ring's thing group.
+    """
+    components = {name: _component(name, choice) for name, choice in state.components.items()}
+    for name, choice in state.applications.items():
+        full = APPLICATION_PREFIX + name
+        configuration = choice.model_dump(mode="json", include={"bindings", "parameters"})
+        components[full] = _component(full, ComponentChoice(version=choice.version, configuration=configuration))
+    return {
+        "targetArn": target_arn,
+        "deploymentName": deployment_name(state),
+        "components": dict(sorted(components.items())),
+        "deploymentPolicies": {
+            # What a device ran before is back on it before the account hears of the failure.
+            "failureHandlingPolicy": "ROLLBACK",
+            "componentUpdatePolicy": {"action": "NOTIFY_COMPONENTS", "timeoutInSeconds": _NOTICE_S},
+            "configurationValidationPolicy": {"timeoutInSeconds": _VALIDATION_S},
+        },
+        "iotJobConfiguration": _JOB,
+    }
+
+
+def deployment_name(state: DesiredState) -> str:
+    """Names the state in AWS's console."""
+    return f"vedette {state.fleet}/{state.ring} {state.version}"
+
+
+_JOB: Final[dict[str, Any]] = {
+    "jobExecutionsRolloutConfig": {
+        "maximumPerMinute": _MAX_RATE,
+        "exponentialRate": {
+            "baseRatePerMinute": _FIRST_RATE,
+            "incrementFactor": 2.0,
+            "rateIncreaseCriteria": {"numberOfSucceededThings": _STEP},
+        },
+    },
+    "abortConfig": {
+        "criteriaList": [
+            {
+                "failureType": "ALL",
+                "action": "CANCEL",
+                "thresholdPercentage": _ABORT_PERCENT,
+                "minNumberOfExecutedThings": _ABORT_LEAST,
+            }
+        ]
+    },
+    "timeoutConfig": {"inProgressTimeoutInMinutes": _DEVICE_LIMIT_MINUTES},
+}
+
+
+def _component(name: str, choice: ComponentChoice) -> dict[str, Any]:
+    update: dict[str, Any] = {}
+    if name.startswith(_OURS):
+        update["reset"] = [""]
+    if choice.configuration:
+        update["merge"] = json.dumps(choice.configuration, sort_keys=True, separators=(",", ":"))
+    return {"componentVersion": choice.version} | ({"configurationUpdate": update} if update else {})

@@ -1,0 +1,81 @@
+"""Whether a ring has done well enough for the next one to begin. Pure.
+
+What cannot be known yet is waited for, and what was not known in time is ``UNDECIDED``: never a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from vedette.contracts.rollout import GatePolicy, RingCounts, Verdict
+
+#: The gravest first.
+_GRAVITY: Final = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.WAIT, Verdict.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict and, for people, why."""
+
+    verdict: Verdict
+    reason: str
+
+
+def enough(counts: RingCounts, policy: GatePolicy) -> bool:
+    """Whether enough devices run the change for the soak to begin."""
+    return counts.online > 0 and counts.succeeded >= _least(counts.online, policy.least_succeeded)
+
+
+def decide(
+    counts: RingCounts,
+    policy: GatePolicy,
+    *,
+    unhealthy_before: int,
+    elapsed_s: float,
+    settled_s: float | None,
+    others: Iterable[Finding] = (),
+) -> Finding:
+    """The gate's finding about a ring.
+
+    Args:
+        counts: devices of the ring, now.
+        policy: of the rollout.
+        unhealthy_before: devices that reported a problem before the ring was touched.
+        elapsed_s: since the ring was begun.
+        settled_s: since enough devices run the change; None while they do not.
+        others: findings about the same ring by other measures, such as what the models see; the gravest counts.
+    """
+    if counts.devices == 0:
+        verdict = Verdict.PASS if policy.empty_ring_passes else Verdict.UNDECIDED
+        return Finding(verdict, "the ring has no devices")
+    own = _by_devices(counts, policy, unhealthy_before, settled_s)
+    worst = min((own, *others), key=lambda finding: _GRAVITY.index(finding.verdict))
+    if worst.verdict is Verdict.WAIT and elapsed_s >= policy.timeout_s:
+        return Finding(Verdict.UNDECIDED, f"not enough evidence after {policy.timeout_s} s: {worst.reason}")
+    return worst
+
+
+def _by_devices(counts: RingCounts, policy: GatePolicy, before: int, settled_s: float | None) -> Finding:
+    online = counts.online
+    if counts.failed > _most(online, policy.most_failed):
+        return Finding(Verdict.FAIL, f"{counts.failed} of {online} devices could not take the change")
+    if settled_s is None or not enough(counts, policy):
+        least = _least(online, policy.least_succeeded)
+        return Finding(Verdict.WAIT, f"{counts.succeeded} of {online} devices run the change, {least} are needed")
+    if settled_s < policy.soak_s:
+        return Finding(Verdict.WAIT, f"enough devices have run the change for {settled_s:.0f} of {policy.soak_s} s")
+    worse = max(0, counts.unhealthy - before)
+    if worse > _most(online, policy.most_newly_unhealthy):
+        return Finding(Verdict.FAIL, f"{worse} of {online} devices report problems that they did not have before")
+    return Finding(Verdict.PASS, f"{counts.succeeded} of {online} devices run the change and are well")
+
+
+def _least(online: int, share: float) -> int:
+    return max(1, math.ceil(online * share))
+
+
+def _most(online: int, share: float) -> int:
+    return math.floor(online * share)
