@@ -17,6 +17,7 @@ from vedette.contracts.functions import RolloutApiSettings
 from vedette.contracts.rollout import (
     APPLICATION_PREFIX,
     MAX_CHECKS,
+    MAX_ROLLOUT_S,
     ApplicationChange,
     Change,
     GatePolicy,
@@ -205,7 +206,14 @@ def _as_planned(request: StartRequest, store: Store) -> None:
 
 
 def _few_enough_checks(policy: GatePolicy, rings: int) -> None:
-    checks = rings * policy.timeout_s // policy.check_every_s
+    longest = rings * policy.timeout_s
+    if longest > MAX_ROLLOUT_S:
+        raise CloudError(
+            f"policy: {rings} rings of {policy.timeout_s} s are {longest} s; {MAX_ROLLOUT_S} are allowed.",
+            hint="Give each ring less time.",
+            code="V009",
+        )
+    checks = longest // policy.check_every_s
     if checks > MAX_CHECKS:
         raise CloudError(
             f"policy: {rings} rings of {policy.timeout_s} s, checked every {policy.check_every_s} s, are {checks} "

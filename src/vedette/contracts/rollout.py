@@ -15,6 +15,8 @@ from vedette.contracts.manifest import ParameterValue
 APPLICATION_PREFIX: Final = "vedette.app."
 #: Checks in one rollout, at most: a state machine's history has an end.
 MAX_CHECKS: Final = 2000
+#: Longest that all rings of a rollout may take together, seconds.
+MAX_ROLLOUT_S: Final = 7 * 86400
 
 ComponentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 ComponentVersion = Annotated[
