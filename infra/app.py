@@ -8,6 +8,7 @@ from aws_cdk import App, Tags
 
 from infra.settings import CONTEXT_KEY, Settings, read_settings
 from infra.stacks.alerts import AlertsStack
+from infra.stacks.deployments import DeploymentsStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.models import ModelsStack
 from infra.stacks.monitoring import MonitoringStack
@@ -25,6 +26,7 @@ def build(app: App, settings: Settings) -> None:
         app, stack(settings.stage, "monitoring"), settings=settings, storage=storage, fleet=fleet, alerts=alerts
     )
     ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage)
+    DeploymentsStack(app, stack(settings.stage, "deployments"), settings=settings, storage=storage, fleet=fleet)
     Tags.of(app).add("application", "vedette")
     Tags.of(app).add("stage", settings.stage)
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS, ShortName
+from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS, ShortName, fleet_group, ring_group
 from vedette.contracts.alert import Severity
 from vedette.contracts.base import Contract
 from vedette.contracts.errors import ConfigurationError
+from vedette.contracts.rollout import ComponentChoice, ComponentName
 
 #: Context key that holds everything.
 CONTEXT_KEY: Final = "vedette"
+
+#: What every device of AWS's needs: the nucleus, credentials, secrets.
+BASELINE: Final = {
+    "aws.greengrass.Nucleus": ComponentChoice(version="2.14.3"),
+    "aws.greengrass.SecretManager": ComponentChoice(version="2.2.0"),
+    "aws.greengrass.TokenExchangeService": ComponentChoice(version="2.0.3"),
+}
 
 
 class LambdaPlatform(StrEnum):
@@ -68,6 +77,10 @@ class Settings(Contract):
     evidence_days: Annotated[int, Field(ge=1, le=3650, description="How long pictures and clips are kept.")] = 30
     log_days: Literal[7, 14, 30, 60, 90, 180, 365] = 30
     network: PrivateNetwork | None = None
+    baseline: Annotated[
+        dict[ComponentName, ComponentChoice],
+        Field(min_length=1, description="Components of a ring for which nothing else was decided yet."),
+    ] = Field(default_factory=lambda: dict(BASELINE))
     keep_data: Annotated[bool, Field(description="Buckets, tables and keys survive `cdk destroy`.")] = True
     lambda_platform: LambdaPlatform = LambdaPlatform.ARM64
     runbooks: Annotated[str, Field(description="Address of the runbooks, which alarms link to.")] = "docs/runbooks.md"
@@ -77,6 +90,11 @@ class Settings(Contract):
     def _fleets_differ(cls, value: tuple[Fleet, ...]) -> tuple[Fleet, ...]:
         if len({fleet.name for fleet in value}) != len(value):
             raise ValueError("each fleet has a name of its own")
+        groups = [fleet_group(fleet.name) for fleet in value]
+        groups += [ring_group(fleet.name, ring) for fleet in value for ring in fleet.rings]
+        twice = [name for name, number in Counter(groups).items() if number > 1]
+        if twice:
+            raise ValueError(f"two groups would be called {twice[0]!r}; give a fleet or ring another name")
         return value
 
 

@@ -60,8 +60,11 @@ class Store:
         )["Items"]
         if found:
             return DesiredState.model_validate_json(found[0]["state"]["S"])
-        components = _BASELINE.validate_json(self._settings.baseline)
-        return DesiredState(fleet=fleet, ring=ring, components=components)
+        return DesiredState(fleet=fleet, ring=ring, components=self.baseline())
+
+    def baseline(self) -> dict[ComponentName, ComponentChoice]:
+        """Components of a ring of which nothing was decided yet."""
+        return _BASELINE.validate_json(self._settings.baseline)
 
     def put(self, state: DesiredState, why: str) -> bool:
         """Add a version; False where somebody else has made a version of this number."""

@@ -15,7 +15,7 @@ from tests.cloud.conftest import EVERYTHING, resources, templates
 
 GOLDEN = Path(__file__).parent / "golden"
 #: All stacks.
-CONCERNS = ("alerts", "fleet", "models", "monitoring", "storage")
+CONCERNS = ("alerts", "deployments", "fleet", "models", "monitoring", "storage")
 #: Resources ``*`` in policies of roles, with the reason why AWS offers nothing narrower: (actions, reason).
 ANY_RESOURCE: dict[frozenset[str], str] = {
     frozenset({"ecr:GetAuthorizationToken"}): "the token is of the registry as a whole",
@@ -29,6 +29,8 @@ ANY_RESOURCE: dict[frozenset[str], str] = {
         }
     ): "traces, and the delivery of a state machine's logs, are the account's and have no resource",
     frozenset({"cloudwatch:PutMetricData"}): "metrics are no resources; a condition limits it to our namespace",
+    frozenset({"greengrass:CreateDeployment"}): "Greengrass has no resource for it; IoT statements beside it hold it",
+    frozenset({"greengrass:CreateDeployment", "greengrass:ListDeployments"}): "the same, and listing has none either",
 }
 
 

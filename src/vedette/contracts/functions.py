@@ -125,3 +125,9 @@ class RolloutApiSettings(RolloutSettings):
     state_machine_arn: Name
     components_arn: Annotated[str, Field(pattern=r"^arn:.*:components:$")]
     fleets: Annotated[str, Field(description="Fleet → names of its rings in their order, JSON.")]
+
+
+class BaselineSettings(RolloutSettings):
+    """Of ``ring_baseline``."""
+
+    fleets: Annotated[str, Field(description="Fleet → names of its rings in their order, JSON.")]

@@ -1,0 +1,279 @@
+"""Rollouts: what rings should run, the functions that change it, the state machine that does so ring by ring."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.device_policy import Place
+from infra.constructs.function import FunctionProps, VedetteFunction, publish
+from infra.constructs.grants import allow_table
+from infra.constructs.queue import KEPT_DAYS, QueueProps, dead_letter_alarm
+from infra.constructs.reasons import accept
+from infra.constructs.rollout_machine import RolloutMachine
+from infra.constructs.table import table
+from infra.settings import Settings
+from infra.stacks.fleet import BY_FLEET, FleetStack
+from infra.stacks.storage import StorageStack
+from vedette.contracts.functions import BaselineSettings, FunctionSettings, RolloutApiSettings, RolloutSettings
+
+#: A ring of some thousand devices is asked about device by device.
+_STEP_LIMIT_S: Final = 300
+
+
+class DeploymentsStack(Stack):
+    """What rolls applications and components out.
+
+    Attributes:
+        desired: every version of every ring's desired state, by ``ring`` (``<fleet>/<ring>``) and ``version``.
+        rollouts: every rollout, by ``rollout_id``, and what keeps two of the same subject apart.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        storage: StorageStack,
+        fleet: FleetStack,
+        bus: events.IEventBus | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id, stack_name=construct_id, description="Vedette: rollouts")
+        self._settings, self._storage, self._fleet = settings, storage, fleet
+        self._place = Place(self.region, self.account)
+        self._bus = bus or events.EventBus.from_event_bus_name(self, "Bus", "default")
+        self._tables()
+        step = self._function("Step", "rollout_step", "One step of a rollout", RolloutSettings, limit_s=_STEP_LIMIT_S)
+        self._may_deploy(step)
+        self._bus.grant_put_events_to(step.role)
+        machine = RolloutMachine(self, "Rollout", settings=settings, log_key=storage.keys.logs, step=step.function)
+        accept(machine.machine.role, {f"AwsSolutions-IAM5[Resource::<{self._id_of(step)}.Arn>:*]": _VERSIONS})
+        api = self._function(
+            "Api",
+            "rollout_api",
+            "Plans, starts, aborts and shows rollouts",
+            RolloutApiSettings,
+            state_machine_arn=machine.machine.state_machine_arn,
+            components_arn=self._place.arn("greengrass", "components:"),
+            fleets=self._fleets(),
+        )
+        self._may_start(api, machine)
+        self._baseline()
+        self._alarm(machine)
+        publish(
+            self,
+            settings,
+            {
+                "rollout-function": api.function.function_name,
+                "rollout-machine": machine.machine.state_machine_arn,
+                "desired-table": self.desired.table_name,
+                "rollouts-table": self.rollouts.table_name,
+            },
+        )
+
+    def _tables(self) -> None:
+        key = self._storage.keys.tables
+        self.desired = table(
+            self,
+            "Desired",
+            settings=self._settings,
+            key=key,
+            partition="ring",
+            sort=dynamodb.Attribute(name="version", type=dynamodb.AttributeType.NUMBER),
+        )
+        self.rollouts = table(self, "Rollouts", settings=self._settings, key=key, partition="rollout_id")
+        self.rollouts.add_global_secondary_index(
+            index_name=BY_FLEET,
+            partition_key=dynamodb.Attribute(name="fleet", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="created_at", type=dynamodb.AttributeType.NUMBER),
+        )
+
+    def _fleets(self) -> str:
+        return json.dumps({fleet.name: list(fleet.rings) for fleet in self._settings.fleets})
+
+    def _function(
+        self,
+        name: str,
+        folder: str,
+        description: str,
+        kind: type[RolloutSettings],
+        *,
+        limit_s: int = 60,
+        **more: Any,
+    ) -> VedetteFunction:
+        baseline = {name: choice.model_dump(mode="json") for name, choice in sorted(self._settings.baseline.items())}
+        environment: FunctionSettings = kind(
+            stage=self._settings.stage,
+            desired_table=self.desired.table_name,
+            rollouts_table=self.rollouts.table_name,
+            devices_table=self._fleet.devices.table_name,
+            event_bus=self._bus.event_bus_name,
+            groups_arn=self._place.arn("iot", "thinggroup/"),
+            baseline=json.dumps(baseline),
+            **more,
+        )
+        made = VedetteFunction(
+            self,
+            name,
+            FunctionProps(
+                settings=self._settings,
+                log_key=self._storage.keys.logs,
+                folder=folder,
+                environment=environment,
+                description=description,
+                timeout_s=limit_s,
+            ),
+        )
+        key = self._storage.keys.tables
+        allow_table(made.role, self.desired, key, "PutItem", "Query")
+        return made
+
+    def _may_deploy(self, function: VedetteFunction) -> None:
+        key = self._storage.keys.tables
+        allow_table(function.role, self.rollouts, key, "DeleteItem", "GetItem", "UpdateItem")
+        allow_table(function.role, self._fleet.devices, key, "Query", index=BY_FLEET)
+        # Of no resource, either.
+        self._allow(function, ["greengrass:ListDeployments"], ["*"])
+        self._allow(
+            function,
+            ["greengrass:ListEffectiveDeployments"],
+            [self._place.arn("greengrass", "coreDevices:*")],
+        )
+        accept(
+            function.role,
+            {f"AwsSolutions-IAM5[Resource::{_GREENGRASS}:coreDevices:*]": "Devices come and go; it reads only."},
+        )
+        self._may_create_deployments(function)
+
+    def _may_create_deployments(self, function: VedetteFunction) -> None:
+        # Greengrass offers no resource for it; what it reaches is held by the IoT statements below, which Greengrass
+        # uses in the caller's name.
+        self._allow(function, ["greengrass:CreateDeployment"], ["*"])
+        self._allow(
+            function,
+            ["iot:CancelJob", "iot:CreateJob", "iot:DescribeJob", "iot:UpdateJob"],
+            [self._place.arn("iot", "job/*"), *self._groups()],
+        )
+        self._allow(function, ["iot:DescribeThingGroup"], self._groups())
+        accept(
+            function.role,
+            {
+                "AwsSolutions-IAM5[Resource::*]": "AWS offers no resource for making and listing deployments.",
+                f"AwsSolutions-IAM5[Resource::{_IOT}:job/*]": "Greengrass names the job that it makes of a deployment.",
+            },
+        )
+
+    def _groups(self) -> list[str]:
+        return [self._place.arn("iot", f"thinggroup/{group.thing_group_name}") for group in self._fleet.rings.values()]
+
+    def _may_start(self, api: VedetteFunction, machine: RolloutMachine) -> None:
+        key = self._storage.keys.tables
+        allow_table(api.role, self.rollouts, key, "DeleteItem", "GetItem", "PutItem", "UpdateItem")
+        allow_table(api.role, self.rollouts, key, "Query", index=BY_FLEET)
+        allow_table(api.role, self._fleet.devices, key, "Query", index=BY_FLEET)
+        machine.machine.grant_start_execution(api.role)
+        self._allow(api, ["greengrass:DescribeComponent"], [self._place.arn("greengrass", "components:vedette.*")])
+        accept(
+            api.role,
+            {f"AwsSolutions-IAM5[Resource::{_GREENGRASS}:components:vedette.*]": "Our components, in all versions."},
+        )
+
+    def _allow(self, function: VedetteFunction, actions: list[str], resources: list[str]) -> None:
+        function.role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=resources))
+
+    def _baseline(self) -> None:
+        """New rings get their first deployment as soon as this stack is there, without a custom resource."""
+        function = self._function(
+            "Baseline",
+            "ring_baseline",
+            "Gives new rings their first deployment",
+            BaselineSettings,
+            fleets=self._fleets(),
+        )
+        self._may_create_deployments(function)
+        failed = sqs.Queue(
+            self,
+            "BaselineDeadLetters",
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=self._storage.keys.messages,
+            enforce_ssl=True,
+            retention_period=Duration.days(KEPT_DAYS),
+        )
+        dead_letter_alarm(
+            self,
+            "BaselineAlarm",
+            failed,
+            QueueProps(
+                settings=self._settings,
+                key=self._storage.keys.messages,
+                operators=self._storage.operators,
+                what="first deployments of rings",
+            ),
+        )
+        accept(failed, {"AwsSolutions-SQS3": "It is itself the dead-letter queue, with an alarm on the first message."})
+        accept(
+            function.role,
+            {
+                "AwsSolutions-IAM5[Action::kms:GenerateDataKey*]": _SENDING,
+                "AwsSolutions-IAM5[Action::kms:ReEncrypt*]": _SENDING,
+            },
+        )
+        function.function.configure_async_invoke(on_failure=destinations.SqsDestination(failed), retry_attempts=2)
+        events.Rule(
+            self,
+            "StackIsThere",
+            description="This stack was made or changed",
+            event_pattern=events.EventPattern(
+                source=["aws.cloudformation"],
+                detail_type=["CloudFormation Stack Status Change"],
+                detail={
+                    "stack-id": [self.stack_id],
+                    "status-details": {"status": ["CREATE_COMPLETE", "UPDATE_COMPLETE"]},
+                },
+            ),
+            targets=[targets.LambdaFunction(function.function, dead_letter_queue=failed, retry_attempts=5)],
+        )
+        publish(self, self._settings, {"baseline-function": function.function.function_name})
+
+    def _alarm(self, machine: RolloutMachine) -> None:
+        metrics = {
+            "failed": machine.machine.metric_failed(),
+            "timed_out": machine.machine.metric_timed_out(),
+            "aborted": machine.machine.metric_aborted(),
+        }
+        alarm = cloudwatch.Alarm(
+            self,
+            "RolloutAlarm",
+            metric=cloudwatch.MathExpression(
+                expression="failed + timed_out + aborted", using_metrics=metrics, period=Duration.minutes(5)
+            ),
+            threshold=0,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=1,
+            # Most of the time nobody rolls anything out.
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description="A rollout was taken back, or broke off. "
+            f"Runbook: {self._settings.runbooks}#rollout-failed",
+        )
+        alarm.add_alarm_action(cloudwatch_actions.SnsAction(self._storage.operators))
+
+    def _id_of(self, function: VedetteFunction) -> str:
+        return str(self.get_logical_id(function.function.node.default_child))
+
+
+_IOT: Final = "arn:aws:iot:<AWS::Region>:<AWS::AccountId>"
+_GREENGRASS: Final = "arn:aws:greengrass:<AWS::Region>:<AWS::AccountId>"
+_SENDING: Final = "What AWS asks of a sender to an encrypted queue, with the one key of queues."
+_VERSIONS: Final = "The machine invokes this function; the CDK allows its versions, too, and it has none."

@@ -1,0 +1,1 @@
+"""Gives every new ring its first deployment."""
