@@ -65,7 +65,8 @@ def handle(event: Any, _context: Any) -> dict[str, Any]:
         answer = Answer(refused=Refusal(code="V003", message=message, retryable=retryable))
     if answer.refused is not None:
         log.warning("refused", extra={"code": answer.refused.code, "reason": answer.refused.message})
-    return answer.model_dump(mode="json", exclude_none=True)
+    # A null inside is a value: an application that is taken out.
+    return {name: said for name, said in answer.model_dump(mode="json").items() if said is not None}
 
 
 def _answer(request: Any) -> Answer:
