@@ -1,0 +1,76 @@
+"""Machines become devices and applications are rolled out to them, with everything that is deployed really running."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cloud.sandbox_account import SandboxAccount
+from vedette.adapters.aws.account import Account
+from vedette.adapters.aws.registry import Registry
+from vedette.adapters.aws.rollouts import Rollouts
+from vedette.contracts.account import ring_group
+from vedette.contracts.errors import CloudError
+from vedette.contracts.rollout import ApplicationChange, ApplicationChoice, GatePolicy, RolloutStatus
+
+pytestmark = pytest.mark.slow
+FAST = GatePolicy(check_every_s=1, soak_s=0, timeout_s=60)
+APP = "vedette.app.ppe"
+
+
+@pytest.fixture
+def account(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> Account:
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    return Account()
+
+
+def become_device(sandbox: SandboxAccount, account: Account, serial: str, ring: str) -> str:
+    """Register a serial number and claim it as the machine does."""
+    new = Registry(account).register(serial, ring=ring)
+    template = f"/vedette/provision/{account.made('provisioning-template')}"
+    claim = {"parameters": {"SerialNumber": serial, "Token": new.token}}
+    thing = str(sandbox.ask(template, claim)["thingName"])
+    groups = sandbox.client("iot").list_thing_groups_for_thing(thingName=thing)["thingGroups"]
+    assert [group["groupName"] for group in groups] == [ring_group("main", ring)]
+    with pytest.raises(Exception, match="hook validation failed"):
+        sandbox.ask(template, claim)  # another certificate with the same token
+    return thing
+
+
+def make_application(sandbox: SandboxAccount, version: str) -> ApplicationChange:
+    recipe = {"RecipeFormatVersion": "2020-01-25", "ComponentName": APP, "ComponentVersion": version}
+    sandbox.client("greengrassv2").create_component_version(inlineRecipe=json.dumps(recipe).encode())
+    return ApplicationChange(name="ppe", to=ApplicationChoice(version=version, bindings={"gate": ("cam-1",)}))
+
+
+def installed(sandbox: SandboxAccount, thing: str) -> dict[str, str]:
+    found = sandbox.client("greengrassv2").list_installed_components(coreDeviceThingName=thing)["installedComponents"]
+    return {one["componentName"]: one["componentVersion"] for one in found}
+
+
+def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, account: Account) -> None:
+    sandbox.invoke(account.made("baseline-function"), {})
+    canary = become_device(sandbox, account, "SN-CANARY", "canary")
+    rest = become_device(sandbox, account, "SN-REST", "rest")
+    sandbox.until("the baseline", lambda: "aws.greengrass.Nucleus" in installed(sandbox, canary))
+    good, bad = make_application(sandbox, "1.0.0"), make_application(sandbox, "2.0.0")
+
+    rollouts = Rollouts(account)
+    started = rollouts.start(rollouts.plan("main", good), policy=FAST)
+    seen = list(rollouts.follow(started.rollout_id))
+    assert seen[-1].status is RolloutStatus.SUCCEEDED
+    for thing in (canary, rest):
+        assert installed(sandbox, thing)[APP] == "1.0.0"
+        assert "aws.greengrass.Nucleus" in installed(sandbox, thing)
+
+    sandbox.ask(f"/vedette/devices/{canary}", {"fails": {APP: "2.0.0"}})
+    started = rollouts.start(rollouts.plan("main", bad), policy=FAST)
+    with pytest.raises(CloudError, match=r"V010 .*ring canary: 1 of 1 devices could not take the change"):
+        list(rollouts.follow(started.rollout_id))
+    sandbox.until("what ran before", lambda: installed(sandbox, canary).get(APP) == "1.0.0")
+    assert installed(sandbox, rest)[APP] == "1.0.0"
+    machine = sandbox.client("stepfunctions")
+    execution = account.made("rollout-machine").replace(":stateMachine:", ":execution:") + f":{started.rollout_id}"
+    sandbox.until("the end", lambda: machine.describe_execution(executionArn=execution)["status"] == "FAILED")
