@@ -13,8 +13,10 @@ from typing import Any, Final
 from vedette.contracts.errors import CloudError
 from vedette.local.cloud import (
     events,
+    firehose,
     functions,
     greengrass,
+    neo,
     provisioning,
     queues,
     resources,
@@ -23,6 +25,7 @@ from vedette.local.cloud import (
     strict,
     templates,
     topic_rules,
+    training,
 )
 from vedette.local.cloud.api import Route, answer
 from vedette.local.cloud.resources_data import KINDS as DATA
@@ -119,4 +122,7 @@ def _install(world: World) -> tuple[type, ...]:
     events.install(world)
     greengrass.install(world)
     provisioning.install(world)
+    firehose.install(world)
+    neo.install(world)
+    training.install(world)
     return resources.install(world, KINDS)
