@@ -43,6 +43,18 @@ COMMANDS: Final = (
         ),
     ),
     CommandSpec(
+        "cloud",
+        "",
+        "An AWS account on this machine with all stacks: up, status, env, down.",
+        _CHECK,
+        children=(
+            CommandSpec("up", "vedette.cli.cloud:up", "Start it and deploy every stack."),
+            CommandSpec("status", "vedette.cli.cloud:status", "What it holds and did."),
+            CommandSpec("env", "vedette.cli.cloud:env", "Variables by which tools find it."),
+            CommandSpec("down", "vedette.cli.cloud:down", "Stop it."),
+        ),
+    ),
+    CommandSpec(
         "camera",
         "",
         "Cameras: simulate, probe, discover.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from vedette.contracts.errors import CloudError
+from vedette.contracts.errors import CloudError, UsageError
 
 #: moto and its services are imported once, which takes seconds on a small machine.
 _START_S: Final = 60.0
@@ -106,7 +107,10 @@ def start(directory: Path, *, port: int, region: str, stage: str) -> Running:
 
     Raises:
         CloudError: V004, it did not start.
+        UsageError: V702, moto is not installed.
     """
+    if importlib.util.find_spec("moto") is None:
+        raise UsageError("the sandbox needs moto.", hint='Type: pip install "vedette[cloud]"', code="V702")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         log = (directory / "server.log").open("wb")
