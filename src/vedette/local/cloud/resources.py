@@ -78,7 +78,7 @@ class Kind:
     identity: Callable[[Made], str]
     delete: Callable[[Any, Made], object] | None = None
     name: str = ""
-    attributes: Mapping[str, Callable[[Made], str]] = field(default_factory=dict)
+    attributes: Mapping[str, Callable[[Made], str | list[str]]] = field(default_factory=dict)
     update: Update | Callable[[Any, Made, Mapping[str, Any]], object] = Update.REPLACE
 
 
@@ -116,7 +116,7 @@ def _model(world: World, kind: Kind) -> type:
         def has_cfn_attr(cls, attr: str) -> bool:
             return attr in kind.attributes
 
-        def get_cfn_attribute(self, attribute_name: str) -> str:
+        def get_cfn_attribute(self, attribute_name: str) -> str | list[str]:
             return kind.attributes[attribute_name](self.made)
 
         def is_created(self) -> bool:

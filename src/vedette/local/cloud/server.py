@@ -31,11 +31,12 @@ from vedette.local.cloud.api import Route, answer
 from vedette.local.cloud.resources_data import KINDS as DATA
 from vedette.local.cloud.resources_iot import KINDS as IOT
 from vedette.local.cloud.resources_messages import KINDS as MESSAGES
+from vedette.local.cloud.resources_network import KINDS as NETWORK
 from vedette.local.cloud.world import World
 
 #: Loopback and nothing else: whoever reaches the sandbox may do everything in it.
 HOST: Final = "127.0.0.1"
-KINDS: Final = (*MESSAGES, *IOT, *DATA)
+KINDS: Final = (*MESSAGES, *IOT, *DATA, *NETWORK)
 
 
 class Sandbox:

@@ -30,6 +30,7 @@ def install(world: World) -> None:
 
     parsing.clean_json = clean_json
     parsing.resource_class_from_type = resource_class
+    parsing.resource_name_property_from_type = _name_property
     models.CloudFormationBackend._resolve_update_parameters = _update_parameters
     models.CloudFormationBackend.create_stack = _failing(world, models.CloudFormationBackend.create_stack)
     models.Stack.update = _failing_update(world, models.Stack.update)
@@ -51,6 +52,12 @@ def resource_class(resource_type: str) -> Any:
     if found is None:
         raise ValidationError(message=f"The sandbox does not emulate {resource_type}, so it cannot be deployed here.")
     return found
+
+
+def _name_property(resource_type: str) -> str | None:
+    """The property that holds a resource's name, by the class that is used: moto asks the first it knows."""
+    found = parsing.get_model_map().get(resource_type)
+    return found.cloudformation_name_type() or None if found else None
 
 
 def _attribute(reference: Any, resources_map: Any) -> Any:
