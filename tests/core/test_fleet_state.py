@@ -182,9 +182,8 @@ def test_numbers_that_begin_anew_after_a_long_time_are_later() -> None:
     assert not before.later_than(after)
 
 
-def test_people_read_what_happened_where(
-    alert: Alert = Alert.model_validate(body("ledger-alert")["alert"]),
-) -> None:
+def test_people_read_what_happened_where() -> None:
+    alert = Alert.model_validate(body("ledger-alert")["alert"])
     said = notice(alert, Place("berlin", "main"))
     texts = json.loads(said.message)
     assert said.subject == "[berlin] CRITICAL: Person without a helmet in hall for 3.5 s."
