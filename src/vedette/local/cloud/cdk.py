@@ -64,6 +64,12 @@ def node_directory() -> Path:
         return Path(found).parent
 
 
+def cdk_version() -> str:
+    """Of the CDK's command line that reads what our library writes; newer ones on npm are of another product line."""
+    document = json.loads((data_directory("infra") / "cdk-cli" / "package.json").read_text())
+    return str(document["dependencies"]["aws-cdk"])
+
+
 def cdk_command() -> tuple[str, ...]:
     """How the pinned CDK is called; installed into the user's cache at the first call.
 
@@ -71,7 +77,7 @@ def cdk_command() -> tuple[str, ...]:
         UsageError: V702, it cannot be installed.
     """
     source = data_directory("infra") / "cdk-cli"
-    version = json.loads((source / "package.json").read_text())["dependencies"]["aws-cdk"]
+    version = cdk_version()
     node = node_directory()
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vedette"
     target = home / f"cdk-{version}"
@@ -111,6 +117,30 @@ def _npm_ci(node: Path, folder: Path) -> None:
         )
 
 
+def app_root() -> Path:
+    """The folder with ``cdk.json``, ``infra`` and ``lambdas``."""
+    return data_directory("infra").parent
+
+
+def cdk_environment(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which the CDK finds node, this Python and the app.
+
+    Args:
+        command: of ``cdk_command``.
+        environment: to begin with.
+    """
+    node = Path(command[0])
+    package = Path(vedette.__file__).resolve().parent.parent
+    path = os.pathsep.join([str(app_root()), str(package), *filter(None, [environment.get("PYTHONPATH")])])
+    return {
+        **environment,
+        "PATH": f"{node.parent}:{Path(sys.executable).parent}:{environment.get('PATH', '')}",
+        "JSII_NODE": str(node),
+        "PYTHONPATH": path,
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+    }
+
+
 class Cdk:
     """The CDK and the stacks' app, for one target.
 
@@ -126,7 +156,7 @@ class Cdk:
         self._target = target
         self._tell = tell
         self._command = cdk_command()
-        self._root = data_directory("infra").parent
+        self._root = app_root()
 
     def bootstrap(self) -> None:
         """Prepare the account for the CDK.
@@ -192,17 +222,8 @@ class Cdk:
 
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
-        node = Path(self._command[0])
-        package = Path(vedette.__file__).resolve().parent.parent
-        path = os.pathsep.join([str(self._root), str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return kept | {
-            **self._target.environment,
-            "PATH": f"{node.parent}:{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-            "JSII_NODE": str(node),
-            "PYTHONPATH": path,
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "CI": "true",  # what it says goes to standard output, without a terminal's tricks
-        }
+        # CI: what it says goes to standard output, without a terminal's tricks.
+        return cdk_environment(self._command, kept | {**self._target.environment, "CI": "true"})
 
 
 def stacks_of(stage: str, names: Sequence[str]) -> list[str]:
