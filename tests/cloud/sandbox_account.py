@@ -18,6 +18,8 @@ from vedette.contracts.account import DEFAULT_STAGE, parameter
 #: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed.
 CONTEXT = {"lambda_platform": "host", "keep_data": False}
 LIMIT_S = 60.0
+#: Longest that a state machine waits here, whatever its definition says.
+WAITS_S = 0.5
 
 
 @dataclass
@@ -116,6 +118,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxAccount
         cdk = Cdk(target)
         cdk.bootstrap()
         cdk.deploy()
+        account.ask("/vedette/waits", {"at_most_s": WAITS_S})
         sys.stderr.write(f"sandbox deployed in {time.monotonic() - began:.1f} s\n")
         yield account
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -192,14 +193,17 @@ def _carry_out(
     filled = template.filled(known)
     thing = filled.thing
     name = thing["ThingName"]
-    kind = {"thingTypeName": thing["ThingTypeName"]} if "ThingTypeName" in thing else {}
-    attributes = {str(k): str(v) for k, v in (thing.get("AttributePayload") or {}).items()}
+    about: dict[str, Any] = {
+        "attributePayload": {"attributes": {k: str(v) for k, v in (thing.get("AttributePayload") or {}).items()}}
+    }
+    if "ThingTypeName" in thing:
+        about["thingTypeName"] = thing["ThingTypeName"]
     try:
-        iot.create_thing(thingName=name, attributePayload={"attributes": attributes}, **kind)
+        iot.create_thing(thingName=name, **about)
     except ClientError as error:
-        # A thing that is there already stays as it is, which is what OverrideSettings default to.
         if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
             raise ApiError("InvalidRequestException", str(error)) from None
+        _override(iot, name, about, filled.overrides)
     try:
         for group in thing.get("ThingGroups") or []:
             iot.add_thing_to_thing_group(thingName=name, thingGroupName=group)
@@ -211,6 +215,19 @@ def _carry_out(
     status = filled.certificate.get("Status", "ACTIVE").upper()
     iot.update_certificate(certificateId=made["certificateId"], newStatus=status)
     return name, filled.configuration
+
+
+def _override(iot: Any, name: str, about: dict[str, Any], wanted: Mapping[str, str]) -> None:
+    """What becomes of a thing that is there already, by the template's ``OverrideSettings``; nothing by default."""
+    if "FAIL" in wanted.values():
+        raise ApiError("ResourceAlreadyExistsException", f"The thing {name} exists.", 409)
+    names = {"AttributePayload": "attributePayload", "ThingTypeName": "thingTypeName"}
+    changes = {names[key]: about[names[key]] for key in names if wanted.get(key) == "REPLACE" and names[key] in about}
+    if changes:
+        iot.update_thing(thingName=name, **changes)
+    if wanted.get("ThingGroups") == "REPLACE":
+        for group in iot.list_thing_groups_for_thing(thingName=name)["thingGroups"]:
+            iot.remove_thing_from_thing_group(thingName=name, thingGroupName=group["groupName"])
 
 
 _BASE: Final = "/provisioning-templates"

@@ -23,12 +23,14 @@ class Filled:
         certificate: properties of the certificate.
         policies: names of policies.
         configuration: what the device is told.
+        overrides: what becomes of a thing that is there already, by property.
     """
 
     thing: dict[str, Any]
     certificate: dict[str, Any]
     policies: tuple[str, ...]
     configuration: dict[str, Any]
+    overrides: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class Template:
             found[resource["Type"]].append(_fill(resource.get("Properties", {}), known))
         (thing,), (certificate,) = found["AWS::IoT::Thing"], found["AWS::IoT::Certificate"]
         policies = tuple(str(one["PolicyName"]) for one in found["AWS::IoT::Policy"])
-        return Filled(thing, certificate, policies, _fill(dict(self.configuration), known))
+        overrides = next(
+            one.get("OverrideSettings", {}) for one in self.resources.values() if one["Type"] == "AWS::IoT::Thing"
+        )
+        return Filled(thing, certificate, policies, _fill(dict(self.configuration), known), dict(overrides))
 
 
 def read_body(text: str) -> Template:

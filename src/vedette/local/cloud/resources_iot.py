@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from vedette.local.cloud.resources import Kind, Made, Properties, Update, lower_first, tags_map, without
 
+#: Versions of a policy that IoT keeps.
+_POLICY_VERSIONS: Final = 5
 #: Below these, keys are names of the owner's and keep their case.
 _OWN_NAMES: Final = frozenset({"Components", "Attributes", "Tags"})
 
@@ -71,7 +73,32 @@ def _end_deployment(client: Any, made: Made) -> None:
     client.delete_deployment(deploymentId=identity)
 
 
+def _change_policy(client: Any, made: Made, request: Any) -> None:
+    """A new version, which counts; of the five that AWS keeps, the oldest goes."""
+    name = made.answer["policyName"]
+    versions = client.list_policy_versions(policyName=name)["policyVersions"]
+    if len(versions) >= _POLICY_VERSIONS:
+        oldest = min((one for one in versions if not one["isDefaultVersion"]), key=lambda one: int(one["versionId"]))
+        client.delete_policy_version(policyName=name, policyVersionId=oldest["versionId"])
+    client.create_policy_version(policyName=name, policyDocument=request["policyDocument"], setAsDefault=True)
+
+
 KINDS: Final = (
+    # moto keeps a template's document as Python writes it, which nothing can read.
+    Kind(
+        "AWS::IoT::Policy",
+        "iot",
+        "CreatePolicy",
+        lambda properties, name: {"policyName": name, "policyDocument": properties["PolicyDocument"]},
+        lambda made: str(made.answer["policyName"]),
+        lambda client, made: client.delete_policy(policyName=made.answer["policyName"]),
+        name="PolicyName",
+        attributes={
+            "Arn": lambda made: str(made.answer["policyArn"]),
+            "Id": lambda made: str(made.answer["policyName"]),
+        },
+        update=_change_policy,
+    ),
     Kind(
         "AWS::IoT::ThingGroup",
         "iot",

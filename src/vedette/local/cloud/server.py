@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from vedette.contracts.errors import CloudError
 from vedette.local.cloud import (
+    broker,
     events,
     firehose,
     functions,
     greengrass,
+    machines,
     neo,
     provisioning,
     queues,
@@ -63,6 +65,8 @@ class Sandbox:
             *topic_rules.ROUTES,
             *greengrass.ROUTES,
             *provisioning.ROUTES,
+            *broker.ROUTES,
+            *machines.ROUTES,
             *state.ROUTES,
         )
         try:
@@ -96,12 +100,19 @@ class Sandbox:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: threading.Thread(target=self._server.shutdown).start())
         self._mappings.start()
+        # The server answers meanwhile: the broker may take seconds.
+        threading.Thread(target=self._open_broker, name="broker", daemon=True).start()
         try:
             self._server.serve_forever()
         finally:
             self._mappings.stop()
+            if self._world.has(broker.Broker):
+                self._world.part(broker.Broker).stop()
             self._world.stop()
             self._functions.stop()
+
+    def _open_broker(self) -> None:
+        broker.install(self._world, self._rules, self._world.port + 1)
 
 
 def _settle(world: World) -> None:
@@ -126,4 +137,5 @@ def _install(world: World) -> tuple[type, ...]:
     firehose.install(world)
     neo.install(world)
     training.install(world)
+    machines.install(world)
     return resources.install(world, KINDS)

@@ -102,6 +102,10 @@ class World:
         assert isinstance(found, kind)
         return found
 
+    def has(self, kind: type) -> bool:
+        """Whether a concern is here."""
+        return kind in self._parts
+
     def note(self, kind: str, **detail: Any) -> None:
         """Remember something that happened."""
         with self._lock:
