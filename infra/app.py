@@ -12,6 +12,7 @@ from infra.stacks.deployments import DeploymentsStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.models import ModelsStack
 from infra.stacks.monitoring import MonitoringStack
+from infra.stacks.network import NetworkStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts.account import stack
 from vedette.contracts.errors import VedetteError
@@ -26,7 +27,12 @@ def build(app: App, settings: Settings) -> None:
         app, stack(settings.stage, "monitoring"), settings=settings, storage=storage, fleet=fleet, alerts=alerts
     )
     ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage)
-    DeploymentsStack(app, stack(settings.stage, "deployments"), settings=settings, storage=storage, fleet=fleet)
+    DeploymentsStack(
+        app, stack(settings.stage, "deployments"), settings=settings, storage=storage, fleet=fleet, bus=alerts.bus
+    )
+    if settings.network is not None:
+        name = stack(settings.stage, "network")
+        NetworkStack(app, name, settings=settings, network=settings.network, storage=storage)
     Tags.of(app).add("application", "vedette")
     Tags.of(app).add("stage", settings.stage)
 

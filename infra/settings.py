@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS, ShortName, fleet_group, ring_group
 from vedette.contracts.alert import Severity
@@ -18,12 +19,18 @@ from vedette.contracts.rollout import ComponentChoice, ComponentName
 #: Context key that holds everything.
 CONTEXT_KEY: Final = "vedette"
 
+NUCLEUS: Final = "aws.greengrass.Nucleus"
+#: Greengrass's data plane and S3 by the names that the private network answers.
+_PRIVATE_NUCLEUS: Final = {"greengrassDataPlaneEndpoint": "iotdata", "s3EndpointType": "REGIONAL"}
 #: What every device of AWS's needs: the nucleus, credentials, secrets.
 BASELINE: Final = {
-    "aws.greengrass.Nucleus": ComponentChoice(version="2.14.3"),
+    NUCLEUS: ComponentChoice(version="2.14.3"),
     "aws.greengrass.SecretManager": ComponentChoice(version="2.2.0"),
     "aws.greengrass.TokenExchangeService": ComponentChoice(version="2.0.3"),
 }
+
+#: Largest and smallest network that AWS and our subnets take, bits.
+_LARGEST, _SMALLEST = 16, 24
 
 
 class LambdaPlatform(StrEnum):
@@ -59,11 +66,27 @@ class Subscriber(Contract):
 class PrivateNetwork(Contract):
     """The optional stack of private endpoints."""
 
-    cidr: str = "10.80.0.0/16"
-    zones: Annotated[int, Field(ge=1, le=3)] = 2
+    cidr: Annotated[str, Field(description="Of the account's side, /16 to /24; no site may use these addresses.")] = (
+        "10.80.0.0/16"
+    )
+    zones: Annotated[int, Field(ge=2, le=3, description="Name resolution needs two addresses, in different zones.")] = 2
     on_premises_cidrs: Annotated[
-        tuple[str, ...], Field(min_length=1, description="Networks of the sites, which may use the endpoints.")
+        tuple[str, ...],
+        Field(min_length=1, max_length=20, description="Networks of the sites, which may use the endpoints."),
     ]
+
+    @model_validator(mode="after")
+    def _apart(self) -> PrivateNetwork:
+        own = ipaddress.IPv4Network(self.cidr)
+        if not _LARGEST <= own.prefixlen <= _SMALLEST:
+            raise ValueError(f"cidr: {own} is not between /{_LARGEST} and /{_SMALLEST}")
+        for text in self.on_premises_cidrs:
+            site = ipaddress.IPv4Network(text)
+            if site.prefixlen == 0:
+                raise ValueError(f"on_premises_cidrs: {site} is the whole internet")
+            if site.overlaps(own):
+                raise ValueError(f"on_premises_cidrs: {site} overlaps {own}, the account's side")
+        return self
 
 
 class Settings(Contract):
@@ -84,6 +107,15 @@ class Settings(Contract):
     keep_data: Annotated[bool, Field(description="Buckets, tables and keys survive `cdk destroy`.")] = True
     lambda_platform: LambdaPlatform = LambdaPlatform.ARM64
     runbooks: Annotated[str, Field(description="Address of the runbooks, which alarms link to.")] = "docs/runbooks.md"
+
+    @property
+    def first_components(self) -> dict[str, ComponentChoice]:
+        """The baseline; with a private network the nucleus asks there for everything."""
+        nucleus = self.baseline.get(NUCLEUS)
+        if self.network is None or nucleus is None:
+            return dict(self.baseline)
+        private = nucleus.model_copy(update={"configuration": {**_PRIVATE_NUCLEUS, **nucleus.configuration}})
+        return {**self.baseline, NUCLEUS: private}
 
     @field_validator("fleets")
     @classmethod

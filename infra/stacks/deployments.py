@@ -48,12 +48,12 @@ class DeploymentsStack(Stack):
         settings: Settings,
         storage: StorageStack,
         fleet: FleetStack,
-        bus: events.IEventBus | None = None,
+        bus: events.IEventBus,
     ) -> None:
         super().__init__(scope, construct_id, stack_name=construct_id, description="Vedette: rollouts")
         self._settings, self._storage, self._fleet = settings, storage, fleet
         self._place = Place(self.region, self.account)
-        self._bus = bus or events.EventBus.from_event_bus_name(self, "Bus", "default")
+        self._bus = bus
         self._tables()
         step = self._function("Step", "rollout_step", "One step of a rollout", RolloutSettings, limit_s=_STEP_LIMIT_S)
         self._may_deploy(step)
@@ -113,7 +113,8 @@ class DeploymentsStack(Stack):
         limit_s: int = 60,
         **more: Any,
     ) -> VedetteFunction:
-        baseline = {name: choice.model_dump(mode="json") for name, choice in sorted(self._settings.baseline.items())}
+        first = sorted(self._settings.first_components.items())
+        baseline = {name: choice.model_dump(mode="json") for name, choice in first}
         environment: FunctionSettings = kind(
             stage=self._settings.stage,
             desired_table=self.desired.table_name,

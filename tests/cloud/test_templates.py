@@ -15,7 +15,7 @@ from tests.cloud.conftest import EVERYTHING, resources, templates
 
 GOLDEN = Path(__file__).parent / "golden"
 #: All stacks.
-CONCERNS = ("alerts", "deployments", "fleet", "models", "monitoring", "storage")
+CONCERNS = ("alerts", "deployments", "fleet", "models", "monitoring", "network", "storage")
 #: Resources ``*`` in policies of roles, with the reason why AWS offers nothing narrower: (actions, reason).
 ANY_RESOURCE: dict[frozenset[str], str] = {
     frozenset({"ecr:GetAuthorizationToken"}): "the token is of the registry as a whole",
