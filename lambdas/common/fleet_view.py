@@ -9,15 +9,16 @@ from typing import Any, Final
 
 from lambdas.common.rollout_store import BY_FLEET, Store
 from lambdas.common.runtime import client
+from lambdas.common.states import view
 from vedette.contracts.account import ring_group
+from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.functions import RolloutSettings
 from vedette.contracts.rollout import DesiredState, RingCounts
+from vedette.core.fleet.device_state import standing
 from vedette.core.fleet.document import deployment
 
 #: Devices that Greengrass is asked about at once.
 _AT_ONCE: Final = 8
-#: A device tells how it is once a minute; after so long without a word it is no evidence, seconds.
-_SILENT_S: Final = 300
 _SUCCEEDED: Final = frozenset({"SUCCEEDED", "COMPLETED"})
 _FAILED: Final = frozenset({"FAILED", "REJECTED", "TIMED_OUT", "CANCELED"})
 
@@ -56,17 +57,8 @@ def devices(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -
 
 def _device(item: dict[str, Any], now_s: float) -> Device:
     """Read an item. A device that never told how it is counts as online and well: Greengrass answers for it."""
-    seen = item.get("last_seen_ms")
-    stale = seen is not None and now_s - int(seen["N"]) / 1000 > _SILENT_S
-    gone = item.get("connected", {}).get("BOOL") is False
-    return Device(
-        thing=item["thing"]["S"], online=not (stale or gone), healthy=not item.get("conditions", {}).get("S", "")
-    )
-
-
-def unhealthy(found: list[Device]) -> int:
-    """How many that are online report a problem."""
-    return sum(device.online and not device.healthy for device in found)
+    wrong = standing(view(item), now_s)
+    return Device(thing=item["thing"]["S"], online=Condition.OFFLINE not in wrong, healthy=not wrong)
 
 
 def target(settings: RolloutSettings, fleet: str, ring: str) -> str:
@@ -80,15 +72,17 @@ def counts(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) ->
     group = target(settings, fleet, ring)
     latest = client("greengrassv2").list_deployments(targetArn=group, historyFilter="LATEST_ONLY")["deployments"]
     newest = latest[0]["deploymentId"] if latest else None
-    online = [device.thing for device in found if device.online]
+    online = [device for device in found if device.online]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        states = [state for state in pool.map(lambda thing: _state(thing, group, newest), online) if state]
+        asked = pool.map(lambda device: (device, _state(device.thing, group, newest)), online)
+    heard = [(device, state) for device, state in asked if state is not None]
+    states = [state for _, state in heard]
     return RingCounts(
         devices=len(found),
         offline=len(found) - len(states),
         succeeded=sum(state in _SUCCEEDED for state in states),
         failed=sum(state in _FAILED for state in states),
-        unhealthy=unhealthy(found),
+        unhealthy=sum(not device.healthy for device, _ in heard),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lambdas.common.fleet_view import StoredRing, counts, devices, unhealthy
+from lambdas.common.fleet_view import StoredRing, counts
 from lambdas.common.ring_change import settle
 from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
@@ -76,9 +76,9 @@ def _begin(kept: Kept) -> Next:
         return Next.FINISH
     store, ring = _ring(rollout, step)
     if step.status is RingStatus.WAITING:
-        found = devices(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
+        before = counts(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
         undo = undoing(ring.newest(), rollout.change)
-        rollout = progress.begun(rollout, step.ring, undo=undo, unhealthy=unhealthy(found), now_s=_now())
+        rollout = progress.begun(rollout, step.ring, undo=undo, before=before, now_s=_now())
         revision = store.save(rollout, revision)
     settled = settle(ring, rollout.change)
     rollout = progress.deployed(

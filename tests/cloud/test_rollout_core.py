@@ -136,21 +136,21 @@ POLICIES = st.builds(
     soak_s=st.integers(0, 99),
     least_succeeded=st.floats(0.01, 1.0),
     most_failed=st.floats(0.0, 1.0),
-    most_newly_unhealthy=st.floats(0.0, 1.0),
+    most_newly_unwell=st.floats(0.0, 1.0),
     empty_ring_passes=st.booleans(),
 )
 TIMES = st.integers(0, 200)
 
 
-@given(counted(), POLICIES, st.integers(0, 20), TIMES, st.none() | TIMES)
+@given(counted(), POLICIES, st.integers(0, 40), TIMES, st.none() | TIMES)
 def test_a_pass_has_evidence(
     counts: RingCounts, policy: GatePolicy, before: int, elapsed: int, settled: int | None
 ) -> None:
-    found = decide(counts, policy, unhealthy_before=before, elapsed_s=elapsed, settled_s=settled)
+    found = decide(counts, policy, unwell_before=before, elapsed_s=elapsed, settled_s=settled)
     if found.verdict is Verdict.PASS and counts.devices:
         assert counts.succeeded >= max(1, policy.least_succeeded * counts.online)
         assert counts.failed <= policy.most_failed * counts.online
-        assert counts.unhealthy - before <= policy.most_newly_unhealthy * counts.online
+        assert counts.unwell - before <= policy.most_newly_unwell * counts.devices
         assert settled is not None
         assert settled >= policy.soak_s
     if counts.devices and counts.succeeded == 0:
@@ -167,8 +167,8 @@ def test_fewer_failures_and_complaints_never_make_it_worse(
 ) -> None:
     assume(counts.failed > 0)
     better = counts.model_copy(update={"failed": counts.failed - 1, "succeeded": counts.succeeded + 1})
-    worse = decide(counts, policy, unhealthy_before=before, elapsed_s=elapsed, settled_s=settled)
-    found = decide(better, policy, unhealthy_before=before, elapsed_s=elapsed, settled_s=settled)
+    worse = decide(counts, policy, unwell_before=before, elapsed_s=elapsed, settled_s=settled)
+    found = decide(better, policy, unwell_before=before, elapsed_s=elapsed, settled_s=settled)
     if worse.verdict is Verdict.PASS:
         assert found.verdict is Verdict.PASS
 
@@ -178,9 +178,9 @@ def test_another_measure_can_hold_up_or_fail_but_never_rescue(
     counts: RingCounts, policy: GatePolicy, other: Verdict
 ) -> None:
     assume(counts.devices)
-    alone = decide(counts, policy, unhealthy_before=0, elapsed_s=50, settled_s=99)
+    alone = decide(counts, policy, unwell_before=0, elapsed_s=50, settled_s=99)
     seen = decide(
-        counts, policy, unhealthy_before=0, elapsed_s=50, settled_s=99, others=[Finding(other, "what the model sees")]
+        counts, policy, unwell_before=0, elapsed_s=50, settled_s=99, others=[Finding(other, "what the model sees")]
     )
     assert {seen.verdict} <= {alone.verdict, other}
     if alone.verdict is not Verdict.PASS or other is not Verdict.PASS:
@@ -190,9 +190,9 @@ def test_another_measure_can_hold_up_or_fail_but_never_rescue(
 def test_reasons_are_for_people() -> None:
     policy = GatePolicy(soak_s=60, timeout_s=600)
     six = RingCounts(devices=10, offline=4, succeeded=5)
-    waiting = decide(six, policy, unhealthy_before=0, elapsed_s=10, settled_s=None)
+    waiting = decide(six, policy, unwell_before=0, elapsed_s=10, settled_s=None)
     assert (waiting.verdict, waiting.reason) == (Verdict.WAIT, "5 of 6 devices run the change, 6 are needed")
-    late = decide(six, policy, unhealthy_before=0, elapsed_s=600, settled_s=None)
+    late = decide(six, policy, unwell_before=0, elapsed_s=600, settled_s=None)
     assert late == Finding(Verdict.UNDECIDED, f"not enough evidence after 600 s: {waiting.reason}")
 
 
@@ -209,14 +209,14 @@ def test_a_rollout_goes_ring_by_ring_and_is_taken_back_from_the_end() -> None:
     )
     undo = ApplicationChange(name="ppe", to=ApplicationChoice(version="1.0.0"))
     good = RingCounts(devices=2, succeeded=2)
-    one = progress.begun(one, "canary", undo=undo, unhealthy=0, now_s=1)
+    one = progress.begun(one, "canary", undo=undo, before=RingCounts(devices=2), now_s=1)
     assert [step.ring for step in progress.to_restore(one)] == ["canary"]
     one = progress.deployed(one, "canary", version=2, deployment_id="d1", now_s=1)
     one, following = progress.checked(one, "canary", RingCounts(devices=2), now_s=2)
     assert following is Next.WAIT
     one, following = progress.checked(one, "canary", good, now_s=3)
     assert following is Next.BEGIN
-    one = progress.begun(one, "rest", undo=undo, unhealthy=0, now_s=4)
+    one = progress.begun(one, "rest", undo=undo, before=RingCounts(devices=2), now_s=4)
     one, following = progress.checked(one, "rest", RingCounts(devices=2, failed=1), now_s=5)
     assert following is Next.ROLL_BACK
     assert one.reason == "ring rest: 1 of 2 devices could not take the change"

@@ -205,15 +205,25 @@ def test_a_failure_in_the_last_ring_is_taken_back_everywhere(account: Account) -
 
 
 def test_devices_that_report_new_problems_end_it(account: Account) -> None:
-    account.device("early-1", conditions={"S": "hot"})
+    account.device("early-1", conditions={"S": "hot"}, last_seen_ms={"N": str(account.now * 1000)})
     account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
     account.step("begin", "rollout-1")
     assert account.step("check", "rollout-1") == "wait"
     account.now += 120
-    account.device("early-2", conditions={"S": "camera-down"})
+    account.device("early-2", conditions={"S": "camera_down"}, last_seen_ms={"N": str(account.now * 1000)})
     assert account.step("check", "rollout-1") == "roll-back"
     account.step("roll-back", "rollout-1")
-    assert "1 of 2 devices report problems" in account.status("rollout-1")["reason"]
+    assert "1 of 2 devices more than before report problems" in account.status("rollout-1")["reason"]
+
+
+def test_a_device_that_falls_silent_ends_it(account: Account) -> None:
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"], policy={**POLICY, "least_succeeded": 0.5})
+    account.step("begin", "rollout-1")
+    assert account.step("check", "rollout-1") == "wait"
+    account.device("early-2", last_seen_ms={"N": str(account.now * 1000)})
+    account.now += 500
+    assert account.step("check", "rollout-1") == "roll-back"
+    assert account.status("rollout-1")["rings"][0]["counts"]["offline"] == 1
 
 
 def test_no_evidence_is_no_pass(account: Account) -> None:

@@ -93,7 +93,9 @@ class GatePolicy(Contract):
     soak_s: Annotated[Seconds, Field(description="How long enough devices must have run it before they count.")] = 600
     least_succeeded: Annotated[Share, Field(gt=0.0, description="Share of the devices that are online.")] = 0.9
     most_failed: Annotated[Share, Field(description="Share of the devices that are online.")] = 0.0
-    most_newly_unhealthy: Annotated[Share, Field(description="Share of the devices that are online.")] = 0.0
+    most_newly_unwell: Annotated[
+        Share, Field(description="Share of all devices that may report a problem, or fall silent, and did not before.")
+    ] = 0.0
     empty_ring_passes: Annotated[
         bool, Field(description="A ring without devices says nothing; may the next begin?")
     ] = True
@@ -119,6 +121,11 @@ class RingCounts(Contract):
         """Devices that can be judged by."""
         return self.devices - self.offline
 
+    @property
+    def unwell(self) -> int:
+        """Devices that report a problem, or nothing at all."""
+        return self.unhealthy + self.offline
+
 
 class RingStatus(StrEnum):
     """How far a ring is."""
@@ -139,7 +146,7 @@ class RingStep(Contract):
     deployment_id: str | None = None
     began_at: int | None = None
     settled_at: Annotated[int | None, Field(description="Since when enough devices have run it.")] = None
-    unhealthy_before: int = 0
+    unwell_before: Annotated[int, Field(ge=0, description="Before the ring was touched.")] = 0
     counts: RingCounts | None = None
     verdict: Verdict | None = None
     reason: str = ""

@@ -33,7 +33,7 @@ def decide(
     counts: RingCounts,
     policy: GatePolicy,
     *,
-    unhealthy_before: int,
+    unwell_before: int,
     elapsed_s: float,
     settled_s: float | None,
     others: Iterable[Finding] = (),
@@ -43,7 +43,7 @@ def decide(
     Args:
         counts: devices of the ring, now.
         policy: of the rollout.
-        unhealthy_before: devices that reported a problem before the ring was touched.
+        unwell_before: devices that reported a problem, or nothing, before the ring was touched.
         elapsed_s: since the ring was begun.
         settled_s: since enough devices run the change; None while they do not.
         others: findings about the same ring by other measures, such as what the models see; the gravest counts.
@@ -51,7 +51,7 @@ def decide(
     if counts.devices == 0:
         verdict = Verdict.PASS if policy.empty_ring_passes else Verdict.UNDECIDED
         return Finding(verdict, "the ring has no devices")
-    own = _by_devices(counts, policy, unhealthy_before, settled_s)
+    own = _by_devices(counts, policy, unwell_before, settled_s)
     worst = min((own, *others), key=lambda finding: _GRAVITY.index(finding.verdict))
     if worst.verdict is Verdict.WAIT and elapsed_s >= policy.timeout_s:
         return Finding(Verdict.UNDECIDED, f"not enough evidence after {policy.timeout_s} s: {worst.reason}")
@@ -67,9 +67,11 @@ def _by_devices(counts: RingCounts, policy: GatePolicy, before: int, settled_s: 
         return Finding(Verdict.WAIT, f"{counts.succeeded} of {online} devices run the change, {least} are needed")
     if settled_s < policy.soak_s:
         return Finding(Verdict.WAIT, f"enough devices have run the change for {settled_s:.0f} of {policy.soak_s} s")
-    worse = max(0, counts.unhealthy - before)
-    if worse > _most(online, policy.most_newly_unhealthy):
-        return Finding(Verdict.FAIL, f"{worse} of {online} devices report problems that they did not have before")
+    # A device that the change has cut off tells nothing at all: silence counts.
+    worse = max(0, counts.unwell - before)
+    if worse > _most(counts.devices, policy.most_newly_unwell):
+        reason = f"{worse} of {counts.devices} devices more than before report problems, or nothing at all"
+        return Finding(Verdict.FAIL, reason)
     return Finding(Verdict.PASS, f"{counts.succeeded} of {online} devices run the change and are well")
 
 

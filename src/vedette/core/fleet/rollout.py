@@ -55,7 +55,7 @@ def current(rollout: Rollout) -> RingStep | None:
     return next((s for s in rollout.rings if s.status in {RingStatus.WAITING, RingStatus.DEPLOYING}), None)
 
 
-def begun(rollout: Rollout, ring: str, *, undo: Change, unhealthy: int, now_s: int) -> Rollout:
+def begun(rollout: Rollout, ring: str, *, undo: Change, before: RingCounts, now_s: int) -> Rollout:
     """The ring is about to be changed. Written down first, so that a crash after this leaves nothing unrestored."""
     return _with(
         rollout,
@@ -64,7 +64,7 @@ def begun(rollout: Rollout, ring: str, *, undo: Change, unhealthy: int, now_s: i
         status=RingStatus.DEPLOYING,
         undo=undo,
         began_at=now_s,
-        unhealthy_before=unhealthy,
+        unwell_before=before.unwell,
     )
 
 
@@ -86,7 +86,7 @@ def checked(
     finding = decide(
         counts,
         rollout.policy,
-        unhealthy_before=step.unhealthy_before,
+        unwell_before=step.unwell_before,
         elapsed_s=now_s - (step.began_at or now_s),
         settled_s=None if settled_at is None else now_s - settled_at,
         others=others,
