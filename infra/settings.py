@@ -104,6 +104,9 @@ class Settings(Contract):
         dict[ComponentName, ComponentChoice],
         Field(min_length=1, description="Components of a ring for which nothing else was decided yet."),
     ] = Field(default_factory=lambda: dict(BASELINE))
+    components: Annotated[
+        str | None, Field(description="Folder of built components (recipes/, artifacts/), part of every new ring.")
+    ] = None
     keep_data: Annotated[bool, Field(description="Buckets, tables and keys survive `cdk destroy`.")] = True
     lambda_platform: LambdaPlatform = LambdaPlatform.ARM64
     runbooks: Annotated[str, Field(description="Address of the runbooks, which alarms link to.")] = "docs/runbooks.md"

@@ -16,6 +16,7 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.constructs.component_versions import ComponentVersions, choices, read_tree
 from infra.constructs.device_policy import Place
 from infra.constructs.function import FunctionProps, VedetteFunction, publish
 from infra.constructs.grants import allow_table
@@ -54,6 +55,10 @@ class DeploymentsStack(Stack):
         self._settings, self._storage, self._fleet = settings, storage, fleet
         self._place = Place(self.region, self.account)
         self._bus = bus
+        built = read_tree(settings.components) if settings.components is not None else ()
+        self._first = settings.first_components | choices(built)
+        if built:
+            ComponentVersions(self, "Components", built=built, readers=fleet.device_role)
         self._tables()
         step = self._function("Step", "rollout_step", "One step of a rollout", RolloutSettings, limit_s=_STEP_LIMIT_S)
         self._may_deploy(step)
@@ -113,8 +118,7 @@ class DeploymentsStack(Stack):
         limit_s: int = 60,
         **more: Any,
     ) -> VedetteFunction:
-        first = sorted(self._settings.first_components.items())
-        baseline = {name: choice.model_dump(mode="json") for name, choice in first}
+        baseline = {name: choice.model_dump(mode="json") for name, choice in sorted(self._first.items())}
         environment: FunctionSettings = kind(
             stage=self._settings.stage,
             desired_table=self.desired.table_name,

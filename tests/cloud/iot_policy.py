@@ -20,6 +20,8 @@ def resolved(value: Any) -> Any:
     if set(value) == {"Fn::Join"}:
         glue, parts = value["Fn::Join"]
         return glue.join(str(resolved(part)) for part in parts)
+    if set(value) == {"Fn::Sub"}:
+        return str(value["Fn::Sub"]).replace("${AWS::Region}", REGION).replace("${AWS::AccountId}", ACCOUNT)
     if set(value) == {"Ref"}:
         return {"AWS::Region": REGION, "AWS::AccountId": ACCOUNT}.get(value["Ref"], f"<{value['Ref']}>")
     if set(value) == {"Fn::ImportValue"}:

@@ -1,0 +1,126 @@
+"""Our components, from the sources to versions in the account."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cloud.conftest import resources, templates
+from tests.cloud.iot_policy import resolved
+from vedette.contracts.errors import ConfigurationError
+from vedette.local.artifacts import prepare_artifacts
+from vedette.local.component_tree import Built, build_tree
+from vedette.local.recipe import load_recipe
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("components")
+    build_tree(target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def built(tree: Path) -> tuple[Built, ...]:
+    return build_tree(tree)
+
+
+def test_all_components_are_in_it(built: tuple[Built, ...]) -> None:
+    assert [one.name for one in built] == [
+        *("vedette.Alerting", "vedette.AppHost", "vedette.CameraIngest", "vedette.Inference"),
+    ]
+
+
+def test_the_same_sources_give_the_same_bytes(built: tuple[Built, ...], tmp_path: Path) -> None:
+    for one, again in zip(built, build_tree(tmp_path), strict=True):
+        assert again.artifact.read_bytes() == one.artifact.read_bytes()
+        assert again.recipe.read_bytes() == one.recipe.read_bytes()
+
+
+def test_scripts_lie_where_the_recipe_says(tree: Path, built: tuple[Built, ...], tmp_path: Path) -> None:
+    for one in built:
+        recipe, unpacked = load_recipe(one.recipe), tmp_path / one.name / "unpacked"
+        files = tmp_path / one.name / "files"
+        prepare_artifacts(recipe, artifacts=files, decompressed=unpacked, trees=[tree / "artifacts"], sources={})
+        lifecycle = recipe.manifest().lifecycle
+        assert lifecycle.run is not None
+        script = (
+            str(lifecycle.run.script).removeprefix("exec sh ").replace("{artifacts:decompressedPath}", str(unpacked))
+        )
+        assert Path(script).is_file()
+        beside = Path(script).parent.parent  # what run.sh makes importable
+        assert (beside / "vedette" / "__init__.py").is_file()
+
+
+def test_nothing_but_sources_is_packed(built: tuple[Built, ...]) -> None:
+    for one in built:
+        names = zipfile.ZipFile(one.artifact).namelist()
+        assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/_data/" in name]
+        assert "edge.txt" in names
+
+
+@pytest.fixture(scope="module")
+def stack(tree: Path, built: tuple[Built, ...]) -> dict[str, Any]:
+    return templates(json.dumps({"components": str(tree)}))["deployments"]
+
+
+def test_each_becomes_a_version_that_stays(stack: dict[str, Any], built: tuple[Built, ...]) -> None:
+    versions = resources(stack, "AWS::GreengrassV2::ComponentVersion")
+    assert len(versions) == len(built)
+    for version in versions.values():
+        assert version["DeletionPolicy"] == version["UpdateReplacePolicy"] == "Retain"
+        recipe = json.loads(resolved(version["Properties"]["InlineRecipe"]))
+        assert len(json.dumps(recipe)) < 16_000
+        (manifest,) = recipe["Manifests"]
+        (artifact,) = manifest["Artifacts"]
+        assert artifact["Uri"].startswith("s3://")
+        unpacked = artifact["Uri"].rpartition("/")[2].removesuffix(".zip")
+        for phase in ("install", "run"):
+            folder = {"vedette.CameraIngest": "camera_ingest", "vedette.AppHost": "app_host"}.get(
+                recipe["ComponentName"], recipe["ComponentName"].rpartition(".")[2].lower()
+            )
+            script = manifest["Lifecycle"][phase]["Script"]
+            assert script == f"exec sh {{artifacts:decompressedPath}}/{unpacked}/{folder}/{phase}.sh"
+
+
+def test_new_rings_run_them(stack: dict[str, Any], built: tuple[Built, ...]) -> None:
+    for function in resources(stack, "AWS::Lambda::Function").values():
+        baseline = json.loads(function["Properties"]["Environment"]["Variables"]["BASELINE"])
+        assert {one.name: one.version for one in built}.items() <= {
+            n: c["version"] for n, c in baseline.items()
+        }.items()
+
+
+def test_devices_may_load_these_objects_and_no_others(stack: dict[str, Any]) -> None:
+    (policy,) = [p for name, p in resources(stack, "AWS::IAM::Policy").items() if name.startswith("ComponentsLoad")]
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:GetObject"
+    assert len(statement["Resource"]) == 4
+    assert "*" not in json.dumps(statement["Resource"])
+
+
+def test_a_changed_content_is_another_resource(tree: Path, stack: dict[str, Any], tmp_path: Path) -> None:
+    other = tmp_path / "tree"
+    shutil.copytree(tree, other)
+    archive = next((other / "artifacts" / "vedette.Inference").rglob("*.zip"))
+    with zipfile.ZipFile(archive, "a") as changed:
+        changed.writestr("more.txt", "more")
+    again = templates(json.dumps({"components": str(other)}))["deployments"]
+    before = set(resources(stack, "AWS::GreengrassV2::ComponentVersion"))
+    after = set(resources(again, "AWS::GreengrassV2::ComponentVersion"))
+    assert len(before - after) == len(after - before) == 1
+
+
+def test_a_folder_without_components_is_refused(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"holds no recipes/\*\.yaml"):
+        templates(json.dumps({"components": str(tmp_path)}))
+    broken = tmp_path / "tree"
+    shutil.copytree(tree, broken)
+    next((broken / "artifacts" / "vedette.Alerting").rglob("*.zip")).unlink()
+    with pytest.raises(ConfigurationError, match=r"alerting\.zip is missing, which vedette\.Alerting needs"):
+        templates(json.dumps({"components": str(broken)}))
