@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from lambdas.common.model_book import ModelBook
 from lambdas.common.objects import fetch_object, read_object
 from lambdas.common.runtime import logger, settings
+from lambdas.model_release.compiled import add_card
 from lambdas.model_release.component import release_component
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import ModelReleaseSettings
@@ -49,7 +50,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
             read_object(own.models_bucket, f"{event['prefix']}{CARD_NAME}", _MAX_CARD_BYTES), CARD_NAME
         )
         with tempfile.TemporaryDirectory() as work:
-            file, file_name, sha256 = _model(own, event, card, Path(work))
+            file, file_name, sha256 = _model(own, event, card, target, Path(work))
             release_component(own.artefacts_bucket, card, target, file, file_name, sha256, source)
         state, reason = ModelState.RELEASED, str(event["reason"])
         component = model_component(name, target)
@@ -65,7 +66,9 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     return {"outcome": state.value, "reason": reason}
 
 
-def _model(own: ModelReleaseSettings, event: Mapping[str, Any], card: ModelCard, work: Path) -> tuple[Path, str, str]:
+def _model(
+    own: ModelReleaseSettings, event: Mapping[str, Any], card: ModelCard, target: Target, work: Path
+) -> tuple[Path, str, str]:
     """The file that goes to the device, its name there, its digest."""
     if event["path"] == Way.ONNX.value:
         file = work / card.file
@@ -74,19 +77,21 @@ def _model(own: ModelReleaseSettings, event: Mapping[str, Any], card: ModelCard,
             card.file,
             fetch_object(own.models_bucket, f"{event['prefix']}{card.file}", file, MAX_CARD_MODEL_BYTES),
         )
-    made = str(event["neo"]["ModelArtifacts"]["S3ModelArtifacts"])
-    place = urlsplit(made)
+    uri = str(event["neo"]["ModelArtifacts"]["S3ModelArtifacts"])
+    place = urlsplit(uri)
     if place.netloc != own.models_bucket:
-        raise CloudError(f"what Neo made is in another bucket: {made}", code="V007")
+        raise CloudError(f"what Neo made is in another bucket: {uri}", code="V007")
     file = work / COMPILED_NAME
     try:
-        sha256 = fetch_object(own.models_bucket, place.path.lstrip("/"), file, MAX_CARD_MODEL_BYTES)
-        with tarfile.open(file, "r:gz") as packed:
-            members = packed.getnames()
+        fetch_object(own.models_bucket, place.path.lstrip("/"), file, MAX_CARD_MODEL_BYTES)
+        with tarfile.open(file, "r:gz") as made:
+            members = made.getnames()
     except CloudError as error:
         raise CloudError(f"what Neo made cannot be read: {error.message}", code="V007") from None
     except (tarfile.TarError, EOFError, OSError) as error:
         raise CloudError(f"what Neo made cannot be read: {error}.", code="V007") from None
     if not any(member.endswith(_COMPILED_SUFFIXES) for member in members):
         raise CloudError(f"what Neo made holds no compiled model: {json.dumps(members)[:200]}", code="V007")
-    return file, COMPILED_NAME, sha256
+    packed = work / f"described-{COMPILED_NAME}"
+    described = card.model_copy(update={"targets": (target,), "compiler_options": {}})
+    return packed, COMPILED_NAME, add_card(file, packed, described)

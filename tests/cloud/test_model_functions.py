@@ -242,6 +242,23 @@ def test_what_neo_made_must_be_a_compiled_model(account: ModelAccount, made: byt
     assert "another bucket" in elsewhere["reason"]
 
 
+def test_what_neo_made_goes_to_the_device_with_its_description(account: ModelAccount, tmp_path: Path) -> None:
+    account.upload(PYTORCH, b"torch", name="parts.pth")
+    (one,) = account.intake()["plans"]
+    made = archive(compiled__so=b"\x7fELF", compiled__params=b"1")
+    account.s3.put_object(Bucket="models", Key="compiled/out.tar.gz", Body=made)
+    assert account.call("release", one | {"neo": neo("s3://models/compiled/out.tar.gz")})["outcome"] == "RELEASED"
+    (key,) = account.keys("artefacts")
+    with zipfile.ZipFile(io.BytesIO(account.content("artefacts", key))) as packed:
+        data = packed.read("compiled.tar.gz")
+        assert json.loads(packed.read("entry.json"))["sha256"] == hashlib.sha256(data).hexdigest()
+    with tarfile.open(fileobj=io.BytesIO(data)) as inner:
+        assert sorted(inner.getnames()) == ["compiled.params", "compiled.so", "model.yaml"]
+        member = inner.extractfile("model.yaml")
+        assert member is not None
+        assert b"targets: [jetson-xavier]" in member.read()
+
+
 def neo(uri: str) -> dict[str, Any]:
     return {"CompilationJobStatus": "COMPLETED", "ModelArtifacts": {"S3ModelArtifacts": uri}}
 

@@ -58,6 +58,7 @@ class InferenceService(PlanService[InferenceConfig]):
                     "model_directory": models,
                     "threads": config.threads or len(os.sched_getaffinity(0)),
                     "publish_tracks": config.publishTracks,
+                    "dlr_python": config.dlrPython,
                 },
                 silence_limit_s=SILENCE_S,
                 start_limit_s=START_S,

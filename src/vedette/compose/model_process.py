@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vedette.adapters.engines.gate import Gate, read_model
+from vedette.adapters.engines.neo_archive import is_neo_archive
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.adapters.state import PlanFile, StateLayout
 from vedette.adapters.supervision import ChildLink
@@ -64,6 +65,7 @@ class ModelSpec(Contract):
         model_directory: the model store.
         threads: analyses at the same time.
         publish_tracks: whether batches are sent to the supervisor too.
+        dlr_python: interpreter that runs what Neo compiled.
     """
 
     key: str
@@ -71,6 +73,7 @@ class ModelSpec(Contract):
     model_directory: str
     threads: int
     publish_tracks: bool = False
+    dlr_python: str = "/usr/bin/python3"
 
 
 class ModelState(StrEnum):
@@ -85,11 +88,12 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A model that can be used: itself, the usual time of a run, and why it does not run where it should."""
+    """A model that can be used: itself, the usual time of a run, why it does not run where it should, how to end it."""
 
     detector: Detector | SequenceDetector
     run_s: float
     degraded: str
+    close: Callable[[], None] = lambda: None
 
 
 class ModelProcess:
@@ -165,6 +169,7 @@ class ModelProcess:
         finally:
             ended = loop.close()
             journal.close()
+            loaded.close()
             if not ended:
                 self._link.stalled("an analysis does not end")
 
@@ -217,6 +222,11 @@ class ModelProcess:
 
             return _Loaded(built_in_detector(plan.model), BUILT_IN_RUN_S, "")
         data = read_model(resolve_model(plan.file, None, self._store), plan.model)
+        if is_neo_archive(data):
+            from vedette.adapters.engines.dlr import DlrDetector
+
+            compiled = DlrDetector(data, plan.model, self._spec.dlr_python)
+            return _Loaded(compiled, compiled.trial(), "", compiled.close)
         with Gate(data, plan.model).start() as gate:
             from vedette.adapters.engines.onnx import OnnxDetector
 

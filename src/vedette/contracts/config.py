@@ -54,6 +54,9 @@ class InferenceConfig(ComponentConfig):
     ] = ""
     threads: Annotated[int, Field(ge=0, description="Runs at the same time; 0 is the number of cores.")] = 0
     publishTracks: bool = False  # noqa: N815
+    dlrPython: Annotated[  # noqa: N815
+        str, Field(description="Python that has the DLR runtime, for models compiled by SageMaker Neo.")
+    ] = "/usr/bin/python3"
 
 
 class AlertingConfig(ComponentConfig):

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind the port ``Detector``: one session, shared by all cameras and threads of a process."""
+"""Sessions behind the port ``Detector``, ONNX Runtime's first of all: one, shared by all cameras and threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 
-from vedette.adapters.engines.families import make_family
+from vedette.adapters.engines.families import Signature, make_family
 from vedette.adapters.engines.gate import Gate, GateLimits, check_digest, read_model
 from vedette.adapters.engines.preprocess import Preprocessor
 from vedette.adapters.engines.session import first_line, open_session, signature_of
@@ -44,26 +44,28 @@ class DetectorStats:
     decode_s: float = 0.0
 
 
-class OnnxDetector:
+class SessionDetector:
     """A loaded model; implements ``vedette.ports.detector.Detector``.
 
     Args:
-        data: the whole model file; has passed the gate.
+        session: has ``run(None, {name: array})``, which gives the outputs; safe to call from several threads.
+        signature: its inputs and outputs.
         model: what the manifest says of it.
-
-    Attributes:
         degraded: why it does not run where the manifest requires; empty where it does.
 
+    Attributes:
+        degraded: see above.
+
     Raises:
-        ModelError: V302, cannot be loaded; V303, not what the manifest says.
+        ModelError: V303, not what the manifest says.
     """
 
-    def __init__(self, data: bytes, model: Model) -> None:
+    def __init__(self, session: Any, signature: Signature, model: Model, degraded: str) -> None:
         # The pictures are small and the cores are busy with runs side by side: OpenCV's own pool only adds switches.
         cv2.setNumThreads(1)
-        self._session: Any
-        self._session, self.degraded = open_session(data, model.file, model.require)
-        self._family = make_family(model, signature_of(self._session))
+        self._session = session
+        self.degraded = degraded
+        self._family = make_family(model, signature)
         self._preprocessor = Preprocessor(self._family.size, self._family.form)
         self._lock = threading.Lock()
         self._stats = DetectorStats()
@@ -95,6 +97,8 @@ class OnnxDetector:
         try:
             try:
                 outputs = self._session.run(None, self._family.feeds(tensor, letterbox))
+            except ModelError:
+                raise
             except Exception as error:  # the library raises a class per failure, none of them documented
                 raise ModelError(
                     f"a run failed: {first_line(error)}.", hint="The picture is not used.", code="V302"
@@ -118,6 +122,22 @@ class OnnxDetector:
                 before.decode_s + ended_s - run_s,
             )
         return decoded.detections
+
+
+class OnnxDetector(SessionDetector):
+    """A model that ONNX Runtime runs.
+
+    Args:
+        data: the whole model file; has passed the gate.
+        model: what the manifest says of it.
+
+    Raises:
+        ModelError: V302, cannot be loaded; V303, not what the manifest says.
+    """
+
+    def __init__(self, data: bytes, model: Model) -> None:
+        session, degraded = open_session(data, model.file, model.require)
+        super().__init__(session, signature_of(session), model, degraded)
 
 
 def load_detector(

@@ -1,7 +1,7 @@
 """The model store: files named by their digest, an index that says where each came from and under which licence.
 
-Layout: ``index.json``, ``blobs/<sha256>/<name>.onnx``. A file becomes visible only whole and on the disk; a file whose
-content is not what its name says is never handed out.
+Layout: ``index.json``, ``blobs/<sha256>/<name>.onnx``; ``components`` holds what the fleet brought. A file becomes
+visible only whole and on the disk; a file whose content is not what its name says is never handed out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from vedette.adapters.models.catalogue import known_models, recognise
+from vedette.adapters.models.components import FoundEntry, component_entries, component_entry
+from vedette.adapters.models.suspects import refuse_what_is_no_model
 from vedette.contracts.base import IDENTIFIER_PATTERN
 from vedette.contracts.errors import ModelError, StorageError, UsageError
 
@@ -31,13 +33,6 @@ MAX_MODEL_BYTES: Final = 1 << 30
 UNKNOWN_LICENCE: Final = "unknown"
 _CHUNK: Final = 1 << 20
 _INDEX_VERSION: Final = 1
-_NOT_MODELS: Final = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the model itself"),
-    (b"<", "a web page, not a model"),
-    (b"{", "JSON, not a model"),
-    (b"PK\x03\x04", "a ZIP archive, not a model"),
-    (b"\x1f\x8b", "a gzip archive, not a model"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +85,22 @@ class ModelStore:
         Raises:
             StorageError: V401, the index cannot be read.
         """
-        return tuple(self._index()[name] for name in sorted(self._index()))
+        brought = {found.entry.name: _brought(found) for found in component_entries(self.directory)}
+        known = self._index() | brought
+        return tuple(known[name] for name in sorted(known))
 
     def find(self, name: str) -> StoredModel | None:
-        """The entry of a name; ``yolox_nano.onnx`` finds ``yolox_nano`` too.
+        """The entry of a name; ``yolox_nano.onnx`` finds ``yolox_nano`` too. What the fleet brought goes first.
 
         Raises:
             StorageError: V401, the index cannot be read.
         """
+        short = name.removesuffix(".onnx")
+        brought = component_entry(self.directory, short)
+        if brought is not None:
+            return _brought(brought)
         index = self._index()
-        return index.get(name) or index.get(name.removesuffix(".onnx"))
+        return index.get(name) or index.get(short)
 
     def path(self, name: str) -> Path:
         """The verified file of a name.
@@ -315,6 +316,14 @@ class ModelStore:
         temporary.replace(self.directory / "index.json")
 
 
+def _brought(found: FoundEntry) -> StoredModel:
+    entry = found.entry
+    source = f"component, version {entry.version}"
+    return StoredModel(
+        *(entry.name, entry.sha256, entry.size, entry.licence, source, found.added, found.blob, entry.title)
+    )
+
+
 def resolve_model(file: str, manifest_dir: Path | None, store: ModelStore) -> Path:
     """Where a manifest's model is: beside the manifest, else in the store.
 
@@ -372,7 +381,7 @@ def _copy(read: Callable[[int], bytes], target: IO[bytes]) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while chunk := read(_CHUNK):
         if size == 0:
-            _refuse_what_is_no_model(chunk)
+            refuse_what_is_no_model(chunk)
         size += len(chunk)
         if size > MAX_MODEL_BYTES:
             raise ModelError(f"the file is larger than {MAX_MODEL_BYTES >> 20} MiB.", code="V302")
@@ -383,10 +392,3 @@ def _copy(read: Callable[[int], bytes], target: IO[bytes]) -> tuple[str, int]:
     target.flush()
     os.fsync(target.fileno())
     return digest.hexdigest(), size
-
-
-def _refuse_what_is_no_model(start: bytes) -> None:
-    """Files that people take for a model by mistake. Whether it is a good model, the gate decides."""
-    for prefix, what in _NOT_MODELS:
-        if start.lstrip().startswith(prefix) and (prefix != b"<" or b"<html" in start[:2000].lower()):
-            raise ModelError(f"the file is {what}.", hint="Fetch the ONNX file itself.", code="V302")
