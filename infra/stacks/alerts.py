@@ -23,6 +23,7 @@ from infra.settings import Settings
 from infra.stacks.fleet import FleetStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts import archive, topics
+from vedette.contracts.account import event_bus
 from vedette.contracts.alert import Severity
 from vedette.contracts.functions import InsightsFunction, LedgerFunction
 
@@ -52,7 +53,7 @@ class AlertsStack(Stack):
         self._fleet = fleet
         self.ledger, self.sequences = self._tables()
         self.bus = events.EventBus(
-            self, "Events", event_bus_name=f"vedette-{settings.stage}", description="Alerts, devices, rollouts"
+            self, "Events", event_bus_name=event_bus(settings.stage), description="Alerts, devices, rollouts"
         )
         self._topics = AlertTopics(
             self, "Topics", settings=settings, key=storage.keys.messages, operators=storage.operators
@@ -74,7 +75,7 @@ class AlertsStack(Stack):
             {
                 "ledger-table": self.ledger.table_name,
                 "sequences-table": self.sequences.table_name,
-                "event-bus": self.bus.event_bus_name,
+                "event-bus": event_bus(settings.stage),
                 "athena-workgroup": group.ref,
                 "database": database.ref,
                 **{f"alerts-topic-{s.value}": topic.topic_arn for s, topic in self._topics.topics.items()},
@@ -136,7 +137,7 @@ class AlertsStack(Stack):
             topic_info=by_severity[Severity.INFO].topic_arn,
             topic_warning=by_severity[Severity.WARNING].topic_arn,
             topic_critical=by_severity[Severity.CRITICAL].topic_arn,
-            event_bus=self.bus.event_bus_name,
+            event_bus=event_bus(settings.stage),
             alerts_stream=rows.stream.ref,
             ledger_days=settings.ledger_days,
         )

@@ -22,7 +22,7 @@ from infra.stacks.alerts import AlertsStack
 from infra.stacks.fleet import BY_FLEET, FleetStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts import topics
-from vedette.contracts.account import METRIC_NAMESPACE
+from vedette.contracts.account import METRIC_NAMESPACE, event_bus
 from vedette.contracts.fleet_metrics import SWEEP_MINUTES
 from vedette.contracts.functions import DeviceStateFunction, FunctionSettings, SweepFunction
 
@@ -104,7 +104,7 @@ class MonitoringStack(Stack):
         environment = DeviceStateFunction(
             stage=self._settings.stage,
             devices_table=devices.table_name,
-            event_bus=self._alerts.bus.event_bus_name,
+            event_bus=event_bus(self._settings.stage),
         )
         made = self._function(name, what, environment)
         feed(made, queue)

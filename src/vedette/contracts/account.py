@@ -54,6 +54,11 @@ def device_policy(stage: str) -> str:
     return f"vedette-{stage}-device"
 
 
+def event_bus(stage: str) -> str:
+    """Bus of the account's own events."""
+    return f"vedette-{stage}"
+
+
 def parameter(stage: str, key: str) -> str:
     """Systems Manager parameter by which the command line finds what a stack made."""
     return f"/vedette/{stage}/{key}"

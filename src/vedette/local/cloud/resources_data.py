@@ -162,6 +162,17 @@ KINDS: Final = (
         update=Update.AGAIN,
     ),
     Kind(
+        "AWS::Logs::LogStream",
+        "logs",
+        "CreateLogStream",
+        lambda properties, name: lower_first({"LogStreamName": name, **properties}),
+        lambda made: str(made.request["logStreamName"]),
+        lambda client, made: client.delete_log_stream(
+            logGroupName=made.request["logGroupName"], logStreamName=made.request["logStreamName"]
+        ),
+        name="LogStreamName",
+    ),
+    Kind(
         "AWS::Logs::MetricFilter",
         "logs",
         "PutMetricFilter",
