@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
+from vedette.contracts.account import RINGS
 from vedette.contracts.cost import CostEstimate, CostInputs, CostLine, CostTotal, PanoramaInputs
+from vedette.contracts.fleet_metrics import metric_count
 from vedette.core.cost.prices import HARDWARE, LOOKED_UP, PRICES
 
 _CENT: Final = Decimal("0.01")
@@ -17,19 +19,26 @@ DAYS: Final = Decimal(365) / 12
 _MB_PER_GB: Final = 1024
 
 # What the stacks hold, whatever the size of the fleet.
-#: Metrics are by fleet, ring and version, never by device.
-METRICS: Final = 24
-ALARMS: Final = 12
+#: Metrics are by fleet, ring and version, never by device: the most that one fleet can have.
+METRICS: Final = metric_count(len(RINGS))
+ALARMS: Final = 22
 KEYS: Final = 4
+#: Queues that functions work on. AWS Lambda asks each for messages with five requests of 20 s each, day and night.
+QUEUES: Final = 5
+_ASKED_PER_MINUTE: Final = 15
 ENDPOINTS: Final = 9
 #: Artefacts and models in S3, GB.
 ARTEFACTS_GB: Final = 2
 #: Metering unit of Firehose.
 _RECORD_KB: Final = 5
-#: A row of the ledger with its index, KB, and how long it is kept, months.
+#: A row of the ledger without its indexes, KB, and how long it is kept, months.
 _ROW_KB: Final = 2
+#: Writes of 1 KB for an alert: the row, its two indexes, that people were told, the sequence.
+_ALERT_WRITES: Final = 2 * _ROW_KB + 3
+#: Writes of 1 KB for a device's own state: the item with a few cameras, and its copy in the index by fleet.
+_STATE_WRITES: Final = 4
 _KEPT_MONTHS: Final = 3
-#: Time and memory of the Lambda that keeps the ledger, per alert, GB-seconds.
+#: Time and memory of a function of 256 MB, for each message, GB-seconds.
 _LAMBDA_GB_S: Final = Decimal("0.025")
 
 
@@ -83,7 +92,9 @@ def _fleet(one: CostInputs) -> Iterator[CostLine]:
     yield _priced("Greengrass", "releases, loaded", _gb(one.release_mb) * releases * one.devices, "transfer_out")
     yield _priced("Neo", "compilations", Decimal(one.compilations_per_year) * one.months / 12, "neo")
     yield from _watching(one)
+    yield from _states(one)
     yield from _alerts(one)
+    yield from _reports(one)
     yield from _storage(one)
     if one.private_network:
         yield _priced("Network", "endpoints", ENDPOINTS * one.zones * HOURS * one.months, "vpc_endpoint")
@@ -94,10 +105,14 @@ def _alert_count(one: CostInputs) -> Decimal:
     return Decimal(str(one.alerts_per_day)) * one.cameras * one.devices * DAYS * one.months
 
 
+def _report_count(one: CostInputs) -> Decimal:
+    return Decimal(one.insights) * one.cameras * one.devices * MINUTES * one.months
+
+
 def _messages(one: CostInputs) -> Iterator[CostLine]:
     """An alert is one message in; its acknowledgement is one in, one out and the device's own receipt."""
     alerts = _alert_count(one)
-    reports = Decimal(one.insights) * one.cameras * one.devices * MINUTES * one.months
+    reports = _report_count(one)
     health = Decimal(one.devices) * MINUTES * one.months
     yield _priced("IoT Core", "connections", one.devices * MINUTES * one.months, "iot_connection")
     yield _priced("IoT Core", "alerts", alerts, "iot_message")
@@ -117,12 +132,34 @@ def _watching(one: CostInputs) -> Iterator[CostLine]:
     yield _priced("CloudWatch", "logs, kept for a month", logs, "logs_store")
 
 
+def _states(one: CostInputs) -> Iterator[CostLine]:
+    """What devices tell of themselves once a minute, and the queues that are asked for it and for all else."""
+    told = Decimal(one.devices) * MINUTES * one.months
+    yield _priced("States", "queue: sent, deleted", 2 * told, "sqs_request")
+    yield _priced("States", "function", told, "lambda_request")
+    yield _priced("States", "function, time", told * _LAMBDA_GB_S, "lambda_gb_s")
+    yield _priced("States", "table of devices", told * _STATE_WRITES, "dynamodb_write")
+    asked = QUEUES * _ASKED_PER_MINUTE * MINUTES * one.months
+    yield _priced("Queues", "asked for messages", asked, "sqs_request")
+
+
+def _reports(one: CostInputs) -> Iterator[CostLine]:
+    """Reports of insights: each becomes some rows of the archive."""
+    reports = _report_count(one)
+    yield _priced("Insights", "queue: sent, deleted", 2 * reports, "sqs_request")
+    yield _priced("Insights", "function", reports, "lambda_request")
+    yield _priced("Insights", "function, time", reports * _LAMBDA_GB_S, "lambda_gb_s")
+    archived_gb = reports * _RECORD_KB / (_MB_PER_GB * 1024)
+    yield _priced("Insights", "archive", archived_gb, "firehose")
+    yield _priced("Insights", "archive as Parquet", archived_gb, "firehose_format")
+
+
 def _alerts(one: CostInputs) -> Iterator[CostLine]:
     alerts = _alert_count(one)
-    yield _priced("Alerts", "queue: sent, received, deleted", 3 * alerts, "sqs_request")
+    yield _priced("Alerts", "queue: sent, deleted", 2 * alerts, "sqs_request")
     yield _priced("Alerts", "ledger function", alerts, "lambda_request")
     yield _priced("Alerts", "ledger function, time", alerts * _LAMBDA_GB_S, "lambda_gb_s")
-    yield _priced("Alerts", "ledger: written, then notified", 2 * _ROW_KB * alerts, "dynamodb_write")
+    yield _priced("Alerts", "ledger: rows, indexes, sequences", _ALERT_WRITES * alerts, "dynamodb_write")
     kept_gb = alerts / one.months * min(_KEPT_MONTHS, one.months) * _ROW_KB / (_MB_PER_GB * 1024)
     yield _priced("Alerts", "ledger, kept for three months", kept_gb * one.months, "dynamodb_store")
     yield _priced("Alerts", "events", alerts, "eventbridge")
