@@ -224,6 +224,7 @@ EXEMPT = {
     "src/vedette/adapters/frames": "a Unix socket",
     "src/vedette/adapters/packets": "a Unix socket",
     "src/vedette/adapters/state": "a Unix socket",
+    "src/vedette/adapters/engines/dlr_link.py": "a socket pair to the worker of a compiled model",
     "src/vedette/adapters/unix_sockets.py": "who is at the other end of a Unix socket",
     "src/vedette/adapters/hooks": "socket pairs to confined processes; tests/hooks looks at what they do with them",
     "src/vedette/adapters/capture": "cameras: the way in",

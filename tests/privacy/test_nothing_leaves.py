@@ -76,7 +76,8 @@ class Site:
         self._lock = threading.Lock()
         self._messages: dict[str, list[bytes]] = {"local messages": [], "cloud": []}
         watched.edge.core.subscribe_local("#", partial(self._heard, "local messages"))
-        watched.edge.core.subscribe_cloud("#", partial(self._heard, "cloud"))
+        for topics in ("#", "$aws/rules/#"):  # a wildcard at the beginning matches no topic that begins with $
+            watched.edge.core.subscribe_cloud(topics, partial(self._heard, "cloud"))
 
     def _heard(self, whom: str, message: LocalMessage) -> None:
         with self._lock:
