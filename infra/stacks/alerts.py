@@ -25,7 +25,7 @@ from infra.stacks.storage import StorageStack
 from vedette.contracts import archive, topics
 from vedette.contracts.account import event_bus
 from vedette.contracts.alert import Severity
-from vedette.contracts.functions import InsightsFunction, LedgerFunction
+from vedette.contracts.functions import InsightsSettings, LedgerSettings
 
 #: Indexes of the ledger; both are sorted by ``time``, the newest alerts of a device or a site.
 BY_DEVICE: Final = "by-device"
@@ -129,7 +129,7 @@ class AlertsStack(Stack):
         )
         DeviceRule(self, "AlertRule", rule)
         by_severity = self._topics.topics
-        environment = LedgerFunction(
+        environment = LedgerSettings(
             stage=settings.stage,
             ledger_table=self.ledger.table_name,
             sequences_table=self.sequences.table_name,
@@ -187,7 +187,7 @@ class AlertsStack(Stack):
                 settings=settings,
                 log_key=keys.logs,
                 folder="insights",
-                environment=InsightsFunction(
+                environment=InsightsSettings(
                     stage=settings.stage,
                     devices_table=self._fleet.devices.table_name,
                     insights_stream=rows.stream.ref,

@@ -27,7 +27,13 @@ from infra.constructs.table import table
 from infra.settings import Settings
 from infra.stacks.fleet import BY_FLEET, FleetStack
 from infra.stacks.storage import StorageStack
-from vedette.contracts.functions import BaselineSettings, FunctionSettings, RolloutApiSettings, RolloutSettings
+from vedette.contracts.functions import (
+    BaselineSettings,
+    FunctionSettings,
+    RolloutApiSettings,
+    RolloutSettings,
+    fleets_text,
+)
 
 #: A ring of some thousand devices is asked about device by device.
 _STEP_LIMIT_S: Final = 300
@@ -106,7 +112,7 @@ class DeploymentsStack(Stack):
         )
 
     def _fleets(self) -> str:
-        return json.dumps({fleet.name: list(fleet.rings) for fleet in self._settings.fleets})
+        return fleets_text({fleet.name: fleet.rings for fleet in self._settings.fleets})
 
     def _function(
         self,

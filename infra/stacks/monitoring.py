@@ -6,7 +6,6 @@ from typing import Final
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -17,6 +16,7 @@ from infra.constructs.grants import allow, allow_table, feed
 from infra.constructs.queue import QueueProps, ReliableQueue
 from infra.constructs.reasons import accept
 from infra.constructs.rule import DeviceRule, RuleProps, device_sql
+from infra.constructs.schedule import send_to_queue
 from infra.settings import Settings
 from infra.stacks.alerts import AlertsStack
 from infra.stacks.fleet import BY_FLEET, FleetStack
@@ -24,7 +24,7 @@ from infra.stacks.storage import StorageStack
 from vedette.contracts import topics
 from vedette.contracts.account import METRIC_NAMESPACE, event_bus
 from vedette.contracts.fleet_metrics import SWEEP_MINUTES
-from vedette.contracts.functions import DeviceStateFunction, FunctionSettings, SweepFunction
+from vedette.contracts.functions import DeviceStateSettings, FunctionSettings, SweepSettings, fleets_text
 
 #: Beginnings and ends of connections; AWS IoT publishes them without being asked.
 _PRESENCE: Final = "SELECT * FROM '$aws/events/presence/+/+'"
@@ -101,7 +101,7 @@ class MonitoringStack(Stack):
 
     def _state_function(self, name: str, what: str, queue: ReliableQueue) -> None:
         devices = self._fleet.devices
-        environment = DeviceStateFunction(
+        environment = DeviceStateSettings(
             stage=self._settings.stage,
             devices_table=devices.table_name,
             event_bus=event_bus(self._settings.stage),
@@ -114,19 +114,19 @@ class MonitoringStack(Stack):
     def _sweep(self) -> None:
         """A clock that puts an order into a queue: a round that fails is repeated, then set aside and told of."""
         queue = self._queue("Sweep", "rounds that count the devices", _SWEEP_S)
-        events.Rule(
+        schedule = events.Rule(
             self,
             "SweepSchedule",
             description="Counts the devices",
             schedule=events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)),
-            targets=[targets.SqsQueue(queue.queue, dead_letter_queue=queue.dead_letters)],
         )
+        send_to_queue(schedule, queue)
         devices = self._fleet.devices
-        environment = SweepFunction(
+        environment = SweepSettings(
             stage=self._settings.stage,
             devices_table=devices.table_name,
             devices_index=BY_FLEET,
-            fleets=SweepFunction.told({one.name: one.rings for one in self._settings.fleets}),
+            fleets=fleets_text({one.name: one.rings for one in self._settings.fleets}),
         )
         made = self._function("Sweep", "counts the devices", environment, timeout_s=_SWEEP_S, memory_mb=512)
         feed(made, queue)

@@ -15,7 +15,7 @@ from lambdas.common.runtime import client, logger, settings
 from lambdas.common.states import DeviceStates, conditions_of, whose
 from vedette.contracts.device_health import DeviceHealth
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import DeviceStateFunction
+from vedette.contracts.functions import DeviceStateSettings
 from vedette.core.fleet.device_state import conditions
 
 DETAIL_TYPE: Final = "DeviceState"
@@ -31,7 +31,7 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @cache
 def book() -> HealthBook:
     """What does the work, made once per process."""
-    told = settings(DeviceStateFunction)
+    told = settings(DeviceStateSettings)
     tell = partial(send_event, client("events"), told.event_bus, DETAIL_TYPE)
     return HealthBook(DeviceStates(client("dynamodb"), told.devices_table), tell, logger("health"))
 

@@ -15,7 +15,7 @@ from lambdas.common.places import Places
 from lambdas.common.runtime import client, logger, settings
 from lambdas.common.streams import send_rows
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import InsightsFunction
+from vedette.contracts.functions import InsightsSettings
 from vedette.contracts.insight import InsightReport
 from vedette.core.fleet.archive import insight_rows
 
@@ -28,7 +28,7 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @cache
 def archivist() -> Archivist:
     """What does the work, made once per process."""
-    told = settings(InsightsFunction)
+    told = settings(InsightsSettings)
     places = Places(client("dynamodb"), told.devices_table, time.monotonic)
 
     def send(rows: list[dict[str, Any]]) -> list[bool]:

@@ -13,7 +13,7 @@ from lambdas.ledger.notify import Channels, Notifier
 from lambdas.ledger.rows import LedgerRows
 from lambdas.ledger.sequences import Sequences
 from vedette.contracts.alert import Severity
-from vedette.contracts.functions import LedgerFunction
+from vedette.contracts.functions import LedgerSettings
 
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @cache
 def keeper() -> Keeper:
     """What does the work, made once per process."""
-    told = settings(LedgerFunction)
+    told = settings(LedgerSettings)
     log, tables = logger("ledger"), client("dynamodb")
     channels = Channels(
         sns=client("sns"),

@@ -15,7 +15,7 @@ from lambdas.common.events import send_event
 from lambdas.common.runtime import client, logger, settings
 from lambdas.common.states import DeviceStates, presence_of, whose
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import DeviceStateFunction
+from vedette.contracts.functions import DeviceStateSettings
 from vedette.core.fleet.presence import Presence
 
 DETAIL_TYPE: Final = "DevicePresence"
@@ -42,7 +42,7 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @cache
 def book() -> PresenceBook:
     """What does the work, made once per process."""
-    told = settings(DeviceStateFunction)
+    told = settings(DeviceStateSettings)
     tell = partial(send_event, client("events"), told.event_bus, DETAIL_TYPE)
     return PresenceBook(DeviceStates(client("dynamodb"), told.devices_table), tell, logger("presence"))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from lambdas.common.fleet_view import StoredRing
 from lambdas.common.ring_change import settle
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import logger, settings
-from vedette.contracts.functions import BaselineSettings
+from vedette.contracts.functions import BaselineSettings, fleets_of
 from vedette.contracts.rollout import ComponentChange
 
 #: Stands for a rollout in what is recorded and in the token that makes repeated deployments one.
@@ -28,7 +27,7 @@ def handle(_event: Any, _context: Any) -> dict[str, list[str]]:
     chosen = settings(BaselineSettings)
     store = Store(chosen)
     change = ComponentChange(to=dict(store.baseline()))
-    fleets: dict[str, list[str]] = json.loads(chosen.fleets)
+    fleets = fleets_of(chosen.fleets)
     given = []
     for fleet, rings in fleets.items():
         for name in rings:

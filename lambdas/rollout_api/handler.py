@@ -13,7 +13,7 @@ from lambdas.common.fleet_view import devices
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import RolloutApiSettings
+from vedette.contracts.functions import RolloutApiSettings, fleets_of
 from vedette.contracts.rollout import (
     APPLICATION_PREFIX,
     MAX_CHECKS,
@@ -170,7 +170,7 @@ def _run(chosen: RolloutApiSettings, store: Store, rollout: Rollout) -> None:
 
 
 def _rings(chosen: RolloutApiSettings, fleet: str, asked: tuple[str, ...]) -> tuple[str, ...]:
-    fleets: dict[str, list[str]] = json.loads(chosen.fleets)
+    fleets = fleets_of(chosen.fleets)
     if fleet not in fleets:
         raise CloudError(f"there is no fleet {fleet!r}; there are: {', '.join(sorted(fleets))}.", code="V009")
     unknown = [ring for ring in asked if ring not in fleets[fleet]]

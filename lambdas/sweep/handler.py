@@ -15,7 +15,7 @@ from lambdas.common.runtime import client, logger, settings
 from lambdas.common.states import Item, view
 from vedette.contracts.account import METRIC_NAMESPACE
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import SweepFunction
+from vedette.contracts.functions import SweepSettings, fleets_of
 from vedette.core.fleet.device_state import Figure, Tally
 
 #: Of the items, what is counted; the messages themselves stay in the table.
@@ -35,13 +35,13 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @cache
 def sweeper() -> Sweeper:
     """What does the work, made once per process."""
-    told = settings(SweepFunction)
+    told = settings(SweepSettings)
     return Sweeper(
         tables=client("dynamodb"),
         cloudwatch=client("cloudwatch"),
         table=told.devices_table,
         index=told.devices_index,
-        fleets=told.rings(),
+        fleets=fleets_of(told.fleets),
         log=logger("sweep"),
         now=time.time,
     )

@@ -171,11 +171,11 @@ class Account:
         )
 
     def items(self, table: str) -> list[dict[str, dict[str, Any]]]:
-        """Everything in a table."""
-        found: list[dict[str, dict[str, Any]]] = boto3.client("dynamodb", region_name=REGION).scan(TableName=table)[
-            "Items"
-        ]
-        return found
+        """Everything in a table, straight out of moto: a scan by its API takes a third of a second."""
+        from moto.dynamodb import dynamodb_backends
+
+        kept = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[table].all_items()
+        return [item.to_json()["Attributes"] for item in kept]
 
     def told(self, severity: Severity = Severity.CRITICAL) -> list[dict[str, Any]]:
         """What the topic's subscribers got: the alerts."""

@@ -79,16 +79,16 @@ def end_trouble(account: Account) -> None:
 
 def run(device: Device, chance: random.Random, deliveries: int, share: float) -> None:
     """So many messages under trouble, then until the outbox is empty; checks all that is promised."""
+    everything = list(device.kept.values())
     alerts = {f"{seq:032x}" for seq in device.kept} - {f"{last:032x}" for last in device.given_up}
     with functions_account.account() as account:
         queue, keeper = Queue(account, chance), account.keeper()
         device.watch(account)
         make_trouble(account, chance, share)
         for _ in range(deliveries // ROUND):
-            if not device.kept:
-                break
-            first = [device.kept[seq] for seq in sorted(device.kept)[: 2 * ROUND]]  # what an uplink has on its way
-            for message in chance.choices(first, k=ROUND):
+            # What an uplink has on its way; and what was acknowledged and is still underway.
+            first = [device.kept[seq] for seq in sorted(device.kept)[: ROUND // 2]] or everything
+            for message in chance.choices(first, k=ROUND - 1) + chance.choices(everything, k=1):
                 queue.send(message)
             account.now_s += chance.random() * 60
             queue.deliver(keeper)
@@ -114,14 +114,14 @@ def test_a_thousand_deliveries_of_sixty_alerts() -> None:
     run(Device(alerts, [(21, 26), (27, 30)]), random.Random(11), 1_000, 0.1)
 
 
-@given(st.integers(2, 14), st.integers(0, 3), st.integers(0, 2**32), st.sampled_from([0.3, 0.1, 0.0]))
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(2, 14), st.integers(0, 3), st.integers(0, 2**32), st.sampled_from([0.3, 0.1]))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_any_deliveries(alerts: int, hole: int, seed: int, share: float) -> None:
     """Alerts 1 to n with a tombstone in the middle."""
     middle = alerts // 2
     numbers = [*range(1, middle + 1), *range(middle + hole + 1, alerts + hole + 1)]
     stones = [(middle + 1, middle + hole)] if hole else []
-    run(Device(numbers, stones), random.Random(seed), 100, share)
+    run(Device(numbers, stones), random.Random(seed), 80, share)
 
 
 def test_without_trouble_people_are_told_exactly_once() -> None:

@@ -29,7 +29,7 @@ from tests.cloud.functions_account import (
     throttled,
 )
 from vedette.contracts.alert import Severity
-from vedette.contracts.functions import LedgerFunction
+from vedette.contracts.functions import LedgerSettings
 
 NOW_MS = 1_800_000_000_000
 
@@ -280,7 +280,7 @@ def test_what_is_no_event_of_a_queue_is_refused(account: Account) -> None:
 
 
 def test_the_handler_reads_its_environment(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = LedgerFunction(
+    told = LedgerSettings(
         stage="test",
         ledger_table=LEDGER,
         sequences_table=SEQUENCES,

@@ -56,6 +56,9 @@ def test_columns(sql: str, wanted: dict[str, Any]) -> None:
         ("missing <> 3", False),
         ("flag", True),
         ("name", False),
+        ("isUndefined(missing)", True),
+        ("isUndefined(name)", False),
+        ("NOT isUndefined(x) AND isUndefined(missing.part)", True),
     ],
 )
 def test_conditions(condition: str, holds: bool) -> None:

@@ -40,7 +40,7 @@ from tests.cloud.functions_account import (
 from vedette.contracts.archive import ALERT_COLUMNS, INSIGHT_COLUMNS
 from vedette.contracts.errors import CloudError
 from vedette.contracts.fleet_metrics import metric_count
-from vedette.contracts.functions import DeviceStateFunction, InsightsFunction, SweepFunction
+from vedette.contracts.functions import DeviceStateSettings, InsightsSettings, SweepSettings, fleets_of, fleets_text
 
 NOW_MS = 1_800_000_000_000
 LOG = Logger(service="test", level="CRITICAL")
@@ -172,7 +172,7 @@ class TestHealth:
         assert len(failed(self.book(account, told.append).work(event("health")))) == 1
 
     def test_the_handler_sends_to_the_bus(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = DeviceStateFunction(stage="test", devices_table=DEVICES, event_bus=BUS)
+        settings = DeviceStateSettings(stage="test", devices_table=DEVICES, event_bus=BUS)
         as_process(monkeypatch, settings, health_handler.book)
         assert health_handler.handle(event("health"), None) == {"batchItemFailures": []}
         assert item(account)["conditions"]["S"] == "camera_down"
@@ -216,7 +216,7 @@ class TestPresence:
         assert len(failed(self.book(account, told.append).work(event("presence-connected")))) == 1
 
     def test_the_handler_sends_to_the_bus(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = DeviceStateFunction(stage="test", devices_table=DEVICES, event_bus=BUS)
+        settings = DeviceStateSettings(stage="test", devices_table=DEVICES, event_bus=BUS)
         as_process(monkeypatch, settings, presence_handler.book)
         assert presence_handler.handle(event("presence-connected"), None) == {"batchItemFailures": []}
         assert item(account)["connected"]["BOOL"] is True
@@ -301,11 +301,11 @@ class TestSweep:
         assert failed(self.sweeper(indexed, cloudwatch).work(event("sweep"))) == orders
 
     def test_the_handler_counts(self, indexed: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = SweepFunction(
-            stage="test", devices_table="indexed", devices_index=self.INDEX, fleets=SweepFunction.told(self.FLEETS)
+        settings = SweepSettings(
+            stage="test", devices_table="indexed", devices_index=self.INDEX, fleets=fleets_text(self.FLEETS)
         )
         as_process(monkeypatch, settings, sweep_handler.sweeper)
-        assert settings.rings() == self.FLEETS
+        assert fleets_of(settings.fleets) == self.FLEETS
         assert sweep_handler.handle(event("sweep"), None) == {"batchItemFailures": []}
         listed = boto3.client("cloudwatch", region_name=REGION).list_metrics(Namespace="Vedette")["Metrics"]
         assert listed
@@ -344,7 +344,7 @@ class TestInsights:
             self.archivist(account).work(event("insights-report"))
 
     def test_the_handler_reads_its_environment(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = InsightsFunction(stage="test", devices_table=DEVICES, insights_stream=STREAM)
+        settings = InsightsSettings(stage="test", devices_table=DEVICES, insights_stream=STREAM)
         as_process(monkeypatch, settings, insights_handler.archivist)
         assert insights_handler.handle(event("insights-report"), None) == {"batchItemFailures": []}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import Field
@@ -10,6 +11,18 @@ from pydantic import Field
 from vedette.contracts.base import Contract
 
 Name = Annotated[str, Field(min_length=1)]
+#: What ``fleets_text`` makes.
+Fleets = Annotated[str, Field(description="Fleet → names of its rings in their order, JSON.")]
+
+
+def fleets_text(rings: Mapping[str, Sequence[str]]) -> str:
+    """Fleet → names of its rings in their order, as it stands in the environment."""
+    return json.dumps({fleet: list(names) for fleet, names in rings.items()})
+
+
+def fleets_of(text: str) -> dict[str, tuple[str, ...]]:
+    """The inverse of ``fleets_text``."""
+    return {fleet: tuple(names) for fleet, names in json.loads(text).items()}
 
 
 class FunctionSettings(Contract):
@@ -38,7 +51,7 @@ class ClaimSettings(FunctionSettings):
     registrations_table: Name
 
 
-class LedgerFunction(FunctionSettings):
+class LedgerSettings(FunctionSettings):
     """Of the function that keeps alerts, tells of them and acknowledges them."""
 
     ledger_table: Name
@@ -52,38 +65,26 @@ class LedgerFunction(FunctionSettings):
     ledger_days: Annotated[int, Field(ge=1)]
 
 
-class InsightsFunction(FunctionSettings):
+class InsightsSettings(FunctionSettings):
     """Of the function that makes rows of reports."""
 
     devices_table: Name
     insights_stream: Name
 
 
-class DeviceStateFunction(FunctionSettings):
+class DeviceStateSettings(FunctionSettings):
     """Of the functions that keep how a device is, and whether it is connected."""
 
     devices_table: Name
     event_bus: Name
 
 
-class SweepFunction(FunctionSettings):
+class SweepSettings(FunctionSettings):
     """Of the function that counts the devices."""
 
     devices_table: Name
     devices_index: Name
-    fleets: Annotated[
-        str, Field(pattern=r"^[a-z0-9-]+=[a-z0-9,-]+( [a-z0-9-]+=[a-z0-9,-]+)*$", description="fleet=ring,ring …")
-    ]
-
-    def rings(self) -> dict[str, tuple[str, ...]]:
-        """Fleet → its rings."""
-        pairs = (fleet.partition("=") for fleet in self.fleets.split())
-        return {name: tuple(rings.split(",")) for name, _, rings in pairs}
-
-    @staticmethod
-    def told(fleets: Mapping[str, tuple[str, ...]]) -> str:
-        """The value of ``fleets``."""
-        return " ".join(f"{name}={','.join(rings)}" for name, rings in fleets.items())
+    fleets: Fleets
 
 
 class ModelIntakeSettings(FunctionSettings):
@@ -124,10 +125,10 @@ class RolloutApiSettings(RolloutSettings):
 
     state_machine_arn: Name
     components_arn: Annotated[str, Field(pattern=r"^arn:.*:components:$")]
-    fleets: Annotated[str, Field(description="Fleet → names of its rings in their order, JSON.")]
+    fleets: Fleets
 
 
 class BaselineSettings(RolloutSettings):
     """Of ``ring_baseline``."""
 
-    fleets: Annotated[str, Field(description="Fleet → names of its rings in their order, JSON.")]
+    fleets: Fleets

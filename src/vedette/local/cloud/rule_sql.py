@@ -236,6 +236,8 @@ class _Parser:
         raise SqlError(f"a value was expected, found {word!r} in: {self._sql}")
 
     def _function(self, name: str) -> Expression:
+        if name == "isUndefined":
+            return self._is_undefined()
         arguments: list[Any] = []
         while not self._mark(")"):
             kind, word = self._take()
@@ -252,6 +254,11 @@ class _Parser:
         if name == "clientid" and not arguments:
             return lambda m: m.client_id or "n/a"
         raise SqlError(f"not emulated: {name}() with {len(arguments)} arguments in: {self._sql}")
+
+    def _is_undefined(self) -> Expression:
+        value = self._value()
+        self._expect(")")
+        return lambda m: value(m) is UNDEFINED
 
     def _peek(self) -> tuple[str, str]:
         return self._tokens[self._next] if self._next < len(self._tokens) else ("end", "the end")
