@@ -17,7 +17,7 @@ from lambdas.common.streams import send_rows
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import InsightsSettings
 from vedette.contracts.insight import InsightReport
-from vedette.core.fleet.archive import insight_rows
+from vedette.core.fleet.archive import in_utc, insight_rows
 
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -92,4 +92,6 @@ def read(record: Record) -> InsightReport:
         raise CloudError(f"{thing} sent no report of insights: {where}: {wrong['msg']}.", code="V011") from None
     if report.device != thing:
         raise CloudError(f"{thing} sent a report of the device {report.device!r}.", code="V011")
+    if not in_utc(report.start, report.end):
+        raise CloudError(f"{thing} sent a report of a time that cannot be: {report.start}.", code="V011")
     return report

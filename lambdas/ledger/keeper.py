@@ -26,7 +26,7 @@ from vedette.contracts.alert import CloudAcknowledgement, CloudAlert, CloudTombs
 from vedette.contracts.errors import CloudError
 from vedette.contracts.topics import cloud_ack
 from vedette.core.fleet.acknowledgement import Range
-from vedette.core.fleet.archive import Place
+from vedette.core.fleet.archive import Place, in_utc
 from vedette.core.fleet.entries import MAX_SEQ
 
 #: An epoch is part of a key.
@@ -178,6 +178,8 @@ def _read(record: Record) -> _Message:
         last, ordered = content.seq, True
         if content.alert.device != thing:
             raise CloudError(f"{thing} sent an alert of the device {content.alert.device!r}.", code="V011")
+        if not in_utc(content.alert.time):
+            raise CloudError(f"{thing} sent an alert of a time that cannot be: {content.alert.time}.", code="V011")
         if content.alert.alert_id != content.alert_id:
             raise CloudError(f"{thing} sent an alert under two identifiers.", code="V011")
     if not ordered or last > MAX_SEQ:

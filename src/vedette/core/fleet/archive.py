@@ -26,6 +26,16 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def in_utc(*moments: datetime) -> bool:
+    """Whether times can be said in UTC; those of the calendar's first and last day cannot, in some zones."""
+    try:
+        for moment in moments:
+            moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
+
+
 def alert_row(alert: Alert, place: Place, received: datetime) -> dict[str, Any]:
     """One alert, without boxes and track numbers."""
     return {
