@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +160,7 @@ def template(name: str) -> dict[str, Any]:
             },
         ),
         "Logs": ("Logs::LogGroup", {"LogGroupName": f"l-{name}"}),
+        "Lines": ("Logs::LogStream", {"LogGroupName": ref("Logs"), "LogStreamName": "first"}),
         "Flows": (
             "EC2::FlowLog",
             {
@@ -206,6 +208,7 @@ LOOKS: dict[str, Callable[[SandboxAccount, str], Any]] = {
     ],
     "Zone": lambda a, n: a.client("route53").list_hosted_zones_by_name(DNSName=f"{n}.example")["HostedZones"],
     "Resolver": lambda a, n: a.client("route53resolver").list_resolver_endpoints()["ResolverEndpoints"],
+    "LogStream": lambda a, n: a.client("logs").describe_log_streams(logGroupName=f"l-{n}")["logStreams"],
     "FlowLog": lambda a, n: a.client("ec2").describe_flow_logs()["FlowLogs"],
     "Dashboard": lambda a, n: a.client("cloudwatch").get_dashboard(DashboardName=f"o-{n}")["DashboardBody"],
 }
@@ -229,6 +232,19 @@ def test_an_upload_is_an_event(bare_sandbox: SandboxAccount, name: str) -> None:
     url = sqs.get_queue_url(QueueName=f"q-{name}")["QueueUrl"]
     (found,) = bare_sandbox.until("the event", lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
     assert found["Body"] == '"incoming/model.yaml"'
+
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.stem)
+def test_every_type_of_the_stacks_is_emulated(file: Path) -> None:
+    from moto.cloudformation.parsing import get_model_map
+
+    from vedette.local.cloud.server import KINDS
+
+    emulated = {kind.type for kind in KINDS} | set(get_model_map())
+    assert {one["Type"] for one in json.loads(file.read_text())["Resources"].values()} <= emulated
 
 
 def test_attributes_reach_the_outputs(bare_sandbox: SandboxAccount, name: str) -> None:

@@ -18,6 +18,9 @@ from vedette.local.cloud.world import World
 #: Resources that mean nothing outside AWS.
 _WITHOUT_EFFECT: Final = frozenset({"AWS::CDK::Metadata"})
 
+#: What a template's values can be; anything else is an object of moto's.
+_PLAIN: Final = (str, int, float, list, dict, type(None))
+
 
 def install(world: World) -> None:
     """Make moto's engine strict."""
@@ -26,7 +29,10 @@ def install(world: World) -> None:
     def clean_json(resource_json: Any, resources_map: Any) -> Any:
         if isinstance(resource_json, dict) and "Fn::GetAtt" in resource_json:
             return _attribute(resource_json["Fn::GetAtt"], resources_map)
-        return unchecked(resource_json, resources_map)
+        value = unchecked(resource_json, resources_map)
+        if isinstance(resource_json, dict) and "Ref" in resource_json and not isinstance(value, _PLAIN):
+            raise ValidationError(message=f"The sandbox cannot tell what Ref of {resource_json['Ref']} is.")
+        return value
 
     parsing.clean_json = clean_json
     parsing.resource_class_from_type = resource_class

@@ -9,6 +9,7 @@ from vedette.local.cloud.world import World
 
 def install(world: World) -> None:
     """Mend them."""
+    import moto.events.models as events
     import moto.kms.models as kms
 
     made = kms.Key.create_from_cloudformation_json.__func__
@@ -20,3 +21,5 @@ def install(world: World) -> None:
         return made(cls, resource_name, {**cloudformation_json, "Properties": properties}, *rest, **named)
 
     kms.Key.create_from_cloudformation_json = classmethod(create_key)
+    # What Ref gives; moto has none.
+    events.EventBus.physical_resource_id = property(lambda bus: bus.name)
