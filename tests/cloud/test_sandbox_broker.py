@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cloud.broker_device import as_device, credentials
 from tests.cloud.sandbox_account import SandboxAccount
-from vedette.contracts.errors import CloudError
 from vedette.local.bus import Subscription
 from vedette.local.cloud.broker import program
 from vedette.local.cloud.broker_access import access_list
@@ -88,37 +86,7 @@ def admitted(account: SandboxAccount, thing: str) -> BrokerIot:
     iot.attach_thing_principal(thingName=thing, principal=arn)
     iot.attach_policy(policyName="of-devices", target=arn)
 
-    def ask() -> dict[str, Any] | None:
-        remarks = [one for one in account.state("remark") if one["what"] == "broker"]
-        assert not remarks
-        try:
-            return account.ask(f"/vedette/devices/{thing}/credentials", {})
-        except CloudError as error:
-            if "it is starting" not in error.message:
-                raise
-            return None
-
-    found = account.until("the broker", ask)
-    ca, certificate, key = (Path(found[one]) for one in ("ca_file", "cert_file", "key_file"))
-    return BrokerIot(found["host"], found["port"], ca, certificate, key)
-
-
-def as_device(settings: BrokerIot, thing: str, act: Callable[[BrokerBridge], Awaitable[None]]) -> None:
-    """Act as a device that is connected."""
-
-    async def run() -> None:
-        bridge = BrokerBridge(settings, thing, lite=False)
-        await bridge.start()
-        try:
-            for _ in range(200):
-                if bridge._connected:
-                    break
-                await asyncio.sleep(0.05)
-            await act(bridge)
-        finally:
-            await bridge.stop()
-
-    asyncio.run(run())
+    return credentials(account, thing)
 
 
 @needs_mosquitto

@@ -208,6 +208,8 @@ def _print_status(
     console = Console(highlight=False)
     about = key_value_table()
     about.add_row("server", f"{running.endpoint}, process {running.pid}, since {running.started_at}")
+    broker = running.ask("/vedette/state")["broker"]
+    about.add_row("MQTT broker", f"mqtts://localhost:{broker}" if broker else "none; it needs mosquitto and awsiotsdk")
     about.add_row("region, stage", f"{running.region}, {running.stage}")
     about.add_row("alerts in the ledger", "no stack of alerts" if alerts is None else str(alerts))
     console.print(about)

@@ -6,9 +6,11 @@ the account publishes. A device's certificate has its thing's name; the access l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -177,13 +179,28 @@ def _policies(world: World, thing: str) -> list[str]:
     return [iot.get_policy(policyName=name)["policyDocument"] for name in sorted(names)]
 
 
+def free_port(wanted: int) -> int:
+    """The port wanted, or another that nobody uses where somebody uses it."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    return wanted
+
+
 def program() -> str | None:
     """Where mosquitto is; None where it is not installed."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
 
 def install(world: World, rules: Rules, port: int) -> Broker | None:
-    """Start the broker where mosquitto and its client are installed; else say what is missing, as a remark."""
+    """Start the broker where mosquitto and its client are installed; else say what is missing, as a remark.
+
+    Args:
+        world: the sandbox.
+        rules: run on what devices publish.
+        port: on loopback; another where it is taken.
+    """
     found = program()
     try:
         import awscrt  # noqa: F401 - only looked for
@@ -193,7 +210,7 @@ def install(world: World, rules: Rules, port: int) -> Broker | None:
     if found is None:
         world.note("remark", what="broker", remark="none: mosquitto is not installed")
         return None
-    broker = Broker(world, rules, found, port)
+    broker = Broker(world, rules, found, free_port(port))
     if not broker.wait():
         broker.stop()
         log = Path(world.directory / "broker" / "broker.log")

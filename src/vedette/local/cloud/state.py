@@ -6,12 +6,15 @@ import os
 from typing import Any
 
 from vedette.local.cloud.api import Request, Route, route
+from vedette.local.cloud.broker import Broker
 from vedette.local.cloud.world import ACCOUNT, World
 
 
 def _state(world: World, _: Request) -> tuple[int, Any]:
     kinds = {kind: len(world.happened(kind)) for kind in world.kinds()}
+    port = world.part(Broker).port if world.has(Broker) else None
     return 200, {
+        "broker": port,
         "pid": os.getpid(),
         "account": ACCOUNT,
         "region": world.region,
