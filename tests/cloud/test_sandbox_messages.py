@@ -97,6 +97,14 @@ def template(name: str) -> dict[str, Any]:
                 ],
             },
         ),
+        "Hourly": (
+            "Events::Rule",
+            {
+                "Name": f"{name}-hourly",
+                "ScheduleExpression": "rate(1 hour)",
+                "Targets": [{"Id": "q", "Arn": get("Seen"), "InputPath": "$.detail-type"}],
+            },
+        ),
         "Nightly": (
             "Scheduler::Schedule",
             {
@@ -180,8 +188,11 @@ def test_events_reach_their_targets_in_the_form_asked_for(bare_sandbox: SandboxA
 
 
 def test_a_schedule_runs_when_asked(bare_sandbox: SandboxAccount, stack: str) -> None:
-    bare_sandbox.ask(f"/vedette/schedules/{stack}-nightly/run", {})
-    assert bare_sandbox.until("the schedule", lambda: received(bare_sandbox, f"{stack}-seen")) == ['"nightly"']
+    for name, message in (("nightly", '"nightly"'), ("hourly", '"Scheduled Event"')):
+        bare_sandbox.ask(f"/vedette/schedules/{stack}-{name}/run", {})
+        assert bare_sandbox.until("the schedule", lambda: received(bare_sandbox, f"{stack}-seen")) == [message]
+    with pytest.raises(Exception, match="no schedule and no rule"):
+        bare_sandbox.ask(f"/vedette/schedules/{stack}-weekly/run", {})
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,10 @@ def install(world: World) -> None:
     original, put = models.Rule.send_to_targets, models.Rule.put_targets
 
     def send_to_targets(rule: Any, original_event: Any, transform_input: bool = True) -> None:
-        if rule.state == "DISABLED" or not rule.event_pattern.matches_event(original_event):
+        # moto takes a rule without a pattern, which has a schedule instead, for one that every event matches.
+        if rule.state == "DISABLED" or not rule.event_pattern.dump():
+            return
+        if not rule.event_pattern.matches_event(original_event):
             return
         if any(_motos(target) for target in rule.targets):
             original(rule, original_event, transform_input)
