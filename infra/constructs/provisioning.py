@@ -20,11 +20,9 @@ from infra.constructs.grants import allow_table
 from infra.constructs.reasons import accept
 from infra.settings import Settings
 from infra.stacks.storage import StorageStack
-from vedette.contracts.account import THING_TYPE, provisioning_template
+from vedette.contracts.account import CLAIM_CLIENT, THING_TYPE, provisioning_template
 from vedette.contracts.functions import ClaimSettings
 
-#: Beginning of the client ids under which machines ask.
-CLAIM_CLIENT: Final = "vedette-claim-"
 #: Told by the machine, and by the hook in its place.
 _PARAMETERS: Final = ("SerialNumber", "Token", "ThingName", "Fleet", "Ring", "Site", "RingGroup")
 

@@ -25,8 +25,9 @@ from infra.constructs.reasons import accept
 from infra.constructs.rollout_machine import RolloutMachine
 from infra.constructs.table import table
 from infra.settings import Settings
-from infra.stacks.fleet import BY_FLEET, FleetStack
+from infra.stacks.fleet import FleetStack
 from infra.stacks.storage import StorageStack
+from vedette.contracts.account import BY_FLEET
 from vedette.contracts.functions import (
     BaselineSettings,
     FunctionSettings,

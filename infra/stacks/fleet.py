@@ -20,6 +20,7 @@ from infra.constructs.table import table
 from infra.settings import Fleet, Settings
 from infra.stacks.storage import StorageStack
 from vedette.contracts.account import (
+    BY_FLEET,
     CREDENTIALS_S,
     THING_TYPE,
     fleet_group,
@@ -29,8 +30,6 @@ from vedette.contracts.account import (
 )
 from vedette.contracts.account import device_policy as device_policy_name
 
-#: Index of the table of devices: all devices of a fleet.
-BY_FLEET: Final = "by-fleet"
 #: Components whose logs devices may send, where the owner asks for that.
 COMPONENTS: Final = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
 

@@ -19,10 +19,10 @@ from infra.constructs.rule import DeviceRule, RuleProps, device_sql
 from infra.constructs.schedule import send_to_queue
 from infra.settings import Settings
 from infra.stacks.alerts import AlertsStack
-from infra.stacks.fleet import BY_FLEET, FleetStack
+from infra.stacks.fleet import FleetStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts import topics
-from vedette.contracts.account import METRIC_NAMESPACE, event_bus
+from vedette.contracts.account import BY_FLEET, METRIC_NAMESPACE, event_bus
 from vedette.contracts.fleet_metrics import SWEEP_MINUTES
 from vedette.contracts.functions import DeviceStateSettings, FunctionSettings, SweepSettings, fleets_text
 

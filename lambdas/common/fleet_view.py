@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lambdas.common.rollout_store import BY_FLEET, Store
+from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client
 from lambdas.common.states import view
-from vedette.contracts.account import ring_group
+from vedette.contracts.account import BY_FLEET, ring_group
 from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.functions import RolloutSettings
 from vedette.contracts.rollout import DesiredState, RingCounts

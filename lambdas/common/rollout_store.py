@@ -10,13 +10,12 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from lambdas.common.runtime import client
+from vedette.contracts.account import BY_FLEET
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
 from vedette.contracts.rollout import Change, ComponentChoice, ComponentName, DesiredState, Rollout, RolloutStatus
 from vedette.core.fleet.desired import subject
 
-#: Index of the table of rollouts.
-BY_FLEET: Final = "by-fleet"
 #: How much longer than all its time limits a rollout keeps others out, if it dies without a word, seconds.
 _GRACE_S: Final = 86_400
 _BASELINE: Final = TypeAdapter(dict[ComponentName, ComponentChoice])

@@ -11,7 +11,6 @@ from lambdas.claim.handler import overrides
 from tests.cloud.conftest import EVERYTHING, resources, templates
 from tests.cloud.iot_policy import ACCOUNT, REGION, allows, resolved
 from vedette.contracts.device import DeviceRecord
-from vedette.core.fleet.registration import CLAIM_CLIENT
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +72,6 @@ def test_provisioning_makes_devices_of_our_groups_with_our_policies_only(fleet: 
     for action in ("iot:CreatePolicy", "iot:DeleteThing", "iot:CreatePolicyVersion", "iot:CreateKeysAndCertificate"):
         assert not may(action, "policy/vedette-prod-device")
         assert not may(action, "thing/cam")
-
-
-def test_the_stack_and_the_core_agree_on_claims() -> None:
-    from infra.constructs.provisioning import CLAIM_CLIENT as IN_STACK
-
-    assert IN_STACK == CLAIM_CLIENT
 
 
 def test_logs_of_devices_have_the_names_greengrass_uses(fleet: dict[str, Any]) -> None:

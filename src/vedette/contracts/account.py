@@ -16,6 +16,10 @@ RINGS: Final = ("canary", "early", "rest")
 
 #: Thing type of every device.
 THING_TYPE: Final = "VedetteDevice"
+#: Index of the tables of devices and of rollouts: all of a fleet.
+BY_FLEET: Final = "by-fleet"
+#: Beginning of the client ids of machines that are not devices yet; no device may have such a name.
+CLAIM_CLIENT: Final = "vedette-claim-"
 #: Source of the events that the account's functions send.
 EVENT_SOURCE: Final = "vedette"
 #: Namespace of all metrics.

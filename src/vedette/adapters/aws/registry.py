@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from vedette.adapters.aws.account import Account, aws_errors
-from vedette.contracts.account import DEFAULT_FLEET, RINGS
+from vedette.contracts.account import CLAIM_CLIENT, DEFAULT_FLEET, RINGS
 from vedette.contracts.device import DeviceRecord
 from vedette.contracts.errors import CloudError
-from vedette.core.fleet.registration import CLAIM_CLIENT, DEFAULT_VALID_S, TOKEN_BYTES, digest
+from vedette.core.fleet.registration import DEFAULT_VALID_S, TOKEN_BYTES, digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,6 @@ TOKEN_BYTES: Final = 32
 DEFAULT_VALID_S: Final = 24 * 3600
 #: How long after the claim the same certificate may ask again, because the first answer did not arrive, seconds.
 RETRY_S: Final = 600
-#: Beginning of the client ids of machines that are not devices yet; no device may have such a name.
-CLAIM_CLIENT: Final = "vedette-claim-"
 
 
 class Refusal(StrEnum):
