@@ -7,6 +7,7 @@ import time
 from enum import StrEnum
 from typing import Annotated, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas.common.fleet_view import StoredRing, counts
@@ -169,9 +170,13 @@ def _tell(rollout: Rollout, ring: str | None, what: str) -> None:
         "DetailType": "RolloutState",
         "Detail": json.dumps(detail),
     }
-    answer = client("events").put_events(Entries=[entry])
+    try:
+        answer = client("events").put_events(Entries=[entry])
+    except (ClientError, BotoCoreError) as error:
+        logger("rollout_step").warning("event was not taken", extra={"reason": str(error)})
+        return
     if answer.get("FailedEntryCount"):
-        logger("rollout_step").warning("event was not taken", extra={"answer": answer["Entries"]})
+        logger("rollout_step").warning("event was not taken", extra={"reason": answer["Entries"]})
 
 
 def _now() -> int:

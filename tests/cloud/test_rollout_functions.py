@@ -49,6 +49,7 @@ class Machine:
         self.started: dict[str, dict[str, Any]] = {}
         self.told: list[dict[str, Any]] = []
         self.failure: ClientError | None = None
+        self.deaf = False
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: N803
         assert stateMachineArn == MACHINE
@@ -59,6 +60,8 @@ class Machine:
         self.started[name] = json.loads(input)
 
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        if self.deaf:
+            raise throttled("PutEvents")
         self.told += [json.loads(entry["Detail"]) for entry in Entries]
         return {"FailedEntryCount": 0}
 
@@ -170,6 +173,13 @@ def test_ring_by_ring_to_the_end(account: Account) -> None:
     assert ended["status"] == "succeeded"
     assert [ring["counts"]["succeeded"] for ring in ended["rings"]] == [1, 2, 1]
     assert [event["what"] for event in account.machine.told] == ["deploying", "passed"] * 3 + ["succeeded"]
+
+
+def test_a_bus_that_takes_nothing_stops_no_rollout(account: Account) -> None:
+    account.machine.deaf = True
+    account.start("ppe", "1.0.0", "rollout-1")
+    account.drive("rollout-1")
+    assert account.status("rollout-1")["status"] == "succeeded"
 
 
 def test_a_bad_canary_is_taken_back_and_nobody_else_sees_it(account: Account) -> None:
