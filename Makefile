@@ -46,9 +46,10 @@ bench: setup ## CPU per analysed picture against the bare floor, in one run
 faults: setup ## the slow suite: long outages, many kills, recovery statistics
 	$(BIN)/python -m pytest -q -m faults --override-ini=addopts="-ra --strict-markers --strict-config" --timeout=1800 tests
 
-schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/manifest.md anew
+schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/manifest.md and docs/devices.md anew
 	$(BIN)/python -m vedette schema export src/vedette/contracts/schema
 	$(BIN)/python -m vedette schema tables --write docs/manifest.md
+	$(BIN)/python -m vedette schema devices --write docs/devices.md
 
 lock: ## resolve the dependencies, with hashes and without naming a registry; UPGRADE=--upgrade for newer versions
 	$(BIN)/python -m pip install --quiet uv

@@ -16,6 +16,7 @@ from tests.engines.test_dlr import STAND_IN, compiled
 from tests.inference.test_inference_service import RECTANGLE, Device, wait
 from vedette.adapters.models.store import ModelStore
 from vedette.contracts.errors import ModelError, StorageError
+from vedette.contracts.manifest import ModelFamily
 
 pytestmark = pytest.mark.processes
 
@@ -64,6 +65,19 @@ def test_a_compiled_model_that_fails_is_reported_and_taken_when_another_comes(de
     assert "cannot deserialize the engine" in state["error"]
     bring(device.layout.models, compiled(), version="1.0.1")
     wait(lambda: device.state("neo").get("state") == "RUNNING", 20, lambda: str(device.state("neo")))
+
+
+def test_a_new_version_is_loaded_while_the_old_one_runs(device: Device) -> None:
+    camera = device.camera()
+    bring(device.layout.models, compiled())
+    device.plan(device.model("neo", None).model_copy(update={"file": "tiny"}))
+    device.until_state("neo", "RUNNING")
+    bring(device.layout.models, compiled(ModelFamily.DETR), name="other")
+    device.shoot_until([camera], [RECTANGLE], lambda: len(device.batches()) >= 5)
+    states = [message["state"] for topic, message in device.bus.history if topic.endswith("/neo")]
+    assert states.count("LOADING") == states.index("RUNNING") - states.index("LOADING"), "another model changes nothing"
+    bring(device.layout.models, compiled(behaviour="no load"), version="1.0.1")
+    assert "cannot deserialize the engine" in device.until_state("neo", "FAILED")["error"]
 
 
 def test_what_a_component_brought_is_verified_and_listed(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ COMMANDS: Final = (
         children=(
             CommandSpec("export", "vedette.cli.schema:export", "Write the JSON Schemas to a directory."),
             CommandSpec("tables", "vedette.cli.schema:tables", "Print the tables of docs/manifest.md."),
+            CommandSpec("devices", "vedette.cli.schema:devices", "Print the tables of docs/devices.md."),
         ),
     ),
 )

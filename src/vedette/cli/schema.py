@@ -1,4 +1,4 @@
-"""``vedette schema``: the schemas as files, and the tables of docs/manifest.md."""
+"""``vedette schema``: the schemas as files, and the tables of docs/manifest.md and docs/devices.md."""
 
 from __future__ import annotations
 
@@ -28,10 +28,23 @@ def tables(
     """Print the field tables of docs/manifest.md."""
     from vedette.cli.manifest_tables import MARKER, manifest_tables
 
-    if write is None:
-        print(manifest_tables(), end="")
+    _print_or_write(write, MARKER, manifest_tables())
+
+
+def devices(
+    write: Annotated[Path | None, typer.Option(help="Replace the tables of this document instead.")] = None,
+) -> None:
+    """Print the tables of docs/devices.md."""
+    from vedette.cli.device_tables import MARKER, device_tables
+
+    _print_or_write(write, MARKER, device_tables())
+
+
+def _print_or_write(target: Path | None, marker: str, made: str) -> None:
+    if target is None:
+        print(made, end="")
         return
-    head, found, _ = write.read_text("utf-8").partition(MARKER)
+    head, found, _ = target.read_text("utf-8").partition(marker)
     if not found:
-        raise UsageError(f"{write} has no line {MARKER.strip()!r} below which the tables stand.")
-    write.write_text(head + MARKER + manifest_tables(), "utf-8")
+        raise UsageError(f"{target} has no line {marker.strip()!r} below which the tables stand.")
+    target.write_text(head + marker + made, "utf-8")

@@ -5,6 +5,7 @@ What needs NumPy and ONNX Runtime is imported while the gate's canary runs, so t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -117,6 +118,8 @@ class ModelProcess:
         self._tracks: deque[TrackBatch] = deque(maxlen=_PUBLISH_LIMIT)
         self._gap_reason = f"inference was restarted: {link.reason}" if link.restarts else ""
         self._progress = 0
+        self._digest = ""
+        self._store_mark: tuple[int, int, int] | None = None
         self._told: ModelState | None = None
 
     def run(self) -> None:
@@ -185,7 +188,7 @@ class ModelProcess:
                 self._link.stalled(reason)
                 continue
             new = self._look_at_plan()
-            if new is None or not same_session(new, plan):
+            if new is None or not same_session(new, plan) or self._replaced(plan):
                 return
             ready = self._attributes.prepare(new.pipelines)
             if ready and (new.pipelines != plan.pipelines or self._attributes.problem != problem):
@@ -221,7 +224,9 @@ class ModelProcess:
             from vedette.compose.built_in import built_in_detector
 
             return _Loaded(built_in_detector(plan.model), BUILT_IN_RUN_S, "")
+        self._store_mark = self._mark()
         data = read_model(resolve_model(plan.file, None, self._store), plan.model)
+        self._digest = hashlib.sha256(data).hexdigest()
         if is_neo_archive(data):
             from vedette.adapters.engines.dlr import DlrDetector
 
@@ -280,6 +285,21 @@ class ModelProcess:
         except OSError:
             return None
         return info.st_ino, info.st_mtime_ns, info.st_size
+
+    def _replaced(self, plan: ModelPlan) -> bool:
+        """Whether the store has another model under the name now: a component of the fleet brought a new version."""
+        if plan.model.built_in or plan.model.sha256 is not None or Path(plan.file).is_absolute():
+            return False
+        mark = self._mark()
+        if mark == self._store_mark:
+            return False
+        self._store_mark = mark
+        try:
+            entry = self._store.find(plan.file)
+        except StorageError as error:
+            logger.error("%s", error)
+            return False
+        return entry is not None and entry.sha256 != self._digest
 
     def _open_reader(self, camera: str) -> Any:
         from vedette.adapters.frames import FrameStoreClient

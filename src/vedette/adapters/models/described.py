@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.models.catalogue import recognise
 from vedette.contracts.errors import CloudError, ModelError
 from vedette.contracts.model_card import (
     CARD_NAME,
@@ -118,6 +119,7 @@ def card_for(found: ModelFile, name: str, version: str) -> ModelCard | None:
     """
     if found.header is None or found.guess.family is None:
         return None
+    known = recognise(found.sha256)
     inputs = {}
     for tensor in found.header.inputs:
         if tensor.dtype not in TensorType._value2member_map_ or not tensor.shape:
@@ -144,6 +146,7 @@ def card_for(found: ModelFile, name: str, version: str) -> ModelCard | None:
             "inputs": inputs,
             "labels": found.guess.labels,
             "targets": _USUAL_TARGETS,
+            "licence": known.licence if known is not None else "unknown",
         }
     )
 
