@@ -21,6 +21,17 @@ from vedette.contracts.model_record import (
 )
 
 
+class OtherContentError(CloudError):
+    """A second content under one version, V006. Nobody but the model's author can do anything about it."""
+
+    def __init__(self, model: str, version: str) -> None:
+        super().__init__(
+            f"{model} {version} is released already, with other content.",
+            hint="A released version never changes: raise `version` in model.yaml and upload again.",
+            code="V006",
+        )
+
+
 class ModelBook:
     """Reads and writes where versions of models stand.
 
@@ -47,7 +58,7 @@ class ModelBook:
         """Record a state, and tell of it.
 
         Raises:
-            CloudError: V006, this version is released with other content: it stays as it is.
+            OtherContentError: V006, this version is released with other content: it stays as it is.
             botocore.exceptions.ClientError: the table cannot be written, or the event not sent.
         """
         more["reason"] = more.get("reason", "")[:MAX_REASON]
@@ -75,7 +86,7 @@ class ModelBook:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            raise other_content(model, version) from None
+            raise OtherContentError(model, version) from None
         self._tell(record)
         return record
 
@@ -94,15 +105,6 @@ class ModelBook:
                 code="V003",
                 retryable=True,
             )
-
-
-def other_content(model: str, version: str) -> CloudError:
-    """The refusal of a second content under one version."""
-    return CloudError(
-        f"{model} {version} is released already, with other content.",
-        hint="A released version never changes: raise `version` in model.yaml and upload again.",
-        code="V006",
-    )
 
 
 def _item(record: ModelRecord) -> dict[str, Any]:

@@ -11,9 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas.common.model_book import ModelBook
+from lambdas.common.model_book import ModelBook, OtherContentError
 from lambdas.common.runtime import logger, settings
-from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import ModelFailureSettings
 from vedette.contracts.model_card import Target
 from vedette.contracts.model_record import BROKEN, MAX_REASON, ModelState
@@ -41,9 +40,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
             runtime=str(event["runtime"]),
             sha256=str(event["source"]),
         )
-    except CloudError as error:
-        if error.code != "V006":
-            raise
+    except OtherContentError as error:
         reason = str(error)
     return {"outcome": BROKEN if broken else ModelState.FAILED.value, "reason": reason}
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas.common.model_book import ModelBook, other_content
+from lambdas.common.model_book import ModelBook, OtherContentError
 from lambdas.common.runtime import logger, settings
 from lambdas.model_intake.arrival import arrival, trained_archive
 from lambdas.model_intake.staging import Staged, stage, unpack_training
@@ -62,7 +62,7 @@ def _refuse_other_content(book: ModelBook, staged: Staged) -> None:
     for target in staged.card.targets:
         before = book.read(staged.card.name, staged.card.version, target)
         if before is not None and before.state is ModelState.RELEASED and before.sha256 != staged.source:
-            raise other_content(staged.card.name, staged.card.version)
+            raise OtherContentError(staged.card.name, staged.card.version)
 
 
 def _start(

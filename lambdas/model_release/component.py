@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.common.model_book import other_content
+from lambdas.common.model_book import OtherContentError
 from lambdas.common.objects import store_file
 from lambdas.common.runtime import client
 from vedette.contracts.errors import CloudError
@@ -32,7 +32,8 @@ def release_component(
         source: digest of what it was made from.
 
     Raises:
-        CloudError: V006, this version is there with other content; V007, Greengrass could not make it.
+        OtherContentError: V006, this version is there with other content.
+        CloudError: V007, Greengrass could not make it.
         botocore.exceptions.ClientError: refused.
     """
     archive = file.with_name(ARCHIVE_NAME)
@@ -49,7 +50,7 @@ def release_component(
         if error.response["Error"]["Code"] != "ConflictException":
             raise
         if _source_of(document) != source:
-            raise other_content(card.name, card.version) from None
+            raise OtherContentError(card.name, card.version) from None
         return
     status = answer.get("status", {})
     if status.get("componentState") == "FAILED":

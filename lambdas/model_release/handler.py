@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from lambdas.common.model_book import ModelBook
+from lambdas.common.model_book import ModelBook, OtherContentError
 from lambdas.common.objects import fetch_object, read_object
 from lambdas.common.runtime import logger, settings
 from lambdas.model_release.compiled import add_card
@@ -54,6 +54,11 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
             release_component(own.artefacts_bucket, card, target, file, file_name, sha256, source)
         state, reason = ModelState.RELEASED, str(event["reason"])
         component = model_component(name, target)
+    except OtherContentError as error:
+        # Another upload of this version was faster. What that one released stays, and this one's author is told.
+        log.warning("refused", extra={"model": name, "version": version, "reason": str(error)})
+        book.write(name, version, None, ModelState.REFUSED, reason=str(error))
+        return {"outcome": ModelState.REFUSED.value, "reason": str(error)}
     except CloudError as error:
         if error.retryable:
             raise
@@ -94,4 +99,6 @@ def _model(
         raise CloudError(f"what Neo made holds no compiled model: {json.dumps(members)[:200]}", code="V007")
     packed = work / f"described-{COMPILED_NAME}"
     described = card.model_copy(update={"targets": (target,), "compiler_options": {}})
-    return packed, COMPILED_NAME, add_card(file, packed, described)
+    sha256 = add_card(file, packed, described)
+    file.unlink()  # a function's disk holds two archives of the largest size, not three
+    return packed, COMPILED_NAME, sha256

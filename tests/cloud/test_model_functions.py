@@ -198,8 +198,19 @@ def test_a_component_that_somebody_else_made_is_not_taken_for_ours(account: Mode
     account.call("release", one)
     account.greengrass.recipes["vedette.model.parts.x86-64", "1.0.0"]["ComponentConfiguration"] = {}
     answer = account.call("release", one)
-    assert answer["outcome"] == "FAILED"
+    assert answer["outcome"] == "REFUSED"
     assert "released already, with other content" in answer["reason"]
+    assert account.states()["1.0.0#x86-64"][0] == "RELEASED"
+
+
+def test_of_two_uploads_at_once_the_faster_stays_and_the_other_author_is_told(account: ModelAccount) -> None:
+    first = plans(account)
+    account.upload(CARD_YAML.replace(b"good", b"fine"), ONNX)
+    second = account.intake(execution="run-2")["plans"]
+    assert account.call("release", first[0])["outcome"] == "RELEASED"
+    assert account.call("release", second[0])["outcome"] == "REFUSED"
+    assert account.states()["1.0.0#x86-64"][0] == "RELEASED"
+    assert "raise `version`" in account.states()["1.0.0#all"][1]
 
 
 def test_a_finished_target_is_not_done_again(account: ModelAccount) -> None:

@@ -12,6 +12,7 @@ import cv2
 
 from vedette.adapters.engines.families import Signature, make_family
 from vedette.adapters.engines.gate import Gate, GateLimits, check_digest, read_model
+from vedette.adapters.engines.neo_archive import is_neo_archive
 from vedette.adapters.engines.preprocess import Preprocessor
 from vedette.adapters.engines.session import first_line, open_session, signature_of
 from vedette.contracts.base import Polygon
@@ -160,6 +161,12 @@ def load_detector(
         check_digest(data, model, model.file)
     else:
         data = read_model(file, model, limits)
+    if is_neo_archive(data):
+        raise ModelError(
+            f"{model.file} was compiled by SageMaker Neo.",
+            hint="Such a model runs as the model of a pipeline, on its own kind of device; here use the ONNX original.",
+            code="V302",
+        )
     if gate:
         with Gate(data, model, limits).start() as trial:
             trial.result()

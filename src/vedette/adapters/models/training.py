@@ -48,9 +48,23 @@ def train_locally(
         environment["SM_CHANNEL_TRAINING"] = str(data.resolve())
     arguments = [word for name, value in parameters.items() for word in (f"--{name}", value)]
     last: deque[str] = deque(maxlen=_LAST_LINES)
+    code = _run([interpreter, str(program.resolve()), *arguments], directory, environment, last, say)
+    if code:
+        text = "\n".join(last)
+        raise CloudError(
+            f"{program} ended with exit code {code}; its last lines:\n{text}",
+            hint="--python names an interpreter that has what the program needs.",
+            code="V008",
+        )
+
+
+def _run(
+    command: list[str], directory: Path, environment: Mapping[str, str], last: deque[str], say: Callable[[str], None]
+) -> int:
+    """The program's exit code; every line of it is told and remembered."""
     try:
         with subprocess.Popen(
-            [interpreter, str(program.resolve()), *arguments],
+            command,
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -64,11 +78,5 @@ def train_locally(
                 last.append(line.rstrip("\n"))
                 say(last[-1])
     except OSError as error:
-        raise CloudError(f"{interpreter} cannot be started: {error.strerror}.", code="V008") from error
-    if process.returncode:
-        text = "\n".join(last)
-        raise CloudError(
-            f"{program} ended with exit code {process.returncode}; its last lines:\n{text}",
-            hint="--python names an interpreter that has what the program needs.",
-            code="V008",
-        )
+        raise CloudError(f"{command[0]} cannot be started: {error.strerror}.", code="V008") from error
+    return process.returncode
