@@ -139,6 +139,7 @@ GOOD_REQUEST: dict[str, Any] = {
     [
         ("InputConfig", {"Framework": "CAFFE"}, "Framework 'CAFFE' is not supported"),
         ("InputConfig", {"FrameworkVersion": "2.1"}, "PYTORCH version 2.1 is not supported"),
+        ("InputConfig", {"FrameworkVersion": "latest"}, "PYTORCH version latest is not supported"),
         ("InputConfig", {"DataInputConfig": "{"}, "not valid JSON"),
         ("InputConfig", {"DataInputConfig": "{}"}, "names no input"),
         ("InputConfig", {"DataInputConfig": '{"a":[0,3,4,4]}'}, "Input a has no fixed shape"),

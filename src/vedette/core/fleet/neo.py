@@ -130,7 +130,7 @@ def check_compilation_job(request: Mapping[str, Any]) -> str | None:
     if device is not None and device not in known:
         return f"ClientError: OutputConfiguration: TargetDevice {device!r} is not supported."
     version = config.get("FrameworkVersion")
-    if version is not None and tuple(map(int, version.split("."))) not in listed.versions:
+    if version is not None and version not in {f"{major}.{minor}" for major, minor in listed.versions}:
         return f"ClientError: InputConfiguration: {listed.name} version {version} is not supported."
     return _check_options(output, device) or _check_shapes(config, listed)
 
