@@ -15,8 +15,8 @@ import pytest
 
 from vedette.contracts.account import DEFAULT_STAGE, parameter
 
-#: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed.
-CONTEXT = {"lambda_platform": "host", "keep_data": False}
+#: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed, every stack.
+CONTEXT = {"lambda_platform": "host", "keep_data": False, "network": {"on_premises_cidrs": ["10.1.0.0/16"]}}
 LIMIT_S = 60.0
 #: Longest that a state machine waits here, whatever its definition says.
 WAITS_S = 0.5

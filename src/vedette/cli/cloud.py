@@ -24,8 +24,14 @@ from vedette.local.cloud.lifecycle import Running
 DEFAULT_PORT: Final = 5555
 DEFAULT_REGION: Final = "us-east-1"
 #: Files that the sandbox writes into its directory; nothing else there is touched.
-_WRITTEN: Final = ("cdk.log", "cdk.out", "code", "functions", "sandbox.json", "server.log", "training", "broker")
+_SETTINGS: Final = "settings.json"
+_WRITTEN: Final = (
+    *("broker", "cdk.log", "cdk.out", "code", "functions"),
+    *("sandbox.json", "server.log", _SETTINGS, "training"),
+)
 _SHOWN_PROBLEMS: Final = 5
+#: Settings that every deployment on this machine has: functions that it can run, and nothing kept.
+_HERE: Final = {"lambda_platform": "host", "keep_data": False}
 _DONE: Final = re.compile(r"✅\s+(\S+?):?(?:\s+\((no changes)\)|\s+(destroyed))?$")
 
 Directory = Annotated[Path | None, typer.Option("--directory", help="Its files; default ~/.local/state/vedette/cloud.")]
@@ -56,9 +62,10 @@ def up(
         eval "$(vedette cloud env)" && vedette doctor --cloud
     """
     home, began = _home(directory), time.monotonic()
-    context = {"lambda_platform": "host", "keep_data": False, "stage": stage, **_settings(set_ or [])}
+    context = {**_HERE, "stage": stage, **_settings(set_ or [])}
     say = _quiet if json_ else print
     running = _server(home, port, stage, say)
+    (home / _SETTINGS).write_text(json.dumps(context))
     cdk = Cdk(_target(running, home, context), lambda line: _progress(line, stage, say))
     cdk.bootstrap()
     cdk.deploy()
@@ -127,8 +134,7 @@ def down(
         print("No sandbox is running.")
     elif destroy:
         view.empty_buckets(running)
-        context = {"lambda_platform": "host", "keep_data": False, "stage": running.stage}
-        stage = running.stage
+        context, stage = _deployed(home, running), running.stage
         Cdk(_target(running, home, context), lambda line: _progress(line, stage, print)).destroy()
         left = view.stacks(running)
         if left:
@@ -181,6 +187,15 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
             found[key] = json.loads(value)
         except ValueError:
             found[key] = value
+    return found
+
+
+def _deployed(home: Path, running: Running) -> dict[str, Any]:
+    """The settings of the last deployment: with others the app might not know a stack that is there."""
+    try:
+        found: dict[str, Any] = json.loads((home / _SETTINGS).read_text())
+    except (OSError, ValueError):
+        return {**_HERE, "stage": running.stage}
     return found
 
 
