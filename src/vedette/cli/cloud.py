@@ -23,8 +23,9 @@ from vedette.local.cloud.lifecycle import Running
 
 DEFAULT_PORT: Final = 5555
 DEFAULT_REGION: Final = "us-east-1"
-#: Files that the sandbox writes into its directory; nothing else there is touched.
+#: Settings of the last deployment.
 _SETTINGS: Final = "settings.json"
+#: Files that the sandbox writes into its directory; nothing else there is touched.
 _WRITTEN: Final = (
     *("broker", "cdk.log", "cdk.out", "code", "functions"),
     *("sandbox.json", "server.log", _SETTINGS, "training"),

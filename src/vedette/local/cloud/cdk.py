@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import vedette
-from vedette.contracts.account import stack
 from vedette.contracts.errors import CloudError, UsageError
 from vedette.local.data import data_directory
 
@@ -224,8 +223,3 @@ class Cdk:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
         # CI: what it says goes to standard output, without a terminal's tricks.
         return cdk_environment(self._command, kept | {**self._target.environment, "CI": "true"})
-
-
-def stacks_of(stage: str, names: Sequence[str]) -> list[str]:
-    """Those of the account's stacks that belong to a stage."""
-    return [name for name in names if name.startswith(stack(stage, ""))]

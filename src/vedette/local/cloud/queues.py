@@ -6,7 +6,6 @@ aside what was received too often. In the sandbox it comes back at once, not aft
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import threading
@@ -157,11 +156,3 @@ def install(world: World, functions: Functions) -> Mappings:
     LambdaBackend.create_event_source_mapping = create_mapping
     Queue.add_message = add_message
     return mappings
-
-
-def text(data: bytes) -> str:
-    """Bytes of a message as text, or as base64 where they are none."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(data).decode()

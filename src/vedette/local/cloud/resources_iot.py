@@ -25,8 +25,6 @@ def _thing_group(properties: Properties, name: str) -> dict[str, Any]:
 
 def _topic_rule(properties: Properties, name: str) -> dict[str, Any]:
     payload = lower_first(properties["TopicRulePayload"])
-    # The one member whose name does not follow from CloudFormation's.
-    payload.setdefault("sql", "")
     return {"ruleName": properties.get("RuleName", re.sub(r"\W", "_", name)), "topicRulePayload": payload}
 
 

@@ -36,10 +36,6 @@ def _alarm(properties: Properties, name: str) -> dict[str, Any]:
     return {"AlarmName": name, **properties}
 
 
-def _composite(properties: Properties, name: str) -> dict[str, Any]:
-    return {"AlarmName": name, **properties}
-
-
 def _schedule(properties: Properties, name: str) -> dict[str, Any]:
     return {"Name": name, **properties}
 
@@ -98,7 +94,7 @@ KINDS: Final = (
         "AWS::CloudWatch::CompositeAlarm",
         "cloudwatch",
         "PutCompositeAlarm",
-        _composite,
+        _alarm,
         lambda made: str(made.request["AlarmName"]),
         lambda client, made: client.delete_alarms(AlarmNames=[made.request["AlarmName"]]),
         name="AlarmName",
