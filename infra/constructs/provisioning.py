@@ -139,8 +139,6 @@ def template_body(policies: tuple[str, ...]) -> dict[str, Any]:
             "Properties": {
                 "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"},
                 "Status": "Active",
-                # Of no other thing, so that AWS IoT knows the thing on every connection, whatever its client id.
-                "ThingPrincipalType": "EXCLUSIVE_THING",
             },
         },
         "thing": {

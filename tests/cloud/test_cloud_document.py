@@ -1,0 +1,39 @@
+"""docs/cloud.md against the settings and the stacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.settings import PrivateNetwork, Settings, Subscriber, read_settings
+from tests.cloud.conftest import EVERYTHING, templates
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cloud.md").read_text()
+
+
+def test_every_setting_is_described_and_no_other() -> None:
+    table = TEXT.partition("| field |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
+    assert sorted(named) == sorted(Settings.model_fields)
+    for model in (Subscriber, PrivateNetwork):
+        for field in model.model_fields:
+            assert f"`{field}`" in table
+
+
+def test_the_example_is_allowed() -> None:
+    example = json.loads(re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)[0])
+    settings = read_settings(example["context"]["vedette"])
+    assert [fleet.name for fleet in settings.fleets] == ["warehouses", "plants"]
+
+
+def test_every_stack_is_in_the_table() -> None:
+    named = re.findall(r"^\| `vedette-STAGE-(\w+)`", TEXT, re.MULTILINE)
+    assert set(templates(EVERYTHING)) <= set(named)
+
+
+@pytest.mark.parametrize("page", sorted(set(re.findall(r"\]\((\w[\w-]*\.md)\)", TEXT))))
+def test_linked_pages_exist(page: str) -> None:
+    assert (Path(__file__).parents[2] / "docs" / page).is_file()
