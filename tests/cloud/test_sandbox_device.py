@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -20,6 +24,15 @@ from vedette.local.iot_broker import BrokerBridge
 from vedette.local.server import IpcError
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(program() is None, reason="mosquitto is not installed")]
+APPLICATION = """
+api: vedette/v1
+name: yard
+cameras: { yard: {} }
+models: { objects: { family: yolox, file: %s, labels: coco } }
+pipelines: { people: { model: objects, cameras: [yard], labels: [person] } }
+rules: { there: { type: dwell, zone: [[0, 0], [1, 0], [1, 1], [0, 1]], for_s: 1 } }
+actions: { cloud: { type: iot_core } }
+"""
 EVENT = Path(__file__).parent / "events" / "ledger-alert.json"
 
 
@@ -60,3 +73,30 @@ def test_an_alert_is_kept_once_and_acknowledged(sandbox: SandboxAccount, thing: 
     table = sandbox.made("ledger-table")
     items = sandbox.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]
     assert [one["alert_id"]["S"] for one in items].count(identity) == 1
+
+
+@pytest.mark.footage
+@pytest.mark.processes
+def test_the_alerts_of_a_whole_run_are_kept_and_leave_the_outbox_empty(
+    sandbox: SandboxAccount, thing: str, shared_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "vedette.yaml").write_text(APPLICATION % (shared_data / "models" / "yolox_nano.onnx"))
+    broker = credentials(sandbox, thing)
+    state, alerts = tmp_path / "s", tmp_path / "alerts.jsonl"
+    command = [sys.executable, "-m", "vedette", "run", str(tmp_path), "--headless", "--for", "30s", "--thing", thing]
+    command += ["--camera", f"yard={shared_data / 'videos' / 'person-parking-lot-7sec.mp4'}", "--state", str(state)]
+    command += ["--json", str(alerts), "--broker", f"{broker.host}:{broker.port}", "--ca", str(broker.ca_file)]
+    command += ["--cert", str(broker.cert_file), "--key", str(broker.key_file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    told = {json.loads(line)["alert_id"] for line in alerts.read_text().splitlines()}
+    assert told
+    table = sandbox.made("ledger-table")
+
+    def kept() -> set[str]:
+        items = sandbox.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]
+        return {one["alert_id"]["S"] for one in items if one["device"]["S"] == thing}
+
+    sandbox.until("the alerts in the ledger", lambda: kept() == told)
+    with contextlib.closing(sqlite3.connect(state / "state" / "outbox.db")) as outbox:
+        assert outbox.execute("SELECT count(*) FROM alerts").fetchone() == (0,)

@@ -56,6 +56,10 @@ def _print(checks: list[Check], verdict: str) -> None:
     failed = sum(check.state == "fail" for check in checks)
     warned = sum(check.state == "warn" for check in checks)
     if not failed:
-        console.print(f"{verdict}{f'; {warned} warnings' if warned else ''}.", style="bold")
+        console.print(f"{verdict}{_warnings(warned)}.", style="bold")
     else:
-        console.print(f"{failed} things are missing.", style="bold red")
+        console.print("1 thing is missing." if failed == 1 else f"{failed} things are missing.", style="bold red")
+
+
+def _warnings(number: int) -> str:
+    return "" if not number else "; 1 warning" if number == 1 else f"; {number} warnings"

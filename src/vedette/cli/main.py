@@ -89,6 +89,13 @@ COMMANDS: Final = (
         _CHECK,
         children=(CommandSpec("test", "vedette.cli.action_test:try_out", "Send one test alert through one action."),),
     ),
+    CommandSpec(
+        "device",
+        "",
+        "Devices of the fleet: register.",
+        _OPERATE,
+        children=(CommandSpec("register", "vedette.cli.device_register:register", "Make a serial number a device's."),),
+    ),
     CommandSpec("status", "vedette.cli.status:status", "What a running device does.", _OPERATE),
     CommandSpec(
         "app",

@@ -17,6 +17,7 @@ from vedette.adapters.manifest.loading import manifest_path
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.cli.argv import hide_credentials
 from vedette.cli.session import Session
+from vedette.contracts.base import IDENTIFIER_PATTERN
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.privacy import Privacy
@@ -95,6 +96,10 @@ def run(
     ca: Annotated[Path | None, typer.Option(help="With --broker: certificate of its authority.")] = None,
     cert: Annotated[Path | None, typer.Option(help="With --broker: this device's certificate.")] = None,
     key: Annotated[Path | None, typer.Option(help="With --broker: this device's private key.")] = None,
+    thing: Annotated[
+        str | None,
+        typer.Option(help="This device's name in the account; the host's where absent."),
+    ] = None,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run applications' own code also where it cannot be confined.")
     ] = False,
@@ -154,7 +159,7 @@ def run(
         alerts_file=alerts_file,
         model_directory=store.directory.resolve(),
         iot=_broker(broker, ca, cert, key),
-        thing_name=re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "laptop",
+        thing_name=_thing(thing),
         lite_quirks=lite,
         trust_code=trust_code,
         privacy_ceiling=privacy_ceiling,
@@ -163,6 +168,19 @@ def run(
     )
     if not Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless):
         raise typer.Exit(1)
+
+
+def _thing(name: str | None) -> str:
+    """The name given, or the host's with what no name may hold replaced.
+
+    Raises:
+        UsageError: V701, the name is not allowed.
+    """
+    if name is None:
+        return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] or "laptop"
+    if not re.fullmatch(IDENTIFIER_PATTERN, name):
+        raise UsageError(f"--thing: {name!r} is no device's name; letters, digits, - and _ are allowed, 64 at most.")
+    return name
 
 
 def _receiver_secrets(path: Path | None, manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:

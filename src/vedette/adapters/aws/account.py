@@ -131,6 +131,8 @@ def aws_errors(what: str) -> Iterator[None]:
     except ClientError as error:
         said = error.response.get("Error", {})
         code, text = said.get("Code", ""), said.get("Message", "")
+        if text.lstrip().startswith("<"):  # a page of some server in between, not AWS's words
+            text = "no such request is known there"
         if code in _NO_ACCESS:
             raise CloudError(f"{what}: {code}: {text}", hint=_HINT_CREDENTIALS, code="V001") from None
         raise CloudError(f"{what}: {code}: {text}", retryable=code in _RETRYABLE) from None

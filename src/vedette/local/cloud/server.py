@@ -17,6 +17,7 @@ from vedette.local.cloud import (
     firehose,
     functions,
     greengrass,
+    greengrass_role,
     machines,
     neo,
     provisioning,
@@ -64,6 +65,7 @@ class Sandbox:
             *events.ROUTES,
             *topic_rules.ROUTES,
             *greengrass.ROUTES,
+            *greengrass_role.ROUTES,
             *provisioning.ROUTES,
             *broker.ROUTES,
             *machines.ROUTES,
@@ -82,6 +84,10 @@ class Sandbox:
         moto = DomainDispatcherApplication(create_backend_app)
 
         def application(environ: Mapping[str, Any], start_response: Any) -> Iterable[bytes]:
+            if environ.get("HTTP_ORIGIN"):
+                # Functions run what they are given: no page that a browser of this machine shows may send anything.
+                start_response("403 Forbidden", [("Content-Type", "text/plain")])
+                return [b"The sandbox takes no requests from web pages.\n"]
             answered = answer(self._world, self._routes, environ)
             if answered is None:
                 passed_on: Iterable[bytes] = moto(environ, start_response)
@@ -133,6 +139,7 @@ def _install(world: World) -> tuple[type, ...]:
     storage.install(world)
     events.install(world)
     greengrass.install(world)
+    greengrass_role.install(world)
     provisioning.install(world)
     firehose.install(world)
     neo.install(world)

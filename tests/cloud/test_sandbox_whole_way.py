@@ -1,0 +1,97 @@
+"""A model from its upload to every ring of a fleet, and a newer one taken back because the canary became unwell."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.models import CARD_YAML, ONNX
+from tests.cloud.sandbox_account import SandboxAccount
+from tests.cloud.test_sandbox_rollout import become_device, installed
+from vedette.adapters.aws.account import Account
+from vedette.adapters.aws.rollouts import Rollouts
+from vedette.contracts.errors import CloudError
+from vedette.contracts.model_record import incoming_key
+from vedette.contracts.rollout import ComponentChange, ComponentChoice, GatePolicy, RolloutStatus
+from vedette.contracts.topics import cloud_health
+
+pytestmark = pytest.mark.slow
+NAME, COMPONENT = "wholeway", "vedette.model.wholeway.x86-64"
+HEALTH = Path(__file__).parent / "events" / "health.json"
+
+
+@pytest.fixture
+def account(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> Account:
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    return Account()
+
+
+def release(sandbox: SandboxAccount, version: str) -> None:
+    """Put a model into the bucket, as a data scientist does, and wait for its component."""
+    card = CARD_YAML.replace(b"name: parts", f"name: {NAME}".encode())
+    card = card.replace(b"version: 1.0.0", f"version: {version}".encode())
+    for file, content in (("parts.onnx", ONNX), ("model.yaml", card)):
+        key = incoming_key(NAME, version, file)
+        sandbox.client("s3").put_object(Bucket=sandbox.made("models-bucket"), Key=key, Body=content)
+    greengrass = sandbox.client("greengrassv2")
+
+    def there() -> bool:
+        listed = greengrass.list_components(scope="PRIVATE")["components"]
+        return any(
+            one["componentName"] == COMPONENT and one["latestVersion"]["componentVersion"] == version for one in listed
+        )
+
+    sandbox.until(f"the component of {version}", there)
+
+
+def report(sandbox: SandboxAccount, thing: str, camera: str) -> None:
+    """What the device says of itself once a minute."""
+    message = json.loads(json.loads(HEALTH.read_text())["Records"][0]["body"])
+    message.pop("thing")
+    down = int(camera != "STREAMING")
+    message |= {"device": thing, "time": datetime.now(UTC).isoformat(), "cameras": {"cam-1": camera}}
+    message |= {"cameras_total": 1, "cameras_down": down}
+    body = {"topic": cloud_health(thing), "payload": message, "client_id": thing}
+    sandbox.ask("/vedette/publish", body)
+    devices, told = sandbox.client("dynamodb"), message["cameras"]
+
+    def stored() -> bool:
+        item = devices.get_item(TableName=sandbox.made("devices-table"), Key={"thing": {"S": thing}})["Item"]
+        return "health" in item and json.loads(item["health"]["S"])["cameras"] == told
+
+    sandbox.until(f"what {thing} says of itself", stored)
+
+
+def test_a_model_reaches_every_ring_and_an_unwell_canary_takes_the_next_one_back(
+    sandbox: SandboxAccount, account: Account
+) -> None:
+    sandbox.invoke(account.made("baseline-function"), {})
+    canary = become_device(sandbox, account, "SN-WAY-CANARY", "canary")
+    rest = become_device(sandbox, account, "SN-WAY-REST", "rest")
+    for thing in (canary, rest):
+        report(sandbox, thing, "STREAMING")
+    rollouts = Rollouts(account, sleep=lambda _: time.sleep(0.3))
+
+    release(sandbox, "1.0.0")
+    change = ComponentChange(to={COMPONENT: ComponentChoice(version="1.0.0")})
+    policy = GatePolicy(check_every_s=1, soak_s=0, timeout_s=60)
+    started = rollouts.start(rollouts.plan("main", change), policy=policy)
+    assert list(rollouts.follow(started.rollout_id))[-1].status is RolloutStatus.SUCCEEDED
+    assert installed(sandbox, canary)[COMPONENT] == installed(sandbox, rest)[COMPONENT] == "1.0.0"
+
+    release(sandbox, "1.1.0")
+    change = ComponentChange(to={COMPONENT: ComponentChoice(version="1.1.0")})
+    # The canary runs it and is watched for a while; in that time its camera is lost.
+    patient = GatePolicy(check_every_s=1, soak_s=3, timeout_s=60)
+    started = rollouts.start(rollouts.plan("main", change), policy=patient)
+    sandbox.until("the canary's turn", lambda: installed(sandbox, canary).get(COMPONENT) == "1.1.0")
+    report(sandbox, canary, "UNREACHABLE")
+    with pytest.raises(CloudError, match=r"V010 .*ring canary: 1 of \d+ devices more than before report problems"):
+        list(rollouts.follow(started.rollout_id))
+    sandbox.until("what ran before", lambda: installed(sandbox, canary)[COMPONENT] == "1.0.0")
+    assert installed(sandbox, rest)[COMPONENT] == "1.0.0"
