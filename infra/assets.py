@@ -27,7 +27,8 @@ _PLATFORMS: Final = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manyli
 #: Of our package, what functions may import.
 _PARTS: Final = (
     *("__init__.py", "contracts"),
-    *("core/__init__.py", "core/fleet", "core/messages.py", "core/mistake.py", "core/yaml_reader.py"),
+    *("core/__init__.py", "core/fleet", "core/messages.py", "core/mistake.py", "core/protobuf.py"),
+    "core/yaml_reader.py",
 )
 _PIP_LIMIT_S: Final = 300
 

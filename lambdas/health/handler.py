@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, Final
+from functools import cache
+from typing import Any
 
-from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from lambdas.common.batch import Record, each, from_device
-from lambdas.common.events import send_event
-from lambdas.common.runtime import client, logger, settings
-from lambdas.common.states import DeviceStates, conditions_of, whose
+from lambdas.common.batch import Record, from_device
+from lambdas.common.device_book import DeviceBook
+from lambdas.common.states import Item, conditions_of, whose
 from vedette.contracts.device_health import DeviceHealth
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import DeviceStateSettings
 from vedette.core.fleet.device_state import conditions
-
-DETAIL_TYPE: Final = "DeviceState"
-#: Of two that write about the same device at the same time one is refused and looks again.
-ATTEMPTS: Final = 5
 
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -31,45 +23,23 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @cache
 def book() -> HealthBook:
     """What does the work, made once per process."""
-    told = settings(DeviceStateSettings)
-    tell = partial(send_event, client("events"), told.event_bus, DETAIL_TYPE)
-    return HealthBook(DeviceStates(client("dynamodb"), told.devices_table), tell, logger("health"))
+    return HealthBook.made()
 
 
-class HealthBook:
-    """Keeps the newest message of each device, and tells when what is wrong with it changes.
+class HealthBook(DeviceBook):
+    """Keeps the newest message of each device, and tells when what is wrong with it changes."""
 
-    The event goes out before the item is written: a failure in between repeats it, and none is lost.
+    service = "health"
+    detail_type = "DeviceState"
 
-    Args:
-        states: the devices' items.
-        tell: sends an event; raises CloudError.
-        log: of the function.
-    """
-
-    def __init__(self, states: DeviceStates, tell: Callable[[dict[str, Any]], None], log: Logger) -> None:
-        self._states = states
-        self._tell = tell
-        self._log = log
-
-    def work(self, event: dict[str, Any]) -> dict[str, Any]:
-        """One call: which messages have to be delivered again.
-
-        Raises:
-            CloudError: V011, no call by a queue.
-        """
-        return each(event, lambda record: self._note(read(record), record.sent_ms), self._log)
-
-    def _note(self, health: DeviceHealth, received_ms: int) -> None:
+    def _note(self, record: Record) -> None:
+        health = read(record)
         # A clock that is ahead must not keep out the messages that come once it is right again.
-        at_ms = min(round(health.time.timestamp() * 1000), received_ms)
-        for _ in range(ATTEMPTS):
-            item = self._states.read(health.device)
-            if item is None:
-                self._log.warning("a device that nobody registered told how it is", thing=health.device)
-                return
+        at_ms = min(round(health.time.timestamp() * 1000), record.sent_ms)
+
+        def change(item: Item) -> dict[str, dict[str, Any]] | None:
             if "health_ms" in item and int(item["health_ms"]["N"]) >= at_ms:
-                return
+                return None
             before, after = conditions_of(item), conditions(health)
             if before != after or "health_ms" not in item:
                 self._tell(
@@ -81,17 +51,17 @@ class HealthBook:
                         "time": health.time.isoformat(),
                     }
                 )
-            values = {
+            return {
                 "health_ms": {"N": str(at_ms)},
-                "last_seen_ms": {"N": str(received_ms)},
+                "last_seen_ms": {"N": str(record.sent_ms)},
                 "version": {"S": health.version},
                 "conditions": {"S": ",".join(after)},
                 "cameras_down": {"N": str(health.cameras_down)},
                 "health": {"S": health.model_dump_json(exclude_none=True)},
             }
-            if self._states.write(item, values, unchanged="health_ms"):
-                return
-        raise CloudError(f"the item of {health.device} is being written by too many at once.", retryable=True)
+
+        if not self._settle(health.device, "health_ms", change):
+            self._log.warning("a device that nobody registered told how it is", thing=health.device)
 
 
 def read(record: Record) -> DeviceHealth:

@@ -1,8 +1,7 @@
 """Looks through an ONNX file without the library that would run it: plain Python, so a hostile file harms nothing.
 
 An ONNX file is a protocol buffer. This walker follows only the messages that can hold a graph or a tensor and refuses
-what this project never needs and attacks are made of. Field numbers are those of ``onnx/onnx.proto`` (onnx 1.17); the
-wire format is that of https://protobuf.dev/programming-guides/encoding.
+what this project never needs and attacks are made of. Field numbers are those of ``onnx/onnx.proto`` (onnx 1.17).
 """
 
 from __future__ import annotations
@@ -12,14 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from vedette.contracts.errors import ModelError
+from vedette.core.protobuf import BYTES, VARINT, Field, MalformedError, fields
 
 #: Operator sets that every ONNX Runtime has. Others need a library of their own, or load files (EPContext).
 STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-
-_VARINT: Final = 0
-_FIXED64: Final = 1
-_BYTES: Final = 2
-_FIXED32: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +30,6 @@ class GraphLimits:
     nodes: int = 20_000
     depth: int = 8
     fields: int = 3_000_000
-
-
-class _MalformedError(Exception):
-    """The bytes are no protocol buffer."""
 
 
 def check_graph(data: bytes, name: str, limits: GraphLimits | None = None) -> int:
@@ -58,7 +49,7 @@ def check_graph(data: bytes, name: str, limits: GraphLimits | None = None) -> in
     walker = _Walker(name, limits or GraphLimits())
     try:
         walker.model(memoryview(data))
-    except (_MalformedError, UnicodeDecodeError) as error:
+    except (MalformedError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{name} is not a readable ONNX file: {error}.",
             hint="It may have been cut off on the way; copy it again and compare its SHA-256.",
@@ -141,7 +132,7 @@ class _Walker:
     def _tensor(self, view: memoryview) -> None:
         """TensorProto: 13 external_data, 14 data_location (0 = in this file)."""
         for number, kind, value, integer in self._walk(view):
-            if (number == 13 and kind == _BYTES) or (number == 14 and kind == _VARINT and integer != 0):
+            if (number == 13 and kind == BYTES) or (number == 14 and kind == VARINT and integer != 0):
                 del value
                 self._refuse(
                     "keeps weights in another file (external data), which could be any file of this machine",
@@ -151,47 +142,16 @@ class _Walker:
     def _messages(self, view: memoryview) -> Iterator[tuple[int, memoryview]]:
         """The fields that hold bytes, as (number, content). A field of another wire type is unknown to parsers too."""
         for number, kind, value, _ in self._walk(view):
-            if kind == _BYTES:
+            if kind == BYTES:
                 yield number, value
 
-    def _walk(self, view: memoryview) -> Iterator[tuple[int, int, memoryview, int]]:
-        """All fields of a message as (number, wire type, content, integer)."""
-        at, end = 0, len(view)
-        while at < end:
+    def _walk(self, view: memoryview) -> Iterator[Field]:
+        """All fields of a message."""
+        for field in fields(view):
             self._fields += 1
             if self._fields > self._limits.fields:
                 self._refuse(f"has more than {self._limits.fields} fields", "No detector needs that.")
-            key, at = _varint(view, at)
-            number, kind = key >> 3, key & 7
-            integer, size = 0, 0
-            if kind == _VARINT:
-                integer, at = _varint(view, at)
-            elif kind == _BYTES:
-                size, at = _varint(view, at)
-            elif kind in (_FIXED32, _FIXED64):
-                size = 4 if kind == _FIXED32 else 8
-            else:
-                raise _MalformedError(f"field {number} has the wire type {kind}")
-            if number == 0:
-                raise _MalformedError("a field has the number 0")
-            if size > end - at:
-                raise _MalformedError(f"field {number} ends {size - (end - at)} bytes behind the end")
-            yield number, kind, view[at : at + size], integer
-            at += size
+            yield field
 
     def _refuse(self, what: str, hint: str) -> None:
         raise ModelError(f"{self._name} {what}.", hint=hint, code="V302")
-
-
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """A variable-length integer, at most 64 bits as parsers read it, and where the next thing starts."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(view):
-            raise _MalformedError("it ends within a number")
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-    raise _MalformedError("a number has more than 10 bytes")

@@ -1,8 +1,7 @@
 """Inputs, outputs and operator set of an ONNX file, read without the library that would run it.
 
 An ONNX file is a protocol buffer. Weights are stepped over, so a file of 200 MB costs no more time than its graph.
-Field numbers are those of ``onnx/onnx.proto`` (onnx 1.17), the wire format that of
-https://protobuf.dev/programming-guides/encoding.
+Field numbers are those of ``onnx/onnx.proto`` (onnx 1.17).
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from vedette.contracts.errors import CloudError
+from vedette.core.protobuf import MalformedError, fields
 
 #: ``TensorProto.DataType``, of those that models take and give.
 _TYPES: Final = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 _STANDARD: Final = ("", "ai.onnx")
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 #: More fields than any detector's file has; bounds the time this takes.
 _MAX_FIELDS: Final = 2_000_000
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
@@ -56,10 +55,6 @@ class OnnxHeader:
     nodes: int
 
 
-class _MalformedError(Exception):
-    """The bytes are no protocol buffer."""
-
-
 def read_onnx_header(data: memoryview, name: str) -> OnnxHeader:
     """Read what a file says of itself.
 
@@ -73,7 +68,7 @@ def read_onnx_header(data: memoryview, name: str) -> OnnxHeader:
     reader = _Reader(name)
     try:
         return reader.model(data)
-    except (_MalformedError, UnicodeDecodeError) as error:
+    except (MalformedError, UnicodeDecodeError) as error:
         raise CloudError(
             f"{name} is not a readable ONNX file: {error}.",
             hint="It may have been cut off on the way; compare its SHA-256.",
@@ -173,37 +168,8 @@ class _Reader:
 
     def _walk(self, view: memoryview) -> Iterator[tuple[int, memoryview, int]]:
         """All fields of a message as (number, content, integer)."""
-        at, end = 0, len(view)
-        while at < end:
+        for field in fields(view):
             self._fields += 1
             if self._fields > _MAX_FIELDS:
-                raise _MalformedError(f"more than {_MAX_FIELDS} fields")
-            key, at = _varint(view, at)
-            number, kind = key >> 3, key & 7
-            integer, size = 0, 0
-            if kind == _VARINT:
-                integer, at = _varint(view, at)
-            elif kind == _BYTES:
-                size, at = _varint(view, at)
-            elif kind in (_FIXED32, _FIXED64):
-                size = 4 if kind == _FIXED32 else 8
-            else:
-                raise _MalformedError(f"field {number} has the wire type {kind}")
-            if number == 0 or size > end - at:
-                raise _MalformedError(f"field {number} does not end within the file")
-            yield number, view[at : at + size], integer
-            at += size
-
-
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """A variable-length integer of at most 64 bits, and where the next thing starts."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(view):
-            raise _MalformedError("it ends within a number")
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-    raise _MalformedError("a number has more than 10 bytes")
+                raise MalformedError(f"more than {_MAX_FIELDS} fields")
+            yield field.number, field.content, field.integer
