@@ -110,17 +110,18 @@ def _report_count(one: CostInputs) -> Decimal:
 
 
 def _messages(one: CostInputs) -> Iterator[CostLine]:
-    """An alert is one message in; its acknowledgement is one in, one out and the device's own receipt."""
+    """What devices send goes by basic ingest: its rules are charged, its messages are not.
+
+    An alert's acknowledgement is one message in, one out, and the device's own receipt.
+    """
     alerts = _alert_count(one)
     reports = _report_count(one)
     health = Decimal(one.devices) * MINUTES * one.months
     yield _priced("IoT Core", "connections", one.devices * MINUTES * one.months, "iot_connection")
-    yield _priced("IoT Core", "alerts", alerts, "iot_message")
     yield _priced("IoT Core", "acknowledgements", 3 * alerts, "iot_message")
-    yield _priced("IoT Core", "insights", reports * 2, "iot_message")  # a report is up to 7,000 bytes
-    yield _priced("IoT Core", "health", health, "iot_message")
-    yield _priced("IoT Core", "rules", alerts + reports + health, "iot_rule")
-    yield _priced("IoT Core", "actions of rules", alerts + reports + health, "iot_action")
+    metered = alerts + 2 * reports + health  # by 5 KB; a report is up to 7,000 bytes
+    yield _priced("IoT Core", "rules", metered, "iot_rule")
+    yield _priced("IoT Core", "actions of rules", metered, "iot_action")
 
 
 def _watching(one: CostInputs) -> Iterator[CostLine]:
