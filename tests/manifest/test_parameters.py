@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import REPOSITORY
@@ -324,6 +324,7 @@ def test_a_set_of_values_is_refused_or_applied_as_a_whole(values: dict[str, Any]
 
 @settings(max_examples=200, deadline=None)
 @given(raw_values, st.sampled_from(sorted(PARAMETERS)))
+@example("0\x1f", "crowd")  # white space to strip(), none to float()
 def test_a_value_that_was_read_reads_back_from_its_text(raw: Any, name: str) -> None:
     kind = parameters_of(SHOP)[name].kind
     try:
