@@ -26,7 +26,7 @@ def build(app: App, settings: Settings) -> None:
     MonitoringStack(
         app, stack(settings.stage, "monitoring"), settings=settings, storage=storage, fleet=fleet, alerts=alerts
     )
-    ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage)
+    ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage, bus=alerts.bus)
     DeploymentsStack(
         app, stack(settings.stage, "deployments"), settings=settings, storage=storage, fleet=fleet, bus=alerts.bus
     )

@@ -39,7 +39,7 @@ class AlertsStack(Stack):
     Attributes:
         ledger: one row for each alert, by ``alert_id``.
         sequences: how far each outbox epoch of each device is complete, by ``stream``.
-        bus: of the account's own events: alerts, states of devices, rollouts.
+        bus: of the account's own events: alerts, states of devices and models, rollouts.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class AlertsStack(Stack):
         self._fleet = fleet
         self.ledger, self.sequences = self._tables()
         self.bus = events.EventBus(
-            self, "Events", event_bus_name=event_bus(settings.stage), description="Alerts, devices, rollouts"
+            self, "Events", event_bus_name=event_bus(settings.stage), description="Alerts, devices, models, rollouts"
         )
         self._topics = AlertTopics(
             self, "Topics", settings=settings, key=storage.keys.messages, operators=storage.operators

@@ -44,9 +44,17 @@ class ModelsStack(Stack):
         machine: the way from upload to component.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, storage: StorageStack) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        storage: StorageStack,
+        bus: events.IEventBus,
+    ) -> None:
         super().__init__(scope, construct_id, stack_name=construct_id, description="Vedette: models")
-        self._settings, self._storage = settings, storage
+        self._settings, self._storage, self._bus = settings, storage, bus
         self.models = table(
             self,
             "Models",
@@ -100,17 +108,15 @@ class ModelsStack(Stack):
             ),
         )
         self._use_key(made.role, self._storage.keys.tables)
-        made.role.add_to_principal_policy(iam.PolicyStatement(actions=["events:PutEvents"], resources=[self._bus()]))
+        self._bus.grant_put_events_to(made.role)
         return made
-
-    def _bus(self) -> str:
-        return str(self.format_arn(service="events", resource="event-bus", resource_name="default"))
 
     def _intake(self) -> VedetteFunction:
         environment = ModelIntakeSettings(
             stage=self._settings.stage,
             models_bucket=self._storage.models.bucket_name,
             models_table=self.models.table_name,
+            event_bus=self._bus.event_bus_name,
             objects_key=self._storage.keys.objects.key_arn,
         )
         made = self._function("intake", environment, "Looks through models that arrive")
@@ -123,6 +129,7 @@ class ModelsStack(Stack):
             stage=self._settings.stage,
             models_bucket=self._storage.models.bucket_name,
             models_table=self.models.table_name,
+            event_bus=self._bus.event_bus_name,
             artefacts_bucket=self._storage.artefacts.bucket_name,
         )
         made = self._function("release", environment, "Makes components of models")
@@ -158,7 +165,9 @@ class ModelsStack(Stack):
         return made
 
     def _failure(self) -> VedetteFunction:
-        environment = ModelFailureSettings(stage=self._settings.stage, models_table=self.models.table_name)
+        environment = ModelFailureSettings(
+            stage=self._settings.stage, models_table=self.models.table_name, event_bus=self._bus.event_bus_name
+        )
         made = self._function("failure", environment, "Records why a model did not get ready")
         self._on_table(made, "dynamodb:PutItem")
         return made

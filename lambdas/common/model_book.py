@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.common.events import send_event
 from lambdas.common.runtime import client
-from vedette.contracts.account import EVENT_SOURCE
 from vedette.contracts.errors import CloudError
 from vedette.contracts.model_card import Target
 from vedette.contracts.model_record import (
@@ -37,11 +37,13 @@ class ModelBook:
 
     Args:
         table: its name.
+        bus: of the account's events.
         execution: that writes.
     """
 
-    def __init__(self, table: str, execution: str) -> None:
+    def __init__(self, table: str, bus: str, execution: str) -> None:
         self._table = table
+        self._bus = bus
         self._execution = execution
 
     def read(self, model: str, version: str, target: Target | None) -> ModelRecord | None:
@@ -59,7 +61,8 @@ class ModelBook:
 
         Raises:
             OtherContentError: V006, this version is released with other content: it stays as it is.
-            botocore.exceptions.ClientError: the table cannot be written, or the event not sent.
+            botocore.exceptions.ClientError: the table cannot be written.
+            CloudError: V003, the event was not taken.
         """
         more["reason"] = more.get("reason", "")[:MAX_REASON]
         record = ModelRecord(
@@ -96,15 +99,8 @@ class ModelBook:
         client("dynamodb").delete_item(TableName=self._table, Key=key)
 
     def _tell(self, record: ModelRecord) -> None:
-        detail = record.model_dump_json(exclude_none=True)
-        entry = {"Source": EVENT_SOURCE, "DetailType": MODEL_STATE_EVENT, "Detail": detail}
-        answer = client("events").put_events(Entries=[entry])
-        if answer["FailedEntryCount"]:
-            raise CloudError(
-                f"the event about {record.model} {record.version} was not taken: {answer['Entries'][0]}.",
-                code="V003",
-                retryable=True,
-            )
+        detail = record.model_dump(mode="json", exclude_none=True)
+        send_event(client("events"), self._bus, MODEL_STATE_EVENT, detail)
 
 
 def _item(record: ModelRecord) -> dict[str, Any]:

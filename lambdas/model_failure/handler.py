@@ -32,7 +32,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     reason = _of_machine(event["error"]) if broken else _of_neo(event["neo"])
     log = logger("model_failure")
     log.warning("failed", extra={"model": name, "version": version, "target": target.value, "reason": reason})
-    book = ModelBook(own.models_table, str(event["execution"]))
+    book = ModelBook(own.models_table, own.event_bus, str(event["execution"]))
     try:
         book.write(
             *(name, version, target, ModelState.FAILED),

@@ -36,7 +36,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     del context
     own = settings(ModelIntakeSettings)
     execution = str(event["execution"])
-    book = ModelBook(own.models_table, execution)
+    book = ModelBook(own.models_table, own.event_bus, execution)
     found = arrival(event["event"])
     log = logger("model_intake")
     try:

@@ -43,7 +43,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     own = settings(ModelReleaseSettings)
     target = Target(event["target"])
     name, version, source = str(event["model"]), str(event["version"]), str(event["source"])
-    book = ModelBook(own.models_table, str(event["execution"]))
+    book = ModelBook(own.models_table, own.event_bus, str(event["execution"]))
     log = logger("model_release")
     try:
         card = parse_model_card(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from enum import StrEnum
 from typing import Annotated, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field
 
+from lambdas.common.events import send_event
 from lambdas.common.fleet_view import StoredRing, counts
 from lambdas.common.ring_change import settle
 from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
-from vedette.contracts.account import EVENT_SOURCE
+from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
 from vedette.contracts.rollout import RingStatus, RingStep, Rollout, RolloutId, RolloutStatus, Verdict
 from vedette.core.fleet import rollout as progress
@@ -164,19 +163,10 @@ def _tell(rollout: Rollout, ring: str | None, what: str) -> None:
         "reason": rollout.reason,
         "by": rollout.by,
     }
-    entry = {
-        "EventBusName": settings(RolloutSettings).event_bus,
-        "Source": EVENT_SOURCE,
-        "DetailType": "RolloutState",
-        "Detail": json.dumps(detail),
-    }
     try:
-        answer = client("events").put_events(Entries=[entry])
-    except (ClientError, BotoCoreError) as error:
-        logger("rollout_step").warning("event was not taken", extra={"reason": str(error)})
-        return
-    if answer.get("FailedEntryCount"):
-        logger("rollout_step").warning("event was not taken", extra={"reason": answer["Entries"]})
+        send_event(client("events"), settings(RolloutSettings).event_bus, "RolloutState", detail)
+    except CloudError as error:
+        logger("rollout_step").warning("event was not taken", extra={"reason": error.message})
 
 
 def _now() -> int:

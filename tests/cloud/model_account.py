@@ -84,6 +84,7 @@ class ModelAccount:
             "MODELS_BUCKET": "models",
             "ARTEFACTS_BUCKET": "artefacts",
             "MODELS_TABLE": "Models",
+            "EVENT_BUS": "default",
             "OBJECTS_KEY": "arn:aws:kms:eu-central-1:123456789012:key/1",
         }.items():
             monkeypatch.setenv(name, value)

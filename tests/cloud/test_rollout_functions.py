@@ -63,7 +63,7 @@ class Machine:
         if self.deaf:
             raise throttled("PutEvents")
         self.told += [json.loads(entry["Detail"]) for entry in Entries]
-        return {"FailedEntryCount": 0}
+        return {"Entries": [{"EventId": "e"} for _ in Entries]}
 
 
 class Account:

@@ -68,8 +68,11 @@ def listening(sandbox: SandboxAccount) -> str:
     queue = str(sandbox.client("sqs").create_queue(QueueName="told-of-models")["QueueUrl"])
     attributes = sandbox.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     events = sandbox.client("events")
-    events.put_rule(Name="told-of-models", EventPattern='{"source": ["vedette"], "detail-type": ["ModelState"]}')
-    events.put_targets(Rule="told-of-models", Targets=[{"Id": "queue", "Arn": attributes["QueueArn"]}])
+    rule = {"Name": "told-of-models", "EventBusName": sandbox.made("event-bus")}
+    events.put_rule(**rule, EventPattern='{"source": ["vedette"], "detail-type": ["ModelState"]}')
+    events.put_targets(
+        Rule=rule["Name"], EventBusName=rule["EventBusName"], Targets=[{"Id": "queue", "Arn": attributes["QueueArn"]}]
+    )
     return queue
 
 

@@ -92,6 +92,7 @@ class ModelIntakeSettings(FunctionSettings):
 
     models_bucket: Name
     models_table: Name
+    event_bus: Name
     objects_key: Annotated[Name, Field(description="Key that Neo encrypts with, its ARN.")]
 
 
@@ -100,6 +101,7 @@ class ModelReleaseSettings(FunctionSettings):
 
     models_bucket: Name
     models_table: Name
+    event_bus: Name
     artefacts_bucket: Name
 
 
@@ -107,6 +109,7 @@ class ModelFailureSettings(FunctionSettings):
     """Of the function that records why a model did not get ready."""
 
     models_table: Name
+    event_bus: Name
 
 
 class RolloutSettings(FunctionSettings):

@@ -133,8 +133,13 @@ class CloudModels:
 
 
 def _counts(record: ModelRecord, since: datetime, source: str) -> bool:
-    same = bool(source) and record.sha256 == source and record.state is ModelState.RELEASED
-    return same or record.updated_at >= since.replace(microsecond=0)
+    """Whether a record is about this upload: a release is where its content is, anything else where it is new.
+
+    The account's clock tells whole seconds, so a record's age alone says little about the second of the upload.
+    """
+    if source and record.state is ModelState.RELEASED:
+        return record.sha256 == source
+    return record.updated_at >= since.replace(microsecond=0)
 
 
 def _settled(found: tuple[ModelRecord, ...], targets: tuple[Target, ...]) -> bool:
