@@ -5,7 +5,7 @@
 set -u
 python=$1
 shift
-computing="tests/applications tests/belt tests/contracts tests/core tests/engines tests/examples tests/insights
+computing="tests/applications tests/belt tests/cloud tests/contracts tests/core tests/engines tests/examples tests/insights
     tests/journal tests/manifest tests/models_store tests/outbox"
 ignored=""
 for folder in $computing; do

@@ -50,6 +50,7 @@ class Site:
         self.items: list[Item] = []
         self.infos: list[FrameInfo] = []
         self.server: PacketServer | None = None
+        self.last_s = float("-inf")
         self.keepers: list[EvidenceKeeper] = []
         self.keeper = self.start()
 
@@ -70,6 +71,8 @@ class Site:
         self.server = PacketServer(self.root / "run" / "packets" / "gate.sock", 60.0)
         for item in self.items if items is None else items:
             send(self.server, item)
+            if isinstance(item, EncodedPacket):
+                self.last_s = item.arrival_s
 
     def ask(self, number: int, privacy: Privacy = Privacy.NONE, asked: Evidence = ASKED, **alert: Any) -> Alert:
         """Begin a record for picture ``number``."""
@@ -87,15 +90,21 @@ class Site:
         return about
 
     def until_made(self, alert: Alert, *, wait_s: float = 0.0) -> EvidenceRecord:
-        """Step until the record is finished; ``wait_s`` of the keeper's own time pass at once."""
+        """Step until the record is finished; ``wait_s`` of the keeper's own time pass as soon as all was received."""
         limit_s = time.monotonic() + 20
         while (record := self.record(alert)).state is EvidenceState.PENDING:
             assert time.monotonic() < limit_s, record
             self.keeper.step()
-            self.now_s += wait_s
-            wait_s = 0.0
+            if self.received():
+                self.now_s += wait_s
+                wait_s = 0.0
             time.sleep(0.01)
         return record
+
+    def received(self) -> bool:
+        """Whether the keeper has the last packet of the camera that it follows."""
+        feed = self.keeper._feeds.get("gate")
+        return feed is None or feed._latest_s >= self.last_s
 
     def record(self, alert: Alert) -> EvidenceRecord:
         return self.store.read(self.folder(alert))
