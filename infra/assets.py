@@ -96,14 +96,20 @@ def _digest(platform: LambdaPlatform) -> str:
     return found.hexdigest()
 
 
+def _selection(platform: LambdaPlatform) -> list[str]:
+    """Which wheels pip takes: those of the lock, for the platform."""
+    chosen = ["--require-hashes", "--no-deps", "--only-binary=:all:", "-r", str(_lock())]
+    if platform is LambdaPlatform.ARM64:
+        chosen += [f"--platform={tag}" for tag in _PLATFORMS]
+        chosen += [f"--python-version={PYTHON_VERSION}", "--implementation=cp"]
+        chosen += [f"--abi=cp{PYTHON_VERSION.replace('.', '')}"]
+    return chosen
+
+
 def _install(platform: LambdaPlatform, target: Path) -> None:
     """The locked libraries, as wheels."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    command += ["--target", str(target), "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", str(_lock())]
-    if platform is LambdaPlatform.ARM64:
-        command += [f"--platform={tag}" for tag in _PLATFORMS]
-        command += [f"--python-version={PYTHON_VERSION}", "--implementation=cp"]
-        command += [f"--abi=cp{PYTHON_VERSION.replace('.', '')}"]
+    command += ["--target", str(target), *_selection(platform)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_LIMIT_S)
     if done.returncode:
         raise UsageError(

@@ -15,7 +15,8 @@ import pytest
 
 from vedette.contracts.account import DEFAULT_STAGE, parameter
 
-#: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed, every stack.
+#: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed, every stack
+#: and our components, whose folder is built first.
 CONTEXT = {"lambda_platform": "host", "keep_data": False, "network": {"on_premises_cidrs": ["10.1.0.0/16"]}}
 LIMIT_S = 60.0
 #: Longest that a state machine waits here, whatever its definition says.
@@ -108,13 +109,16 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxAccount
     """A sandbox with every stack of the app."""
     from vedette.local.cloud import lifecycle
     from vedette.local.cloud.cdk import Cdk, Target
+    from vedette.local.component_tree import build_tree
 
     directory = tmp_path_factory.mktemp("sandbox")
     began = time.monotonic()
     running = lifecycle.start(directory, port=free_port(), region="us-east-1", stage=DEFAULT_STAGE)
     try:
         account = SandboxAccount(running, directory)
-        target = Target(account.ask("/vedette/state")["account"], "us-east-1", account.environment, directory, CONTEXT)
+        build_tree(directory / "components")
+        context = {**CONTEXT, "components": str(directory / "components")}
+        target = Target(account.ask("/vedette/state")["account"], "us-east-1", account.environment, directory, context)
         cdk = Cdk(target)
         cdk.bootstrap()
         cdk.deploy()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cloud.conftest import resources, templates
 from tests.cloud.iot_policy import resolved
+from vedette.cli.main import main
 from vedette.contracts.errors import ConfigurationError
 from vedette.local.artifacts import prepare_artifacts
 from vedette.local.component_tree import Built, build_tree
@@ -55,6 +56,8 @@ def test_scripts_lie_where_the_recipe_says(tree: Path, built: tuple[Built, ...],
         assert Path(script).is_file()
         beside = Path(script).parent.parent  # what run.sh makes importable
         assert (beside / "vedette" / "__init__.py").is_file()
+        assert (beside / "dlr_worker" / "worker.py").is_file()
+        assert (beside / "edge.txt").is_file()
 
 
 def test_nothing_but_sources_is_packed(built: tuple[Built, ...]) -> None:
@@ -124,3 +127,18 @@ def test_a_folder_without_components_is_refused(tree: Path, tmp_path: Path) -> N
     next((broken / "artifacts" / "vedette.Alerting").rglob("*.zip")).unlink()
     with pytest.raises(ConfigurationError, match=r"alerting\.zip is missing, which vedette\.Alerting needs"):
         templates(json.dumps({"components": str(broken)}))
+
+
+def test_the_command_lists_what_it_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["build", "--out", str(tmp_path / "out"), "--json"])
+    assert not ended.value.code
+    told = json.loads(capsys.readouterr().out)["components"]
+    assert [one["name"] for one in told] == sorted(one["name"] for one in told)
+    for one in told:
+        assert Path(one["recipe"]).is_file()
+        assert Path(one["artifact"]).stat().st_size == one["bytes"]
+    with pytest.raises(SystemExit) as ended:
+        main(["build", "--out", "/proc/nowhere"])
+    assert ended.value.code == 1
+    assert "V703" in capsys.readouterr().err

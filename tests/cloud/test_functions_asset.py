@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,34 @@ def test_libraries_are_those_of_the_lock_and_no_other(production: Path) -> None:
         found[name.replace("_", "-").lower()] = version
     assert found == locked
     assert "boto3" not in found
+
+
+def test_every_file_of_a_library_is_byte_for_byte_that_of_a_wheel_in_the_lock(production: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--dest",
+        str(tmp_path),
+    ]
+    subprocess.run([*command, *assets._selection(LambdaPlatform.ARM64)], check=True, capture_output=True, timeout=300)
+    hashes = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", assets._lock().read_text()))
+    expected: dict[str, bytes] = {}
+    for path in tmp_path.glob("*.whl"):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in hashes, path.name
+        with zipfile.ZipFile(path) as wheel:
+            expected |= {name: wheel.read(name) for name in wheel.namelist() if not name.endswith("/")}
+    left_out = re.compile(r"\.dist-info/RECORD$|\.data/scripts/")
+    ours = ("vedette/", "lambdas/")
+    found = {
+        name: path.read_bytes()
+        for path in production.rglob("*")
+        if path.is_file() and not (name := path.relative_to(production).as_posix()).startswith(ours)
+    }
+    assert found == {name: content for name, content in expected.items() if not left_out.search(name)}
 
 
 def test_our_code_is_byte_for_byte_that_of_the_checkout_and_only_what_functions_may_import(production: Path) -> None:

@@ -42,6 +42,7 @@ COMMANDS: Final = (
             CommandSpec("status", "vedette.cli.model_status:status", "Where models stand in the account."),
         ),
     ),
+    CommandSpec("build", "vedette.cli.build:build", "Build our components for deployment.", _CHECK),
     CommandSpec(
         "cloud",
         "",

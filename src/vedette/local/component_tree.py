@@ -4,6 +4,7 @@
     artifacts/vedette.Inference/0.1.0/inference.zip
                                       ├── inference/   the component
                                       ├── vedette/     the package
+                                      ├── dlr_worker/  runs what SageMaker Neo compiled
                                       └── edge.txt     the libraries that the device must have, locked
 
 Libraries are not in it: such a tree serves devices whose image has them. The same sources give the same bytes.
@@ -94,14 +95,14 @@ def _zip(archive: Path, folder: str) -> None:
 def _sources(folder: str) -> Iterator[tuple[Path, str]]:
     """Files and their names in the zip, in a fixed order."""
     package = Path(vedette.__file__).resolve().parent
-    for top, prefix in ((data_directory("components") / folder, folder), (package, "vedette")):
+    worker = package.parent / "dlr_worker"
+    for top, prefix in ((data_directory("components") / folder, folder), (package, "vedette"), (worker, worker.name)):
         for path in sorted(top.rglob("*")):
             inside = path.relative_to(top)
             if path.is_file() and not set(inside.parts) & set(_LEFT_OUT):
                 yield path, f"{prefix}/{inside.as_posix()}"
     lock = data_directory("requirements") / "edge.txt"
-    if lock.is_file():
-        yield lock, lock.name
+    yield lock, lock.name
 
 
 def _rewritten(value: Any, folder: str) -> Any:
