@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vedette.cli.tables import plain_table
-from vedette.local.component_tree import build_tree
+from vedette.local.component_tree import Built, build_tree
 
 DEFAULT_OUT: Final = Path("build/components")
 
@@ -32,14 +32,12 @@ def build(
         vedette build --out components && vedette cloud up --set components="$PWD/components"
     """
     made = build_tree(out)
-    rows = [(one.name, one.version, one.recipe, one.artifact, one.artifact.stat().st_size) for one in made]
     if json_:
-        keys = ("name", "version", "recipe", "artifact", "bytes")
-        print(json.dumps({"components": [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]}))
+        print(json.dumps({"components": [_document(one) for one in made]}))
         return
     table = plain_table("component", "version", "zip")
-    for name, version, _, _, size in rows:
-        table.add_row(escape(name), version, f"{size / 1000:,.0f} kB")
+    for one in made:
+        table.add_row(escape(one.name), one.version, f"{one.artifact.stat().st_size / 1000:,.0f} kB")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
@@ -47,5 +45,11 @@ def build(
     )
 
 
-def _plain(value: str | int | Path) -> str | int:
-    return str(value) if isinstance(value, Path) else value
+def _document(one: Built) -> dict[str, str | int]:
+    return {
+        "name": one.name,
+        "version": one.version,
+        "recipe": str(one.recipe),
+        "artifact": str(one.artifact),
+        "bytes": one.artifact.stat().st_size,
+    }
