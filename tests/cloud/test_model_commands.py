@@ -150,6 +150,12 @@ def test_compile_refuses_before_anything_is_uploaded(folder: Path, capsys: pytes
     assert "What would work:" in said
 
 
+def test_a_mistyped_name_is_not_taken_for_the_model_beside_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compile", str(folder / "prats.onnx"), "--local") == 1
+    assert "V301" in (said := capsys.readouterr().err)
+    assert "prats.onnx" in said
+
+
 def test_compile_wants_a_description(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.onnx").write_bytes(ONNX)
     assert run("compile", str(tmp_path / "net.onnx"), "--local") == 1

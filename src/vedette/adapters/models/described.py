@@ -91,6 +91,8 @@ def described_model(path: Path) -> tuple[ModelCard, Path]:
         CloudError: V005, mistakes or no description; V006, the file is not what it should be.
         ModelError: V301, the file is missing or cannot be read.
     """
+    if not path.exists():  # a description beside it would be of another file
+        raise ModelError(f"{path}: no such file or directory.", hint="Give a model file or its directory.", code="V301")
     where = find_card(path)
     if where is None:
         raise CloudError(
