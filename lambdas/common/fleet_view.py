@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client
-from lambdas.common.states import view
+from lambdas.common.states import Item, view
 from vedette.contracts.account import BY_FLEET, ring_group
 from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import DesiredState, RingCounts
+from vedette.contracts.rollout import DesiredState
 from vedette.core.fleet.device_state import standing
 from vedette.core.fleet.document import deployment
+from vedette.core.fleet.ring_view import SeenDevice
 
 #: Devices that Greengrass is asked about at once.
 _AT_ONCE: Final = 8
-_SUCCEEDED: Final = frozenset({"SUCCEEDED", "COMPLETED"})
-_FAILED: Final = frozenset({"FAILED", "REJECTED", "TIMED_OUT", "CANCELED"})
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What the table of devices says of one."""
-
-    thing: str
-    online: bool
-    healthy: bool
-
-
-def devices(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> list[Device]:
-    """Devices of a ring, by name.
-
-    Args:
-        settings: of the function.
-        fleet: of the ring.
-        ring: its name.
-        now_s: seconds since 1970.
-    """
+def devices(settings: RolloutSettings, fleet: str, ring: str) -> list[Item]:
+    """Items of the devices of a ring, by name."""
     pages = (
         client("dynamodb")
         .get_paginator("query")
@@ -52,13 +34,7 @@ def devices(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -
             ExpressionAttributeValues={":fleet": {"S": fleet}, ":ring": {"S": ring}},
         )
     )
-    return [_device(item, now_s) for page in pages for item in page["Items"]]
-
-
-def _device(item: dict[str, Any], now_s: float) -> Device:
-    """Read an item. A device that never told how it is counts as online and well: Greengrass answers for it."""
-    wrong = standing(view(item), now_s)
-    return Device(thing=item["thing"]["S"], online=Condition.OFFLINE not in wrong, healthy=not wrong)
+    return [item for page in pages for item in page["Items"]]
 
 
 def target(settings: RolloutSettings, fleet: str, ring: str) -> str:
@@ -66,24 +42,31 @@ def target(settings: RolloutSettings, fleet: str, ring: str) -> str:
     return settings.groups_arn + ring_group(fleet, ring)
 
 
-def counts(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> RingCounts:
-    """How far the newest deployment of a ring is, device by device."""
-    found = devices(settings, fleet, ring, now_s=now_s)
+def seen(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> list[SeenDevice]:
+    """How each device of a ring is, and how far it is with the newest deployment.
+
+    A device that never told how it is counts as online and well: Greengrass answers for it. One that Greengrass has
+    never seen either is offline.
+
+    Args:
+        settings: of the function.
+        fleet: of the ring.
+        ring: its name.
+        now_s: seconds since 1970.
+    """
     group = target(settings, fleet, ring)
     latest = client("greengrassv2").list_deployments(targetArn=group, historyFilter="LATEST_ONLY")["deployments"]
     newest = latest[0]["deploymentId"] if latest else None
-    online = [device for device in found if device.online]
+
+    def look(item: Item) -> SeenDevice:
+        thing, wrong = str(item["thing"]["S"]), frozenset(standing(view(item), now_s))
+        state = None if Condition.OFFLINE in wrong else _state(thing, group, newest)
+        if state is None:
+            return SeenDevice(thing, frozenset({Condition.OFFLINE}), "")
+        return SeenDevice(thing, wrong, state)
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        asked = pool.map(lambda device: (device, _state(device.thing, group, newest)), online)
-    heard = [(device, state) for device, state in asked if state is not None]
-    states = [state for _, state in heard]
-    return RingCounts(
-        devices=len(found),
-        offline=len(found) - len(states),
-        succeeded=sum(state in _SUCCEEDED for state in states),
-        failed=sum(state in _FAILED for state in states),
-        unhealthy=sum(not device.healthy for device, _ in heard),
-    )
+        return list(pool.map(look, devices(settings, fleet, ring)))
 
 
 def _state(thing: str, group: str, newest: str | None) -> str | None:

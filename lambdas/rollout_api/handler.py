@@ -96,7 +96,7 @@ def _plan(request: PlanRequest, chosen: RolloutApiSettings, store: Store) -> Pla
         planned.append(
             PlannedRing(
                 ring=ring,
-                devices=len(devices(chosen, request.fleet, ring, now_s=time.time())),
+                devices=len(devices(chosen, request.fleet, ring)),
                 version=state.version,
                 now=undoing(state, request.change),
                 nothing_to_do=state.version > 0 and holds(state, request.change),

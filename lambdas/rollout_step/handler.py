@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas.common.events import send_event
-from lambdas.common.fleet_view import StoredRing, counts
+from lambdas.common.fleet_view import StoredRing, seen
 from lambdas.common.ring_change import settle
 from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
@@ -19,6 +19,7 @@ from vedette.contracts.rollout import RingStatus, RingStep, Rollout, RolloutId, 
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, subject, undoing
 from vedette.core.fleet.gate import Finding
+from vedette.core.fleet.ring_view import counted, unwell
 from vedette.core.fleet.rollout import Next
 
 
@@ -76,7 +77,7 @@ def _begin(kept: Kept) -> Next:
         return Next.FINISH
     store, ring = _ring(rollout, step)
     if step.status is RingStatus.WAITING:
-        before = counts(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
+        before = unwell(seen(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now()))
         undo = undoing(ring.newest(), rollout.change)
         rollout = progress.begun(rollout, step.ring, undo=undo, before=before, now_s=_now())
         revision = store.save(rollout, revision)
@@ -101,8 +102,9 @@ def _check(kept: Kept) -> Next:
     others: list[Finding] = []
     if not holds(ring.newest(), rollout.change):
         others.append(Finding(Verdict.FAIL, "somebody else has changed the same entry of the ring's desired state"))
-    seen = counts(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
-    rollout, following = progress.checked(rollout, step.ring, seen, now_s=_now(), others=others)
+    now = seen(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
+    counts = counted(now, step.unwell_before)
+    rollout, following = progress.checked(rollout, step.ring, counts, now_s=_now(), others=others)
     store.save(rollout, kept.revision)
     if following is not Next.WAIT:
         _tell(rollout, step.ring, "passed" if following is not Next.ROLL_BACK else "not passed")

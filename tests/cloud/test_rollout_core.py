@@ -11,7 +11,9 @@ from botocore.stub import Stubber
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.rollout import (
+    MAX_UNWELL,
     ApplicationChange,
     ApplicationChoice,
     Change,
@@ -28,6 +30,7 @@ from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import applied, holds, same, subject, undoing
 from vedette.core.fleet.document import deployment
 from vedette.core.fleet.gate import Finding, decide
+from vedette.core.fleet.ring_view import SeenDevice, counted, unwell
 from vedette.core.fleet.rollout import Next
 
 ARN = "arn:aws:iot:eu-central-1:123456789012:thinggroup/vedette-main-canary"
@@ -121,13 +124,16 @@ def document(state: DesiredState) -> dict[str, Any]:
 
 
 @st.composite
-def counted(draw: st.DrawFn) -> RingCounts:
+def ring_counts(draw: st.DrawFn) -> RingCounts:
     devices = draw(st.integers(0, 20))
     offline = draw(st.integers(0, devices))
     succeeded = draw(st.integers(0, devices - offline))
     failed = draw(st.integers(0, devices - offline - succeeded))
     unhealthy = draw(st.integers(0, devices - offline))
-    return RingCounts(devices=devices, offline=offline, succeeded=succeeded, failed=failed, unhealthy=unhealthy)
+    newly = draw(st.integers(0, unhealthy + offline))
+    return RingCounts(
+        devices=devices, offline=offline, succeeded=succeeded, failed=failed, unhealthy=unhealthy, newly_unwell=newly
+    )
 
 
 POLICIES = st.builds(
@@ -142,15 +148,13 @@ POLICIES = st.builds(
 TIMES = st.integers(0, 200)
 
 
-@given(counted(), POLICIES, st.integers(0, 40), TIMES, st.none() | TIMES)
-def test_a_pass_has_evidence(
-    counts: RingCounts, policy: GatePolicy, before: int, elapsed: int, settled: int | None
-) -> None:
-    found = decide(counts, policy, unwell_before=before, elapsed_s=elapsed, settled_s=settled)
+@given(ring_counts(), POLICIES, TIMES, st.none() | TIMES)
+def test_a_pass_has_evidence(counts: RingCounts, policy: GatePolicy, elapsed: int, settled: int | None) -> None:
+    found = decide(counts, policy, elapsed_s=elapsed, settled_s=settled)
     if found.verdict is Verdict.PASS and counts.devices:
         assert counts.succeeded >= max(1, policy.least_succeeded * counts.online)
         assert counts.failed <= policy.most_failed * counts.online
-        assert counts.unwell - before <= policy.most_newly_unwell * counts.devices
+        assert counts.newly_unwell <= policy.most_newly_unwell * counts.devices
         assert settled is not None
         assert settled >= policy.soak_s
     if counts.devices and counts.succeeded == 0:
@@ -161,27 +165,25 @@ def test_a_pass_has_evidence(
         assert (found.verdict is Verdict.PASS) is policy.empty_ring_passes
 
 
-@given(counted(), POLICIES, st.integers(0, 20), st.integers(0, 99), st.none() | TIMES)
+@given(ring_counts(), POLICIES, st.integers(0, 99), st.none() | TIMES)
 def test_fewer_failures_and_complaints_never_make_it_worse(
-    counts: RingCounts, policy: GatePolicy, before: int, elapsed: int, settled: int | None
+    counts: RingCounts, policy: GatePolicy, elapsed: int, settled: int | None
 ) -> None:
     assume(counts.failed > 0)
     better = counts.model_copy(update={"failed": counts.failed - 1, "succeeded": counts.succeeded + 1})
-    worse = decide(counts, policy, unwell_before=before, elapsed_s=elapsed, settled_s=settled)
-    found = decide(better, policy, unwell_before=before, elapsed_s=elapsed, settled_s=settled)
+    worse = decide(counts, policy, elapsed_s=elapsed, settled_s=settled)
+    found = decide(better, policy, elapsed_s=elapsed, settled_s=settled)
     if worse.verdict is Verdict.PASS:
         assert found.verdict is Verdict.PASS
 
 
-@given(counted(), POLICIES, st.sampled_from(Verdict))
+@given(ring_counts(), POLICIES, st.sampled_from(Verdict))
 def test_another_measure_can_hold_up_or_fail_but_never_rescue(
     counts: RingCounts, policy: GatePolicy, other: Verdict
 ) -> None:
     assume(counts.devices)
-    alone = decide(counts, policy, unwell_before=0, elapsed_s=50, settled_s=99)
-    seen = decide(
-        counts, policy, unwell_before=0, elapsed_s=50, settled_s=99, others=[Finding(other, "what the model sees")]
-    )
+    alone = decide(counts, policy, elapsed_s=50, settled_s=99)
+    seen = decide(counts, policy, elapsed_s=50, settled_s=99, others=[Finding(other, "what the model sees")])
     assert {seen.verdict} <= {alone.verdict, other}
     if alone.verdict is not Verdict.PASS or other is not Verdict.PASS:
         assert seen.verdict is not Verdict.PASS
@@ -190,9 +192,9 @@ def test_another_measure_can_hold_up_or_fail_but_never_rescue(
 def test_reasons_are_for_people() -> None:
     policy = GatePolicy(soak_s=60, timeout_s=600)
     six = RingCounts(devices=10, offline=4, succeeded=5)
-    waiting = decide(six, policy, unwell_before=0, elapsed_s=10, settled_s=None)
+    waiting = decide(six, policy, elapsed_s=10, settled_s=None)
     assert (waiting.verdict, waiting.reason) == (Verdict.WAIT, "5 of 6 devices run the change, 6 are needed")
-    late = decide(six, policy, unwell_before=0, elapsed_s=600, settled_s=None)
+    late = decide(six, policy, elapsed_s=600, settled_s=None)
     assert late == Finding(Verdict.UNDECIDED, f"not enough evidence after 600 s: {waiting.reason}")
 
 
@@ -209,14 +211,14 @@ def test_a_rollout_goes_ring_by_ring_and_is_taken_back_from_the_end() -> None:
     )
     undo = ApplicationChange(name="ppe", to=ApplicationChoice(version="1.0.0"))
     good = RingCounts(devices=2, succeeded=2)
-    one = progress.begun(one, "canary", undo=undo, before=RingCounts(devices=2), now_s=1)
+    one = progress.begun(one, "canary", undo=undo, before={}, now_s=1)
     assert [step.ring for step in progress.to_restore(one)] == ["canary"]
     one = progress.deployed(one, "canary", version=2, deployment_id="d1", now_s=1)
     one, following = progress.checked(one, "canary", RingCounts(devices=2), now_s=2)
     assert following is Next.WAIT
     one, following = progress.checked(one, "canary", good, now_s=3)
     assert following is Next.BEGIN
-    one = progress.begun(one, "rest", undo=undo, before=RingCounts(devices=2), now_s=4)
+    one = progress.begun(one, "rest", undo=undo, before={}, now_s=4)
     one, following = progress.checked(one, "rest", RingCounts(devices=2, failed=1), now_s=5)
     assert following is Next.ROLL_BACK
     assert one.reason == "ring rest: 1 of 2 devices could not take the change"
@@ -227,3 +229,44 @@ def test_a_rollout_goes_ring_by_ring_and_is_taken_back_from_the_end() -> None:
     ended = progress.ended(one, RolloutStatus.ROLLED_BACK, now_s=7)
     assert ended.reason == one.reason
     assert {step.status for step in ended.rings} == {RingStatus.RESTORED}
+
+
+DEVICES = st.lists(
+    st.builds(
+        SeenDevice,
+        thing=st.sampled_from("abcdefgh"),
+        wrong=st.sampled_from(
+            [
+                frozenset(),
+                {Condition.OFFLINE},
+                {Condition.HOT},
+                {Condition.CAMERA_DOWN},
+                {Condition.HOT, Condition.DISK_LOW},
+            ]
+        ).map(frozenset),
+        state=st.sampled_from(["SUCCEEDED", "FAILED", "QUEUED", "IN_PROGRESS"]),
+    ),
+    unique_by=lambda one: one.thing,
+)
+
+
+@given(DEVICES, DEVICES)
+def test_newly_unwell_is_who_has_something_that_he_had_not(before: list[SeenDevice], now: list[SeenDevice]) -> None:
+    found = counted(now, unwell(before))
+    had = {one.thing: one.wrong for one in before}
+    expected = 0
+    for one in now:
+        known = had.get(one.thing, frozenset())
+        if known != {Condition.OFFLINE} and not one.wrong <= known:
+            expected += 1
+    assert found.newly_unwell == expected
+    assert found.devices == len(now)
+    assert found.succeeded + found.failed <= found.online
+    assert found.unhealthy <= found.online
+    assert counted(now, unwell(now)).newly_unwell == 0
+
+
+def test_more_unwell_devices_than_are_remembered_count_as_well_before() -> None:
+    many = [SeenDevice(f"cam-{number:04}", frozenset({Condition.HOT}), "SUCCEEDED") for number in range(MAX_UNWELL + 5)]
+    assert len(unwell(many)) == MAX_UNWELL
+    assert counted(many, unwell(many)).newly_unwell == 5

@@ -223,7 +223,21 @@ def test_devices_that_report_new_problems_end_it(account: Account) -> None:
     account.device("early-2", conditions={"S": "camera_down"}, last_seen_ms={"N": str(account.now * 1000)})
     assert account.step("check", "rollout-1") == "roll-back"
     account.step("roll-back", "rollout-1")
-    assert "1 of 2 devices more than before report problems" in account.status("rollout-1")["reason"]
+    assert "1 of 2 devices report problems that they did not have" in account.status("rollout-1")["reason"]
+
+
+def test_one_that_recovers_hides_no_other_that_becomes_unwell(account: Account) -> None:
+    account.device("early-1", conditions={"S": "hot"}, last_seen_ms={"N": str(account.now * 1000)})
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    account.step("begin", "rollout-1")
+    account.now += 60
+    account.device("early-1", conditions={"S": ""}, last_seen_ms={"N": str(account.now * 1000)})
+    account.device("early-2", conditions={"S": "camera_down"}, last_seen_ms={"N": str(account.now * 1000)})
+    assert account.step("check", "rollout-1") == "wait"  # for enough devices to run it long enough
+    account.now += 120
+    for thing, wrong in (("early-1", ""), ("early-2", "camera_down")):
+        account.device(thing, conditions={"S": wrong}, last_seen_ms={"N": str(account.now * 1000)})
+    assert account.step("check", "rollout-1") == "roll-back"
 
 
 def test_a_device_that_falls_silent_ends_it(account: Account) -> None:

@@ -9,12 +9,16 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from vedette.contracts.account import ShortName
 from vedette.contracts.base import Contract, Identifier
+from vedette.contracts.device import ThingName
+from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.manifest import ParameterValue
 
 #: Beginning of the names of applications' components.
 APPLICATION_PREFIX: Final = "vedette.app."
 #: Checks in one rollout, at most: a state machine's history has an end.
 MAX_CHECKS: Final = 2000
+#: Devices of a ring that are remembered as unwell before it was touched: a rollout is one item of a table.
+MAX_UNWELL: Final = 1000
 #: Longest that all rings of a rollout may take together, seconds.
 MAX_ROLLOUT_S: Final = 7 * 86400
 
@@ -115,16 +119,14 @@ class RingCounts(Contract):
     succeeded: Annotated[int, Field(ge=0, description="Run the change, of those online.")] = 0
     failed: Annotated[int, Field(ge=0, description="Refused it, of those online.")] = 0
     unhealthy: Annotated[int, Field(ge=0, description="Report a problem, of those online.")] = 0
+    newly_unwell: Annotated[
+        int, Field(ge=0, description="Report a problem that they did not have before, or have fallen silent.")
+    ] = 0
 
     @property
     def online(self) -> int:
         """Devices that can be judged by."""
         return self.devices - self.offline
-
-    @property
-    def unwell(self) -> int:
-        """Devices that report a problem, or nothing at all."""
-        return self.unhealthy + self.offline
 
 
 class RingStatus(StrEnum):
@@ -146,7 +148,10 @@ class RingStep(Contract):
     deployment_id: str | None = None
     began_at: int | None = None
     settled_at: Annotated[int | None, Field(description="Since when enough devices have run it.")] = None
-    unwell_before: Annotated[int, Field(ge=0, description="Before the ring was touched.")] = 0
+    unwell_before: Annotated[
+        dict[ThingName, tuple[Condition, ...]],
+        Field(max_length=MAX_UNWELL, description="What was wrong with which device before the ring was touched."),
+    ] = Field(default_factory=dict)
     counts: RingCounts | None = None
     verdict: Verdict | None = None
     reason: str = ""

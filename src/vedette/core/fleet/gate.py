@@ -33,7 +33,6 @@ def decide(
     counts: RingCounts,
     policy: GatePolicy,
     *,
-    unwell_before: int,
     elapsed_s: float,
     settled_s: float | None,
     others: Iterable[Finding] = (),
@@ -43,7 +42,6 @@ def decide(
     Args:
         counts: devices of the ring, now.
         policy: of the rollout.
-        unwell_before: devices that reported a problem, or nothing, before the ring was touched.
         elapsed_s: since the ring was begun.
         settled_s: since enough devices run the change; None while they do not.
         others: findings about the same ring by other measures, such as what the models see; the gravest counts.
@@ -51,14 +49,14 @@ def decide(
     if counts.devices == 0:
         verdict = Verdict.PASS if policy.empty_ring_passes else Verdict.UNDECIDED
         return Finding(verdict, "the ring has no devices")
-    own = _by_devices(counts, policy, unwell_before, settled_s)
+    own = _by_devices(counts, policy, settled_s)
     worst = min((own, *others), key=lambda finding: _GRAVITY.index(finding.verdict))
     if worst.verdict is Verdict.WAIT and elapsed_s >= policy.timeout_s:
         return Finding(Verdict.UNDECIDED, f"not enough evidence after {policy.timeout_s} s: {worst.reason}")
     return worst
 
 
-def _by_devices(counts: RingCounts, policy: GatePolicy, before: int, settled_s: float | None) -> Finding:
+def _by_devices(counts: RingCounts, policy: GatePolicy, settled_s: float | None) -> Finding:
     online = counts.online
     if counts.failed > _most(online, policy.most_failed):
         return Finding(Verdict.FAIL, f"{counts.failed} of {online} devices could not take the change")
@@ -68,9 +66,8 @@ def _by_devices(counts: RingCounts, policy: GatePolicy, before: int, settled_s: 
     if settled_s < policy.soak_s:
         return Finding(Verdict.WAIT, f"enough devices have run the change for {settled_s:.0f} of {policy.soak_s} s")
     # A device that the change has cut off tells nothing at all: silence counts.
-    worse = max(0, counts.unwell - before)
-    if worse > _most(counts.devices, policy.most_newly_unwell):
-        reason = f"{worse} of {counts.devices} devices more than before report problems, or nothing at all"
+    if counts.newly_unwell > _most(counts.devices, policy.most_newly_unwell):
+        reason = f"{counts.newly_unwell} of {counts.devices} devices report problems that they did not have, or nothing"
         return Finding(Verdict.FAIL, reason)
     return Finding(Verdict.PASS, f"{counts.succeeded} of {online} devices run the change and are well")
 

@@ -22,6 +22,7 @@ from vedette.contracts.rollout import (
     Verdict,
 )
 from vedette.core.fleet.gate import Finding, decide, enough
+from vedette.core.fleet.ring_view import Unwell
 
 
 class Next(StrEnum):
@@ -55,7 +56,7 @@ def current(rollout: Rollout) -> RingStep | None:
     return next((s for s in rollout.rings if s.status in {RingStatus.WAITING, RingStatus.DEPLOYING}), None)
 
 
-def begun(rollout: Rollout, ring: str, *, undo: Change, before: RingCounts, now_s: int) -> Rollout:
+def begun(rollout: Rollout, ring: str, *, undo: Change, before: Unwell, now_s: int) -> Rollout:
     """The ring is about to be changed. Written down first, so that a crash after this leaves nothing unrestored."""
     return _with(
         rollout,
@@ -64,7 +65,7 @@ def begun(rollout: Rollout, ring: str, *, undo: Change, before: RingCounts, now_
         status=RingStatus.DEPLOYING,
         undo=undo,
         began_at=now_s,
-        unwell_before=before.unwell,
+        unwell_before=dict(before),
     )
 
 
@@ -86,7 +87,6 @@ def checked(
     finding = decide(
         counts,
         rollout.policy,
-        unwell_before=step.unwell_before,
         elapsed_s=now_s - (step.began_at or now_s),
         settled_s=None if settled_at is None else now_s - settled_at,
         others=others,
