@@ -13,7 +13,9 @@ for folder in $devices $computing; do
     ignored="$ignored --ignore=$folder"
 done
 said=$(mktemp -d)
-trap 'kill "$computed" "$lived" 2>/dev/null; rm -rf "$said"' EXIT
+computed=""
+lived=""
+trap 'kill $computed $lived 2>/dev/null; rm -rf "$said"' EXIT
 trap 'exit 130' INT TERM
 # shellcheck disable=SC2086 # lists of words
 HYPOTHESIS_PROFILE=patient nice -n 19 "$python" -m pytest -q -p no:cacheprovider --timeout=900 "$@" $computing \
