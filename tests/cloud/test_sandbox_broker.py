@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cloud.broker_device import as_device, credentials
-from tests.cloud.sandbox_account import SandboxAccount
+from tests.cloud.sandbox_account import SandboxAccount, free_port
+from vedette.contracts.errors import CloudError
 from vedette.local.bus import Subscription
+from vedette.local.cloud import lifecycle
 from vedette.local.cloud.broker import program
 from vedette.local.cloud.broker_access import access_list
 from vedette.local.iot import BrokerIot
@@ -138,3 +144,29 @@ def test_a_thing_without_a_policy_is_not_admitted(bare_sandbox: SandboxAccount, 
     bare_sandbox.client("iot").create_thing(thingName="bare")
     with pytest.raises(Exception, match="no certificate with a policy"):
         bare_sandbox.ask("/vedette/devices/bare/credentials", {})
+
+
+def brokers(directory: Path) -> list[int]:
+    """Processes that run the broker of a sandbox."""
+    wanted, found = str(directory / "broker" / "mosquitto.conf").encode(), []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if wanted in words and b"mosquitto" in words[0]:
+                    found.append(int(entry.name))
+    return found
+
+
+@needs_mosquitto
+@pytest.mark.slow
+def test_a_server_that_is_killed_leaves_no_broker_behind(tmp_path: Path) -> None:
+    running = lifecycle.start(tmp_path, port=free_port(), region="us-east-1", stage="prod")
+    account = SandboxAccount(running, tmp_path)
+    try:
+        account.until("the broker", lambda: brokers(tmp_path))
+        os.kill(running.pid, signal.SIGKILL)
+        account.until("its end", lambda: not brokers(tmp_path))
+    finally:
+        with contextlib.suppress(CloudError):
+            lifecycle.stop(tmp_path)

@@ -7,11 +7,13 @@ the account publishes. A device's certificate has its thing's name; the access l
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -19,6 +21,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from vedette.contracts.errors import CloudError
+from vedette.local import keeper
 from vedette.local.cloud.api import ApiError, Request, Route, route
 from vedette.local.cloud.broker_access import BRIDGE, Authority, access_list
 from vedette.local.cloud.topic_rules import Rules
@@ -50,11 +54,12 @@ class Broker:
         self.authority = Authority(self._folder)
         self._policies: dict[str, list[str]] = {}
         self._lock = threading.Lock()
-        self._process = self._start(program)
+        self._process, self._pid = self._start(program)
         self._connected = threading.Event()
         self._client = self._bridge()
 
-    def _start(self, program: str) -> subprocess.Popen[bytes]:
+    def _start(self, program: str) -> tuple[subprocess.Popen[bytes], int]:
+        """The broker's keeper, by which it ends with this process whichever way that ends, and the broker's pid."""
         server = self.authority.issue("localhost")
         self._write_access()
         settings = {
@@ -76,12 +81,17 @@ class Broker:
             # As root it would become another user, who may not read the keys.
             text += "user root\n"
         configuration.write_text(text)
-        return subprocess.Popen(
-            [program, "-c", str(configuration)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+        kept = subprocess.Popen(
+            [sys.executable, "-I", "-S", keeper.__file__, program, "-c", str(configuration)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        assert kept.stdout is not None
+        told = json.loads(kept.stdout.readline() or b"{}")
+        if "pid" not in told:
+            raise CloudError(f"the MQTT broker does not start: {told.get('error', program)}.", code="V004")
+        return kept, int(told["pid"])
 
     def _bridge(self) -> Any:
         from awscrt import io, mqtt5
@@ -147,7 +157,7 @@ class Broker:
         with self._lock:
             self._policies[thing] = documents
             self._write_access()
-        self._process.send_signal(signal.SIGHUP)
+        os.kill(self._pid, signal.SIGHUP)
         return {
             "host": "localhost",
             "port": self.port,
@@ -165,8 +175,7 @@ class Broker:
     def stop(self) -> None:
         """End."""
         self._client.stop()
-        self._process.terminate()
-        self._process.wait()
+        self._process.communicate()  # closes what the keeper listens to
 
 
 def _policies(world: World, thing: str) -> list[str]:
@@ -210,7 +219,11 @@ def install(world: World, rules: Rules, port: int) -> Broker | None:
     if found is None:
         world.note("remark", what="broker", remark="none: mosquitto is not installed")
         return None
-    broker = Broker(world, rules, found, free_port(port))
+    try:
+        broker = Broker(world, rules, found, free_port(port))
+    except CloudError as error:
+        world.note("remark", what="broker", remark=f"none: {error.message}")
+        return None
     if not broker.wait():
         broker.stop()
         log = Path(world.directory / "broker" / "broker.log")
