@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from infra.settings import PrivateNetwork, Settings, Subscriber, read_settings
 from tests.cloud.conftest import EVERYTHING, templates
 
@@ -32,8 +30,3 @@ def test_the_example_is_allowed() -> None:
 def test_every_stack_is_in_the_table() -> None:
     named = re.findall(r"^\| `vedette-STAGE-(\w+)`", TEXT, re.MULTILINE)
     assert set(templates(EVERYTHING)) <= set(named)
-
-
-@pytest.mark.parametrize("page", sorted(set(re.findall(r"\]\((\w[\w-]*\.md)\)", TEXT))))
-def test_linked_pages_exist(page: str) -> None:
-    assert (Path(__file__).parents[2] / "docs" / page).is_file()
