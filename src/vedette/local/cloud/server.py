@@ -26,6 +26,7 @@ from vedette.local.cloud import (
     state,
     storage,
     strict,
+    tables,
     templates,
     topic_rules,
     training,
@@ -137,6 +138,7 @@ def _install(world: World) -> tuple[type, ...]:
     strict.install(world)
     templates.install(world)
     storage.install(world)
+    tables.install(world)
     events.install(world)
     greengrass.install(world)
     greengrass_role.install(world)
