@@ -7,7 +7,6 @@ from typing import Final
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
@@ -17,6 +16,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.constructs.alarm import FINE, alarm
 from infra.constructs.function import log_group
 from infra.constructs.reasons import accept
 from infra.settings import Settings
@@ -198,31 +198,27 @@ class Archive(Construct):
         )
 
     def _alarms(self) -> None:
-        what, runbooks = self._props.name, self._props.settings.runbooks
-        late = self._metric("DeliveryToS3.DataFreshness", "Maximum").create_alarm(
+        what, told = self._props.name, {"settings": self._props.settings, "operators": self._props.operators}
+        alarm(
             self,
             "Late",
-            threshold=_LATE_S,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=2,
-            # Nothing to deliver is no delay.
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=f"Rows of {what} wait for the bucket for more than {_LATE_S // 60} minutes. "
-            f"Runbook: {runbooks}#archive-late",
+            self._metric("DeliveryToS3.DataFreshness", "Maximum"),
+            **told,
+            text=f"Rows of {what} wait for the bucket for more than {_LATE_S // 60} minutes.",
+            runbook="archive-late",
+            missing=FINE,  # nothing to deliver is no delay
+            above=_LATE_S,
+            rounds=2,
         )
-        unfit = self._metric("FailedConversion.Records", "Sum").create_alarm(
+        alarm(
             self,
             "Unfit",
-            threshold=0,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=1,
-            # No rows, none that failed.
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=f"Rows of {what} do not fit their table and lie below {_errors(what)} instead. "
-            f"Runbook: {runbooks}#archive-unfit",
+            self._metric("FailedConversion.Records", "Sum"),
+            **told,
+            text=f"Rows of {what} do not fit their table and lie below {_errors(what)} instead.",
+            runbook="archive-unfit",
+            missing=FINE,  # no rows, none that failed
         )
-        for alarm in (late, unfit):
-            alarm.add_alarm_action(cloudwatch_actions.SnsAction(self._props.operators))
 
     def _metric(self, name: str, statistic: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.constructs.alarm import UNKNOWN, WRONG, alarm
 from infra.constructs.fleet_metric import fleet_metric
 from infra.settings import Fleet, Settings
 from vedette.contracts.fleet_metrics import METRIC_OF, SWEEP_MINUTES, Condition, FleetMetric
@@ -49,32 +49,32 @@ def fleet_alarms(
     """All alarms of a fleet."""
     prefix = fleet.name.title().replace("-", "")
     alarms = [
-        fleet_metric(METRIC_OF[condition], fleet.name).create_alarm(
+        alarm(
             scope,
             f"{prefix}{condition.value.title().replace('_', '')}",
-            threshold=0,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=watched.rounds,
+            fleet_metric(METRIC_OF[condition], fleet.name),
+            settings=settings,
+            operators=operators,
+            text=f"{watched.text} in the fleet {fleet.name}.",
+            runbook=watched.anchor,
             # No figure says nothing about devices: they stay as they were, and the alarm on the sweep tells.
-            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,
-            alarm_description=f"{watched.text} in the fleet {fleet.name}. "
-            f"Runbook: {settings.runbooks}#{watched.anchor}",
+            missing=UNKNOWN,
+            rounds=watched.rounds,
         )
         for condition, watched in _CONDITIONS.items()
     ]
-    alarms.append(
-        fleet_metric(FleetMetric.DEVICES, fleet.name, statistic="SampleCount").create_alarm(
-            scope,
-            f"{prefix}SweepMissing",
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-            evaluation_periods=_MISSING_ROUNDS,
-            # A fleet without devices is counted as 0; no figure at all means that nobody counts.
-            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
-            alarm_description=f"The fleet {fleet.name} has not been counted for {_MISSING_ROUNDS * SWEEP_MINUTES} "
-            f"minutes; its other alarms mean nothing. Runbook: {settings.runbooks}#sweep-missing",
-        )
+    missing = alarm(
+        scope,
+        f"{prefix}SweepMissing",
+        fleet_metric(FleetMetric.DEVICES, fleet.name, statistic="SampleCount"),
+        settings=settings,
+        operators=operators,
+        text=f"The fleet {fleet.name} has not been counted for {_MISSING_ROUNDS * SWEEP_MINUTES} minutes; its other "
+        "alarms mean nothing.",
+        runbook="sweep-missing",
+        # A fleet without devices is counted as 0; no figure at all means that nobody counts.
+        missing=WRONG,
+        below=1,
+        rounds=_MISSING_ROUNDS,
     )
-    for alarm in alarms:
-        alarm.add_alarm_action(cloudwatch_actions.SnsAction(operators))
-    return alarms
+    return [*alarms, missing]

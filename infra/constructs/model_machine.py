@@ -13,8 +13,10 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.constructs.reasons import accept
+from infra.constructs.repeat import repeat
 from vedette.contracts.model_record import BROKEN
 
+_THROTTLED = ("SageMaker.SageMakerException", "SageMaker.ThrottlingException", "States.Timeout")
 #: How often a compilation job is looked at.
 LOOK_S = 15
 #: After which a compilation job is ended.
@@ -57,7 +59,8 @@ class ModelMachine(Construct):
         super().__init__(scope, construct_id)
         self._props = props
         self._wait = sfn.Wait(self, "Compiling", time=sfn.WaitTime.duration(Duration.seconds(LOOK_S)))
-        intake = self._function("Intake", props.intake, "$.Payload")
+        arrived = {"event": sfn.JsonPath.object_at("$"), "execution": sfn.JsonPath.execution_name}
+        intake = self._function("Intake", props.intake, sfn.TaskInput.from_object(arrived), output="$.Payload")
         each = sfn.Map(
             self, "EachTarget", items_path="$.plans", max_concurrency=4, result_path="$.results"
         ).item_processor(self._target())
@@ -94,30 +97,24 @@ class ModelMachine(Construct):
         )
 
     def _function(
-        self, name: str, function: lambda_.IFunction, output: str = "$.Payload.outcome"
+        self,
+        name: str,
+        function: lambda_.IFunction,
+        payload: sfn.TaskInput | None = None,
+        *,
+        output: str = "$.Payload.outcome",
     ) -> tasks.LambdaInvoke:
-        payload = (
-            {"event": sfn.JsonPath.object_at("$"), "execution": sfn.JsonPath.execution_name}
-            if name == "Intake"
-            else None
-        )
+        """Call a function, with the state itself where no payload is given."""
         step = tasks.LambdaInvoke(
             self,
             name,
             lambda_function=function,
-            payload=sfn.TaskInput.from_object(payload) if payload else None,
+            payload=payload,
             output_path=output,
             retry_on_service_exceptions=False,
         )
         # Whatever a function raises is worth a repeat: what the model's author did wrong it records instead.
-        step.add_retry(
-            errors=["States.ALL"],
-            interval=Duration.seconds(2),
-            max_attempts=5,
-            backoff_rate=2,
-            max_delay=Duration.seconds(60),
-            jitter_strategy=sfn.JitterType.FULL,
-        )
+        repeat(step, ["States.ALL"], times=5)
         return step
 
     def _target(self) -> sfn.IChainable:
@@ -170,7 +167,7 @@ class ModelMachine(Construct):
             backoff_rate=1.5,
             max_delay=Duration.minutes(5),
         )
-        self._repeat_throttled(create)
+        repeat(create, _THROTTLED, times=8)
         # A repeat of a request whose answer was lost finds the job that it made.
         create.add_catch(self._wait, errors=["SageMaker.ResourceInUseException"], result_path=sfn.JsonPath.DISCARD)
         return create
@@ -185,19 +182,8 @@ class ModelMachine(Construct):
             iam_resources=[self._jobs(Stack.of(self))],
             result_path="$.neo",
         )
-        self._repeat_throttled(describe)
+        repeat(describe, _THROTTLED, times=8)
         return describe
-
-    @staticmethod
-    def _repeat_throttled(step: tasks.CallAwsService) -> None:
-        step.add_retry(
-            errors=["SageMaker.SageMakerException", "SageMaker.ThrottlingException", "States.Timeout"],
-            interval=Duration.seconds(2),
-            max_attempts=8,
-            backoff_rate=2,
-            max_delay=Duration.seconds(60),
-            jitter_strategy=sfn.JitterType.FULL,
-        )
 
     def _jobs(self, stack: Stack) -> str:
         name = f"vedette-{self._props.stage}-*"

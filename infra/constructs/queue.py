@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.constructs.alarm import FINE, alarm
+from infra.constructs.reasons import accept
 from infra.settings import Settings
 
 #: Deliveries after which a message is set aside.
@@ -45,14 +45,7 @@ class ReliableQueue(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, props: QueueProps) -> None:
         super().__init__(scope, construct_id)
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=props.key,
-            enforce_ssl=True,
-            retention_period=Duration.days(KEPT_DAYS),
-        )
+        self.dead_letters = _set_aside(self, "DeadLetters", "Alarm", props)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -63,22 +56,33 @@ class ReliableQueue(Construct):
             retention_period=Duration.days(4),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVES),
         )
-        self.alarm = dead_letter_alarm(self, "Alarm", self.dead_letters, props)
 
 
-def dead_letter_alarm(scope: Construct, construct_id: str, queue: sqs.IQueue, props: QueueProps) -> cloudwatch.Alarm:
-    """Told as soon as one message lies in a dead-letter queue."""
-    alarm = cloudwatch.Alarm(
+def dead_letters(scope: Construct, queue_id: str, alarm_id: str, props: QueueProps) -> sqs.Queue:
+    """For what is delivered by something else than a queue: where it goes when it cannot be, with the alarm."""
+    queue = _set_aside(scope, queue_id, alarm_id, props)
+    accept(queue, {"AwsSolutions-SQS3": "It is itself a dead-letter queue, with an alarm on the first message."})
+    return queue
+
+
+def _set_aside(scope: Construct, queue_id: str, alarm_id: str, props: QueueProps) -> sqs.Queue:
+    """A queue for messages that were given up, and the alarm that tells of the first."""
+    queue = sqs.Queue(
         scope,
-        construct_id,
-        metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
-        threshold=0,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluation_periods=1,
-        # An idle queue reports nothing, and nothing in it is what is wanted.
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_description=f"Messages about {props.what} could not be worked on and were set aside. "
-        f"Runbook: {props.settings.runbooks}#dead-letters",
+        queue_id,
+        encryption=sqs.QueueEncryption.KMS,
+        encryption_master_key=props.key,
+        enforce_ssl=True,
+        retention_period=Duration.days(KEPT_DAYS),
     )
-    alarm.add_alarm_action(cloudwatch_actions.SnsAction(props.operators))
-    return alarm
+    alarm(
+        scope,
+        alarm_id,
+        queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
+        settings=props.settings,
+        operators=props.operators,
+        text=f"Messages about {props.what} could not be worked on and were set aside.",
+        runbook="dead-letters",
+        missing=FINE,  # an idle queue reports nothing, and nothing in it is what is wanted
+    )
+    return queue

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from infra.constructs.function import log_group
 from infra.constructs.reasons import accept
+from infra.constructs.repeat import repeat
 from infra.settings import Settings
 
 #: Longer than any rollout may take, so that it is the gate that ends one.
@@ -106,12 +107,5 @@ class RolloutMachine(Construct):
             task_timeout=sfn.Timeout.duration(Duration.minutes(6)),
         )
         # Throttled tables, a Greengrass that is busy, another writer: all pass. What does not, is rolled back.
-        task.add_retry(
-            errors=["States.ALL"],
-            interval=Duration.seconds(2),
-            backoff_rate=2,
-            max_attempts=8,
-            max_delay=Duration.minutes(1),
-            jitter_strategy=sfn.JitterType.FULL,
-        )
+        repeat(task, ["States.ALL"], times=8)
         return task

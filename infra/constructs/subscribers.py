@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.queue import KEPT_DAYS, QueueProps, dead_letter_alarm
-from infra.constructs.reasons import accept
+from infra.constructs.queue import QueueProps, dead_letters
 from infra.settings import Settings
 from vedette.contracts.account import ShortName
 from vedette.contracts.alert import Severity
@@ -75,19 +72,8 @@ class AlertTopics(Construct):
         subscriptions = wanted(settings)
         if not subscriptions:
             return
-        undelivered = sqs.Queue(
-            self,
-            "Undelivered",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=True,
-            retention_period=Duration.days(KEPT_DAYS),
-        )
-        accept(
-            undelivered, {"AwsSolutions-SQS3": "This is the dead-letter queue, of subscriptions and not of a queue."}
-        )
         what = QueueProps(settings=settings, key=key, operators=operators, what="alerts to subscribers")
-        dead_letter_alarm(self, "Alarm", undelivered, what)
+        undelivered = dead_letters(self, "Undelivered", "Alarm", what)
         for number, (one, sites) in enumerate(sorted(subscriptions.items())):
             by_site = {"site": sns.SubscriptionFilter.string_filter(allowlist=sorted(sites))} if sites else None
             sns.Subscription(

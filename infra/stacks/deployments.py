@@ -7,20 +7,18 @@ from typing import Any, Final
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.constructs.alarm import FINE, alarm
 from infra.constructs.component_versions import ComponentVersions, choices, read_tree
 from infra.constructs.device_policy import Place
 from infra.constructs.function import FunctionProps, VedetteFunction, publish
-from infra.constructs.grants import allow_table
-from infra.constructs.queue import KEPT_DAYS, QueueProps, dead_letter_alarm
+from infra.constructs.grants import allow, allow_table
+from infra.constructs.queue import QueueProps, dead_letters
 from infra.constructs.reasons import accept
 from infra.constructs.rollout_machine import RolloutMachine
 from infra.constructs.table import table
@@ -157,9 +155,9 @@ class DeploymentsStack(Stack):
         allow_table(function.role, self.rollouts, key, "DeleteItem", "GetItem", "UpdateItem")
         allow_table(function.role, self._fleet.devices, key, "Query", index=BY_FLEET)
         # Of no resource, either.
-        self._allow(function, ["greengrass:ListDeployments"], ["*"])
-        self._allow(
-            function,
+        allow(function.role, ["greengrass:ListDeployments"], ["*"])
+        allow(
+            function.role,
             ["greengrass:ListEffectiveDeployments"],
             [self._place.arn("greengrass", "coreDevices:*")],
         )
@@ -172,13 +170,13 @@ class DeploymentsStack(Stack):
     def _may_create_deployments(self, function: VedetteFunction) -> None:
         # Greengrass offers no resource for it; what it reaches is held by the IoT statements below, which Greengrass
         # uses in the caller's name.
-        self._allow(function, ["greengrass:CreateDeployment"], ["*"])
-        self._allow(
-            function,
+        allow(function.role, ["greengrass:CreateDeployment"], ["*"])
+        allow(
+            function.role,
             ["iot:CancelJob", "iot:CreateJob", "iot:DescribeJob", "iot:UpdateJob"],
             [self._place.arn("iot", "job/*"), *self._groups()],
         )
-        self._allow(function, ["iot:DescribeThingGroup"], self._groups())
+        allow(function.role, ["iot:DescribeThingGroup"], self._groups())
         accept(
             function.role,
             {
@@ -196,14 +194,11 @@ class DeploymentsStack(Stack):
         allow_table(api.role, self.rollouts, key, "Query", index=BY_FLEET)
         allow_table(api.role, self._fleet.devices, key, "Query", index=BY_FLEET)
         machine.machine.grant_start_execution(api.role)
-        self._allow(api, ["greengrass:DescribeComponent"], [self._place.arn("greengrass", "components:vedette.*")])
+        allow(api.role, ["greengrass:DescribeComponent"], [self._place.arn("greengrass", "components:vedette.*")])
         accept(
             api.role,
             {f"AwsSolutions-IAM5[Resource::{_GREENGRASS}:components:vedette.*]": "Our components, in all versions."},
         )
-
-    def _allow(self, function: VedetteFunction, actions: list[str], resources: list[str]) -> None:
-        function.role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=resources))
 
     def _baseline(self) -> None:
         """New rings get their first deployment as soon as this stack is there, without a custom resource."""
@@ -215,26 +210,13 @@ class DeploymentsStack(Stack):
             fleets=self._fleets(),
         )
         self._may_create_deployments(function)
-        failed = sqs.Queue(
-            self,
-            "BaselineDeadLetters",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=self._storage.keys.messages,
-            enforce_ssl=True,
-            retention_period=Duration.days(KEPT_DAYS),
+        props = QueueProps(
+            settings=self._settings,
+            key=self._storage.keys.messages,
+            operators=self._storage.operators,
+            what="first deployments of rings",
         )
-        dead_letter_alarm(
-            self,
-            "BaselineAlarm",
-            failed,
-            QueueProps(
-                settings=self._settings,
-                key=self._storage.keys.messages,
-                operators=self._storage.operators,
-                what="first deployments of rings",
-            ),
-        )
-        accept(failed, {"AwsSolutions-SQS3": "It is itself the dead-letter queue, with an alarm on the first message."})
+        failed = dead_letters(self, "BaselineDeadLetters", "BaselineAlarm", props)
         accept(
             function.role,
             {
@@ -265,21 +247,18 @@ class DeploymentsStack(Stack):
             "timed_out": machine.machine.metric_timed_out(),
             "aborted": machine.machine.metric_aborted(),
         }
-        alarm = cloudwatch.Alarm(
+        alarm(
             self,
             "RolloutAlarm",
-            metric=cloudwatch.MathExpression(
+            cloudwatch.MathExpression(
                 expression="failed + timed_out + aborted", using_metrics=metrics, period=Duration.minutes(5)
             ),
-            threshold=0,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=1,
-            # Most of the time nobody rolls anything out.
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description="A rollout was taken back, or broke off. "
-            f"Runbook: {self._settings.runbooks}#rollout-failed",
+            settings=self._settings,
+            operators=self._storage.operators,
+            text="A rollout was taken back, or broke off.",
+            runbook="rollout-failed",
+            missing=FINE,  # most of the time nobody rolls anything out
         )
-        alarm.add_alarm_action(cloudwatch_actions.SnsAction(self._storage.operators))
 
     def _id_of(self, function: VedetteFunction) -> str:
         return str(self.get_logical_id(function.function.node.default_child))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from aws_cdk import ArnFormat, Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.constructs.alarm import FINE, alarm
 from infra.constructs.function import FunctionProps, VedetteFunction, log_group, publish
+from infra.constructs.grants import allow
 from infra.constructs.model_machine import MachineProps, ModelMachine
-from infra.constructs.queue import KEPT_DAYS, QueueProps, dead_letter_alarm
+from infra.constructs.queue import QueueProps, dead_letters
 from infra.constructs.reasons import accept
 from infra.constructs.table import table
 from infra.settings import Settings
@@ -136,20 +135,14 @@ class ModelsStack(Stack):
         self._on_table(made, "dynamodb:PutItem")
         self._on_models(made.role, read=(JOBS, COMPILED))
         # Greengrass reads the archive with the permissions of whoever makes the component.
-        made.role.add_to_principal_policy(
-            iam.PolicyStatement(
-                actions=["s3:GetObject", "s3:PutObject"],
-                resources=[self._storage.artefacts.arn_for_objects("models/*")],
-            )
-        )
+        allow(made.role, ["s3:GetObject", "s3:PutObject"], [self._storage.artefacts.arn_for_objects("models/*")])
         component = self._component_arn("vedette.model.*")
-        made.role.add_to_principal_policy(
-            iam.PolicyStatement(
-                actions=["greengrass:CreateComponentVersion", "greengrass:GetComponent"],
-                resources=[component, f"{component}:versions:*"],
-            )
+        allow(
+            made.role,
+            ["greengrass:CreateComponentVersion", "greengrass:GetComponent"],
+            [component, f"{component}:versions:*"],
         )
-        made.role.add_to_principal_policy(iam.PolicyStatement(actions=["greengrass:ListComponents"], resources=["*"]))
+        allow(made.role, ["greengrass:ListComponents"], ["*"])
         self._accept_prefixes(made.role, self._storage.artefacts, ("models/",))
         component = "arn:<AWS::Partition>:greengrass:<AWS::Region>:<AWS::AccountId>:components:vedette.model.*"
         ours = "Components of models, whatever data scientists call them; no other component of the account."
@@ -179,24 +172,14 @@ class ModelsStack(Stack):
     # --- permissions ----------------------------------------------------------------------------------------------
 
     def _on_table(self, function: VedetteFunction, *actions: str) -> None:
-        function.role.add_to_principal_policy(
-            iam.PolicyStatement(actions=list(actions), resources=[self.models.table_arn])
-        )
+        allow(function.role, actions, [self.models.table_arn])
 
     def _on_models(self, role: iam.IRole, *, read: tuple[str, ...], write: tuple[str, ...] = ()) -> None:
         """Objects below some prefixes of the models bucket, and the key they are encrypted with."""
         bucket = self._storage.models
-        role.add_to_principal_policy(
-            iam.PolicyStatement(
-                actions=["s3:GetObject"], resources=[bucket.arn_for_objects(f"{prefix}*") for prefix in read]
-            )
-        )
+        allow(role, ["s3:GetObject"], [bucket.arn_for_objects(f"{prefix}*") for prefix in read])
         if write:
-            role.add_to_principal_policy(
-                iam.PolicyStatement(
-                    actions=["s3:PutObject"], resources=[bucket.arn_for_objects(f"{prefix}*") for prefix in write]
-                )
-            )
+            allow(role, ["s3:PutObject"], [bucket.arn_for_objects(f"{prefix}*") for prefix in write])
         self._use_key(role, self._storage.keys.objects)
         self._accept_prefixes(role, bucket, read + write)
 
@@ -209,9 +192,7 @@ class ModelsStack(Stack):
     @staticmethod
     def _use_key(role: iam.IRole, key: kms.IKey) -> None:
         """Read and write what is encrypted with a key."""
-        role.add_to_principal_policy(
-            iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn])
-        )
+        allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
 
     def _job_base_role(self, name: str, description: str, read: tuple[str, ...], write: str) -> iam.Role:
         """A role of SageMaker's jobs for this account, with a few prefixes of one bucket."""
@@ -231,9 +212,7 @@ class ModelsStack(Stack):
                 conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in (*read, write)]}},
             )
         )
-        role.add_to_principal_policy(
-            iam.PolicyStatement(actions=["s3:GetBucketLocation"], resources=[self._storage.models.bucket_arn])
-        )
+        allow(role, ["s3:GetBucketLocation"], [self._storage.models.bucket_arn])
         return role
 
     def _compile_role(self) -> iam.Role:
@@ -247,13 +226,12 @@ class ModelsStack(Stack):
             resource_name="/aws/sagemaker/TrainingJobs:*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-                resources=[logs],
-            )
+        allow(
+            role,
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [logs],
         )
-        role.add_to_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
+        allow(role, ["ecr:GetAuthorizationToken"], ["*"])
         ours = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>"
         accept(
             role,
@@ -265,14 +243,13 @@ class ModelsStack(Stack):
                 "the one log group that SageMaker writes training jobs' output to.",
             },
         )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                resources=[
-                    f"arn:{self.partition}:ecr:{self.region}:{_IMAGES_ACCOUNT}:repository/pytorch-training",
-                    f"arn:{self.partition}:ecr:{self.region}:{self.account}:repository/vedette-*",
-                ],
-            )
+        allow(
+            role,
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            [
+                f"arn:{self.partition}:ecr:{self.region}:{_IMAGES_ACCOUNT}:repository/pytorch-training",
+                f"arn:{self.partition}:ecr:{self.region}:{self.account}:repository/vedette-*",
+            ],
         )
         return role
 
@@ -280,22 +257,13 @@ class ModelsStack(Stack):
 
     def _start_by_events(self, machine: sfn.IStateMachine) -> None:
         """An upload's description, which comes last, or the end of one of our training jobs."""
-        dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=self._storage.keys.messages,
-            enforce_ssl=True,
-            retention_period=Duration.days(KEPT_DAYS),
-        )
-        accept(dead_letters, {"AwsSolutions-SQS3": "This is itself the queue of what could not be delivered."})
         props = QueueProps(
             settings=self._settings,
             key=self._storage.keys.messages,
             operators=self._storage.operators,
             what="models that arrived",
         )
-        dead_letter_alarm(self, "NotStarted", dead_letters, props)
+        not_started = dead_letters(self, "DeadLetters", "NotStarted", props)
         uploaded = events.EventPattern(
             source=["aws.s3"],
             detail_type=["Object Created"],
@@ -313,7 +281,7 @@ class ModelsStack(Stack):
             },
         )
         target = targets.SfnStateMachine(
-            machine, dead_letter_queue=dead_letters, retry_attempts=20, max_event_age=Duration.hours(6)
+            machine, dead_letter_queue=not_started, retry_attempts=20, max_event_age=Duration.hours(6)
         )
         events.Rule(self, "Uploaded", event_pattern=uploaded, targets=[target], description="A model was uploaded")
         events.Rule(self, "Trained", event_pattern=trained, targets=[target], description="A training job ended")
@@ -323,16 +291,13 @@ class ModelsStack(Stack):
             ("Failed", machine.metric_failed(period=Duration.minutes(5)), "failed"),
             ("TimedOut", machine.metric_timed_out(period=Duration.minutes(5)), "took longer than three hours"),
         ):
-            alarm = cloudwatch.Alarm(
+            alarm(
                 self,
                 name,
-                metric=metric,
-                threshold=0,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-                evaluation_periods=1,
-                # Nothing is reported while no model is on its way.
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-                alarm_description=f"The way of a model to its component {what}, and it was not the model. "
-                f"Runbook: {self._settings.runbooks}#models",
+                metric,
+                settings=self._settings,
+                operators=self._storage.operators,
+                text=f"The way of a model to its component {what}, and it was not the model.",
+                runbook="models",
+                missing=FINE,  # nothing is reported while no model is on its way
             )
-            alarm.add_alarm_action(cloudwatch_actions.SnsAction(self._storage.operators))
