@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS, ShortName, fleet_group, ring_group
 from vedette.contracts.alert import Severity
-from vedette.contracts.base import Contract
+from vedette.contracts.base import Contract, mistakes
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.rollout import ComponentChoice, ComponentName
 
@@ -144,11 +144,7 @@ def read_settings(context: Any) -> Settings:
             context = json.loads(context)
         return Settings.model_validate({} if context is None else context)
     except (ValidationError, ValueError) as error:
-        lines = (
-            [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-            if isinstance(error, ValidationError)
-            else [str(error)]
-        )
+        lines = mistakes(error) if isinstance(error, ValidationError) else [str(error)]
         raise ConfigurationError(
             f"the stacks' settings (context {CONTEXT_KEY!r}) are not usable: {'; '.join(lines)}.",
             hint="Every field is described in docs/cloud.md.",

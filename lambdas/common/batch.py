@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aws_lambda_powertools import Logger
+from pydantic import ValidationError
 
+from vedette.contracts.base import Contract, mistakes
 from vedette.contracts.errors import CloudError
+
+Content = TypeVar("Content", bound=Contract)
 
 #: The rule puts the thing's name beside what the device sent, out of the topic, which its certificate is bound to.
 THING: Final = "thing"
@@ -80,3 +84,20 @@ def from_device(record: Record) -> tuple[str, dict[str, Any]]:
     if not isinstance(thing, str) or not thing:
         raise CloudError("a message does not say which thing sent it.", code="V011")
     return thing, document
+
+
+def parsed(document: Mapping[str, Any], kind: type[Content], refusal: str) -> Content:
+    """What a device sent, as what it ought to be.
+
+    Args:
+        document: the message.
+        kind: what it ought to be.
+        refusal: beginning of the sentence where it is not, such as ``cam-7 sent no alert``.
+
+    Raises:
+        CloudError: V011, it is not.
+    """
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise CloudError(f"{refusal}: {mistakes(error, 'the message')[0]}.", code="V011") from None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
-
-from lambdas.common.batch import Record, from_device
+from lambdas.common.batch import Record, from_device, parsed
 from lambdas.common.device_book import DeviceBook
 from lambdas.common.states import Item, conditions_of, whose
 from vedette.contracts.device_health import DeviceHealth
@@ -71,12 +69,7 @@ def read(record: Record) -> DeviceHealth:
         CloudError: V011, it is none, or about another device than the one that sent it.
     """
     thing, document = from_device(record)
-    try:
-        health = DeviceHealth.model_validate(document)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(str(part) for part in wrong["loc"]) or "the message"
-        raise CloudError(f"{thing} told its state in no known form: {where}: {wrong['msg']}.", code="V011") from None
+    health = parsed(document, DeviceHealth, f"{thing} told its state in no known form")
     if health.device != thing:
         raise CloudError(f"{thing} told the state of the device {health.device!r}.", code="V011")
     return health

@@ -8,9 +8,8 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
-from lambdas.common.batch import Record, answer, from_device, records
+from lambdas.common.batch import Record, answer, from_device, parsed, records
 from lambdas.common.places import Places
 from lambdas.common.runtime import client, logger, settings
 from lambdas.common.streams import send_rows
@@ -84,12 +83,7 @@ def read(record: Record) -> InsightReport:
         CloudError: V011, it is none, or of another device than the one that sent it.
     """
     thing, document = from_device(record)
-    try:
-        report = InsightReport.model_validate(document)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(str(part) for part in wrong["loc"]) or "the message"
-        raise CloudError(f"{thing} sent no report of insights: {where}: {wrong['msg']}.", code="V011") from None
+    report = parsed(document, InsightReport, f"{thing} sent no report of insights")
     if report.device != thing:
         raise CloudError(f"{thing} sent a report of the device {report.device!r}.", code="V011")
     if not in_utc(report.start, report.end):

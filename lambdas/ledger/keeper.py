@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
 
-from lambdas.common.batch import Record, answer, from_device, records
+from lambdas.common.batch import Record, answer, from_device, parsed, records
 from lambdas.common.places import Places
 from lambdas.common.requests import asking
 from lambdas.ledger.notify import CHANNELS, Notifier, ToTell
@@ -163,13 +162,11 @@ def _read(record: Record) -> _Message:
         CloudError: V011, it is neither alert nor tombstone, or about another device than the one that sent it.
     """
     thing, document = from_device(record)
-    kind = CloudTombstone if "tombstone" in document else CloudAlert
-    try:
-        content: CloudAlert | CloudTombstone = kind.model_validate(document)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(str(part) for part in wrong["loc"]) or "the message"
-        raise CloudError(f"{thing} sent no {kind.__name__}: {where}: {wrong['msg']}.", code="V011") from None
+    content: CloudAlert | CloudTombstone
+    if "tombstone" in document:
+        content = parsed(document, CloudTombstone, f"{thing} sent no CloudTombstone")
+    else:
+        content = parsed(document, CloudAlert, f"{thing} sent no CloudAlert")
     if len(content.epoch) > _MAX_EPOCH:
         raise CloudError(f"{thing} sent an epoch of {len(content.epoch)} characters.", code="V011")
     if isinstance(content, CloudTombstone):

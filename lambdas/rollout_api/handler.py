@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from lambdas.common.fleet_view import devices
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client, logger, settings
+from vedette.contracts.base import mistakes
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutApiSettings, fleets_of
 from vedette.contracts.rollout import (
@@ -52,7 +53,7 @@ def handle(event: Any, _context: Any) -> dict[str, Any]:
     try:
         answer = _answer(_REQUEST.validate_python(event))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        wrong = "; ".join(mistakes(error)[:5])
         answer = Answer(refused=Refusal(code="V009", message=f"the request is not usable: {wrong}."))
     except CloudError as error:
         answer = Answer(

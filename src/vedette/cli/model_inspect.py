@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from vedette.adapters.models.described import ModelFile, card_for, described_model, find_card, model_file
 from vedette.cli.tables import key_value_table, plain_table
+from vedette.contracts.base import mistakes
 from vedette.contracts.errors import CloudError, UsageError
 from vedette.contracts.model_card import CARD_NAME, ModelCard, Target
 from vedette.core.fleet.compile_plan import TargetPlan, plan_target
@@ -69,9 +70,9 @@ def _new_card(found: ModelFile, name: str, version: str) -> ModelCard | None:
     try:
         return card_for(found, name or own, version)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(
-            f"no {CARD_NAME} can be made: {wrong}.", hint="Give --name and --version, or the file another name."
+            f"no {CARD_NAME} can be made: {'; '.join(mistakes(error))}.",
+            hint="Give --name and --version, or the file another name.",
         ) from None
 
 

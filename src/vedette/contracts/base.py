@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
@@ -51,3 +51,13 @@ class Contract(BaseModel):
     """Base of everything that crosses a process or the network: unknown fields are mistakes, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def mistakes(error: ValidationError, whole: str = "") -> list[str]:
+    """What does not fit a contract, ``field: what is wrong`` each.
+
+    Args:
+        error: of the validation.
+        whole: stands for the field where the value as a whole is wrong.
+    """
+    return [f"{'.'.join(map(str, one['loc'])) or whole}: {one['msg']}" for one in error.errors()]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from vedette.contracts.base import mistakes
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.core.manifest_checks import check_document, near_miss
@@ -90,7 +91,7 @@ def _checked(manifest: Manifest, document: dict[str, Any], given: Mapping[str, A
         try:
             return Manifest.model_validate(document)
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            problems = mistakes(error)
     names = ", ".join(f"{name} = {raw}" for name, raw in given.items())
     raise _refused(manifest, [f"with {names}, {problem}" for problem in problems])
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from vedette.adapters.aws.account import Account, aws_errors
 from vedette.contracts.account import CLAIM_CLIENT, DEFAULT_FLEET, RINGS
+from vedette.contracts.base import mistakes
 from vedette.contracts.device import DeviceRecord
 from vedette.contracts.errors import CloudError
 from vedette.core.fleet.registration import DEFAULT_VALID_S, TOKEN_BYTES, digest
@@ -128,7 +129,7 @@ def _record(serial: str, fleet: str, ring: str, site: str, thing: str | None) ->
             site=site,
         )
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(mistakes(error))
         raise CloudError(f"the device cannot be registered: {wrong}.", code="V012") from None
     if device.thing.startswith(CLAIM_CLIENT):
         raise CloudError(
