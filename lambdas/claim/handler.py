@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lambdas.common.requests import unless_condition_fails
 from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.account import ring_group
 from vedette.contracts.device import DeviceRecord, Serial
@@ -80,7 +81,7 @@ def _consume(claim: _Claim, now_s: int) -> DeviceRecord:
     refusal = judge(registration, token=claim.parameters.token, certificate_id=claim.certificate_id, now_s=now_s)
     if refusal is not None or registration is None:
         raise CloudError(f"{serial}: {refusal}", code="V012")
-    try:
+    with unless_condition_fails() as other:
         client("dynamodb").update_item(
             TableName=table,
             Key=key,
@@ -96,8 +97,8 @@ def _consume(claim: _Claim, now_s: int) -> DeviceRecord:
                 ":earliest": {"N": str(now_s - RETRY_S)},
             },
         )
-    except client("dynamodb").exceptions.ConditionalCheckFailedException:
-        raise CloudError(f"{serial}: another claim was faster", code="V012") from None
+    if other:
+        raise CloudError(f"{serial}: another claim was faster", code="V012")
     return registration.device
 
 

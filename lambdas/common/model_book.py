@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lambdas.common.events import send_event
+from lambdas.common.requests import unless_condition_fails
 from lambdas.common.runtime import client
 from vedette.contracts.errors import CloudError
 from vedette.contracts.model_card import Target
@@ -75,7 +74,7 @@ class ModelBook:
             updated_at=datetime.now(UTC),
             **more,
         )
-        try:
+        with unless_condition_fails() as found:
             client("dynamodb").put_item(
                 TableName=self._table,
                 Item=_item(record),
@@ -86,10 +85,8 @@ class ModelBook:
                     ":sha256": {"S": record.sha256},
                 },
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            raise OtherContentError(model, version) from None
+        if found:
+            raise OtherContentError(model, version)
         self._tell(record)
         return record
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from lambdas.common.requests import unless_condition_fails
 from lambdas.common.runtime import client
 from vedette.contracts.account import BY_FLEET
 from vedette.contracts.errors import CloudError
@@ -67,7 +68,7 @@ class Store:
 
     def put(self, state: DesiredState, why: str) -> bool:
         """Add a version; False where somebody else has made a version of this number."""
-        try:
+        with unless_condition_fails() as found:
             self._client.put_item(
                 TableName=self._settings.desired_table,
                 Item={
@@ -79,9 +80,7 @@ class Store:
                 },
                 ConditionExpression="attribute_not_exists(ring)",
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return not found
 
     def load(self, rollout_id: str) -> Kept:
         """A rollout.
@@ -170,7 +169,7 @@ class Store:
             CloudError: V003, retryable, somebody else has written it.
         """
         item = _item(rollout, revision + 1)
-        try:
+        with unless_condition_fails() as found:
             self._client.update_item(
                 TableName=self._settings.rollouts_table,
                 Key={"rollout_id": item["rollout_id"]},
@@ -184,8 +183,8 @@ class Store:
                     ":was": {"N": str(revision)},
                 },
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            raise CloudError(f"rollout {rollout.rollout_id!r} was written by another step.", retryable=True) from None
+        if found:
+            raise CloudError(f"rollout {rollout.rollout_id!r} was written by another step.", retryable=True)
         return revision + 1
 
     def ask_to_abort(self, rollout_id: str, why: str) -> Kept:
@@ -195,7 +194,7 @@ class Store:
             CloudError: V009, there is no such rollout, or it is over.
         """
         kept = self.load(rollout_id)
-        try:
+        with unless_condition_fails() as found:
             self._client.update_item(
                 TableName=self._settings.rollouts_table,
                 Key={"rollout_id": {"S": rollout_id}},
@@ -204,23 +203,21 @@ class Store:
                 ExpressionAttributeNames={"#abort": "abort", "#status": "status"},
                 ExpressionAttributeValues={":why": {"S": why}, ":running": {"S": RolloutStatus.RUNNING.value}},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
+        if found:
             raise CloudError(
                 f"rollout {rollout_id!r} is over ({kept.rollout.status.value}): there is nothing to abort.", code="V009"
-            ) from None
+            )
         return self.load(rollout_id)
 
     def release(self, rollout: Rollout) -> None:
         """Let others of the same subject in; nothing happens where this rollout does not hold them out."""
-        try:
+        with unless_condition_fails():
             self._client.delete_item(
                 TableName=self._settings.rollouts_table,
                 Key={"rollout_id": {"S": _lock(rollout)}},
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": rollout.rollout_id}},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
 
     def of_fleet(self, fleet: str, limit: int) -> list[Rollout]:
         """A fleet's rollouts, the newest first."""

@@ -29,13 +29,14 @@ def machine_health(directory: Path, *, thermal: Path = _THERMAL, memory: Path = 
         disk = None
     return {
         "disk": DiskHealth(free_bytes=disk.free, total_bytes=disk.total) if disk and disk.total else None,
-        "memory": _memory(memory),
+        "memory": memory_health(memory),
         "load": round(os.getloadavg()[0] / (os.cpu_count() or 1), 2),
         "temperature_c": _temperature(thermal),
     }
 
 
-def _memory(path: Path) -> MemoryHealth | None:
+def memory_health(path: Path = _MEMORY) -> MemoryHealth | None:
+    """Memory of the machine; None where the kernel does not say."""
     try:
         rows = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
         available, total = (int(rows[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal"))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from vedette import __version__
+from vedette.adapters.machine import memory_health
 from vedette.adapters.models.store import ModelStore
 from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.unix_sockets import SOCKET_PATH_LIMIT_BYTES
@@ -161,22 +162,15 @@ def _version(distribution: str) -> str | None:
 def _machine() -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0))
     yield Check("processor", "ok", f"{cores} {'core' if cores == 1 else 'cores'}, load {os.getloadavg()[0]:.1f}")
-    available = _available_memory()
-    if available is not None:
+    memory = memory_health()
+    if memory is not None:
+        available = memory.available_bytes
         few = available < 1 << 30
         advice = "four cameras at 1080p take about 0.4 GB; end something else" if few else ""
         yield Check("memory", "warn" if few else "ok", f"{available / 2**30:.1f} GiB available", advice)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = soft != resource.RLIM_INFINITY and soft < _LEAST_FILES
     yield Check("open files", "warn" if few else "ok", f"{soft} (at most {hard})", "ulimit -n 4096" if few else "")
-
-
-def _available_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _disk(state_directory: Path) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from vedette.contracts.errors import CloudError, UsageError
+from vedette.local.cloud import address
 
 #: moto and its services are imported once, which takes seconds on a small machine.
 _START_S: Final = 60.0
@@ -48,17 +49,11 @@ class Running:
     @property
     def endpoint(self) -> str:
         """Its address."""
-        return f"http://localhost:{self.port}"
+        return address.endpoint(self.port)
 
     def environment(self) -> dict[str, str]:
         """Variables by which AWS's tools, and this one, find it."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-        }
+        return address.environment(self.port, self.region)
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask one of the sandbox's own paths; with a body it is a POST.

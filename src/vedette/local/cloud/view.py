@@ -6,6 +6,7 @@ from typing import Any
 
 from vedette.contracts.account import parameter, stack
 from vedette.contracts.errors import UsageError
+from vedette.local.cloud.address import ACCESS_KEY
 from vedette.local.cloud.lifecycle import Running
 
 #: What the stack of alerts publishes the ledger's table under.
@@ -26,8 +27,8 @@ def client(running: Running, service: str) -> Any:
         service,
         region_name=running.region,
         endpoint_url=running.endpoint,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",  # noqa: S106 - the sandbox's, which anyone may use
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=ACCESS_KEY,
     )
 
 

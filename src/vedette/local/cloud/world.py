@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from vedette.local.cloud import address
+
 Part = TypeVar("Part")
 #: moto's account; nothing here is secret.
 ACCOUNT: Final = str(DEFAULT_ACCOUNT_ID)
-#: Credentials that every client of the sandbox may use.
-ACCESS_KEY: Final = "testing"
 DEFAULT_REGION: Final = "us-east-1"
 #: Things remembered of each kind; a sandbox may stay up for days.
 REMEMBERED: Final = 2000
@@ -62,18 +62,12 @@ class World:
 
     @property
     def endpoint(self) -> str:
-        """Where clients go. The literal ``localhost``: moto reads templates from its own S3 only under this name."""
-        return f"http://localhost:{self.port}"
+        """Where clients go."""
+        return address.endpoint(self.port)
 
     def environment(self) -> dict[str, str]:
         """Variables by which every AWS tool finds the sandbox."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-        }
+        return address.environment(self.port, self.region)
 
     def client(self, service: str) -> Any:
         """A client of the sandbox itself, made once."""
@@ -86,8 +80,8 @@ class World:
                     service,
                     region_name=self.region,
                     endpoint_url=self.endpoint,
-                    aws_access_key_id=ACCESS_KEY,
-                    aws_secret_access_key=ACCESS_KEY,
+                    aws_access_key_id=address.ACCESS_KEY,
+                    aws_secret_access_key=address.ACCESS_KEY,
                     config=Config(retries={"total_max_attempts": 1}, read_timeout=900),
                 )
             return self._clients[service]
