@@ -236,9 +236,41 @@ def lower_first(value: Any, keep: frozenset[str] = frozenset()) -> Any:
     return value
 
 
+def answered(*path: str) -> Callable[[Made], str]:
+    """What stands in the service's answer."""
+    return lambda made: _at(made.answer, path)
+
+
+def requested(*path: str) -> Callable[[Made], str]:
+    """What stands in the request."""
+    return lambda made: _at(made.request, path)
+
+
+def _at(document: Mapping[str, Any], path: Sequence[str]) -> str:
+    found: Any = document
+    for key in path:
+        found = found[key]
+    return str(found)
+
+
+def named(key: str) -> Callable[[Properties, str], Properties]:
+    """A request that is the properties, with a name where they have none."""
+    return lambda properties, name: {key: name, **properties}
+
+
+def arn(made: Made, service: str, name: str) -> str:
+    """The ARN of a resource whose service does not answer with it."""
+    return f"arn:aws:{service}:{made.region}:{made.account}:{name}"
+
+
 def without(properties: Properties, *names: str) -> Properties:
     """The properties but these."""
     return {k: v for k, v in properties.items() if k not in names}
+
+
+def tags_list(properties: Properties) -> list[dict[str, str]]:
+    """The tags as a list, as most services want them."""
+    return [{"Key": key, "Value": value} for key, value in tags_map(properties).items()]
 
 
 def tags_map(properties: Properties) -> dict[str, str]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from vedette.local.cloud.resources import Kind, Made, Properties, Update, lower_first, tags_map, without
+from vedette.local.cloud.resources import (
+    Kind,
+    Made,
+    Properties,
+    Update,
+    answered,
+    lower_first,
+    named,
+    requested,
+    tags_list,
+    without,
+)
 
 
 def _stream(properties: Properties, name: str) -> dict[str, Any]:
@@ -57,7 +68,7 @@ def _work_group(properties: Properties, name: str) -> dict[str, Any]:
 
 
 def _parameter(properties: Properties, name: str) -> dict[str, Any]:
-    tags = [{"Key": key, "Value": value} for key, value in tags_map(properties).items()]
+    tags = tags_list(properties)
     return {"Name": name, **without(properties, "Tags"), "Tags": tags}
 
 
@@ -68,12 +79,12 @@ KINDS: Final = (
         "ssm",
         "PutParameter",
         _parameter,
-        lambda made: str(made.request["Name"]),
+        requested("Name"),
         lambda client, made: client.delete_parameter(Name=made.request["Name"]),
         name="Name",
         attributes={
-            "Value": lambda made: str(made.request["Value"]),
-            "Type": lambda made: str(made.request["Type"]),
+            "Value": requested("Value"),
+            "Type": requested("Type"),
         },
         update=lambda client, _, request: client.put_parameter(**without(dict(request), "Tags"), Overwrite=True),
     ),
@@ -82,17 +93,17 @@ KINDS: Final = (
         "firehose",
         "CreateDeliveryStream",
         _stream,
-        lambda made: str(made.request["DeliveryStreamName"]),
+        requested("DeliveryStreamName"),
         lambda client, made: client.delete_delivery_stream(DeliveryStreamName=made.request["DeliveryStreamName"]),
         name="DeliveryStreamName",
-        attributes={"Arn": lambda made: str(made.answer["DeliveryStreamARN"])},
+        attributes={"Arn": answered("DeliveryStreamARN")},
     ),
     Kind(
         "AWS::Glue::Database",
         "glue",
         "CreateDatabase",
         _database,
-        lambda made: str(made.request["DatabaseInput"]["Name"]),
+        requested("DatabaseInput", "Name"),
         lambda client, made: client.delete_database(Name=made.request["DatabaseInput"]["Name"]),
     ),
     Kind(
@@ -100,7 +111,7 @@ KINDS: Final = (
         "glue",
         "CreateTable",
         _table,
-        lambda made: str(made.request["TableInput"]["Name"]),
+        requested("TableInput", "Name"),
         lambda client, made: client.delete_table(
             DatabaseName=made.request["DatabaseName"], Name=made.request["TableInput"]["Name"]
         ),
@@ -113,7 +124,7 @@ KINDS: Final = (
         "athena",
         "CreateWorkGroup",
         _work_group,
-        lambda made: str(made.request["Name"]),
+        requested("Name"),
         lambda client, made: client.delete_work_group(WorkGroup=made.request["Name"], RecursiveDeleteOption=True),
         name="Name",
     ),
@@ -121,10 +132,10 @@ KINDS: Final = (
         "AWS::Athena::NamedQuery",
         "athena",
         "CreateNamedQuery",
-        lambda properties, name: {"Name": name, **properties},
-        lambda made: str(made.answer["NamedQueryId"]),
+        named("Name"),
+        answered("NamedQueryId"),
         # moto has no DeleteNamedQuery: a query stays until the sandbox ends.
-        attributes={"NamedQueryId": lambda made: str(made.answer["NamedQueryId"])},
+        attributes={"NamedQueryId": answered("NamedQueryId")},
         name="Name",
     ),
     Kind(
@@ -132,10 +143,10 @@ KINDS: Final = (
         "secretsmanager",
         "CreateSecret",
         _secret,
-        lambda made: str(made.answer["ARN"]),
+        answered("ARN"),
         lambda client, made: client.delete_secret(SecretId=made.answer["ARN"], ForceDeleteWithoutRecovery=True),
         name="Name",
-        attributes={"Id": lambda made: str(made.answer["ARN"])},
+        attributes={"Id": answered("ARN")},
     ),
     # Through the API: moto keeps what CloudFormation makes where the interpreter of state machines never looks.
     Kind(
@@ -143,30 +154,21 @@ KINDS: Final = (
         "stepfunctions",
         "CreateStateMachine",
         _machine,
-        lambda made: str(made.answer["stateMachineArn"]),
+        answered("stateMachineArn"),
         lambda client, made: client.delete_state_machine(stateMachineArn=made.answer["stateMachineArn"]),
         name="StateMachineName",
         attributes={
-            "Arn": lambda made: str(made.answer["stateMachineArn"]),
-            "Name": lambda made: str(made.request["name"]),
+            "Arn": answered("stateMachineArn"),
+            "Name": requested("name"),
         },
         update=_change_machine,
-    ),
-    Kind(
-        "AWS::Logs::QueryDefinition",
-        "logs",
-        "PutQueryDefinition",
-        lambda properties, _: {k[:1].lower() + k[1:]: v for k, v in properties.items()},
-        lambda made: str(made.answer["queryDefinitionId"]),
-        attributes={"QueryDefinitionId": lambda made: str(made.answer["queryDefinitionId"])},
-        update=Update.AGAIN,
     ),
     Kind(
         "AWS::Logs::LogStream",
         "logs",
         "CreateLogStream",
         lambda properties, name: lower_first({"LogStreamName": name, **properties}),
-        lambda made: str(made.request["logStreamName"]),
+        requested("logStreamName"),
         lambda client, made: client.delete_log_stream(
             logGroupName=made.request["logGroupName"], logStreamName=made.request["logStreamName"]
         ),
@@ -177,7 +179,7 @@ KINDS: Final = (
         "logs",
         "PutMetricFilter",
         lambda properties, name: lower_first({"FilterName": name, **properties}),
-        lambda made: str(made.request["filterName"]),
+        requested("filterName"),
         lambda client, made: client.delete_metric_filter(
             logGroupName=made.request["logGroupName"], filterName=made.request["filterName"]
         ),

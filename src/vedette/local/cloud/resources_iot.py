@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from vedette.local.cloud.resources import Kind, Made, Properties, Update, lower_first, tags_map, without
+from vedette.local.cloud.resources import (
+    Kind,
+    Made,
+    Properties,
+    Update,
+    answered,
+    arn,
+    lower_first,
+    requested,
+    tags_map,
+    without,
+)
 
 #: Versions of a policy that IoT keeps.
 _POLICY_VERSIONS: Final = 5
 #: Below these, keys are names of the owner's and keep their case.
 _OWN_NAMES: Final = frozenset({"Components", "Attributes", "Tags"})
-
-
-def _arn(made: Made, service: str, name: str) -> str:
-    return f"arn:aws:{service}:{made.region}:{made.account}:{name}"
 
 
 def _thing_group(properties: Properties, name: str) -> dict[str, Any]:
@@ -88,12 +95,12 @@ KINDS: Final = (
         "iot",
         "CreatePolicy",
         lambda properties, name: {"policyName": name, "policyDocument": properties["PolicyDocument"]},
-        lambda made: str(made.answer["policyName"]),
+        answered("policyName"),
         lambda client, made: client.delete_policy(policyName=made.answer["policyName"]),
         name="PolicyName",
         attributes={
-            "Arn": lambda made: str(made.answer["policyArn"]),
-            "Id": lambda made: str(made.answer["policyName"]),
+            "Arn": answered("policyArn"),
+            "Id": answered("policyName"),
         },
         update=_change_policy,
     ),
@@ -102,12 +109,12 @@ KINDS: Final = (
         "iot",
         "CreateThingGroup",
         _thing_group,
-        lambda made: str(made.answer["thingGroupName"]),
+        answered("thingGroupName"),
         lambda client, made: client.delete_thing_group(thingGroupName=made.answer["thingGroupName"]),
         name="ThingGroupName",
         attributes={
-            "Arn": lambda made: str(made.answer["thingGroupArn"]),
-            "Id": lambda made: str(made.answer["thingGroupId"]),
+            "Arn": answered("thingGroupArn"),
+            "Id": answered("thingGroupId"),
         },
         update=lambda client, made, request: client.update_thing_group(
             thingGroupName=made.answer["thingGroupName"], thingGroupProperties=request["thingGroupProperties"]
@@ -118,10 +125,10 @@ KINDS: Final = (
         "iot",
         "CreateTopicRule",
         _topic_rule,
-        lambda made: str(made.request["ruleName"]),
+        requested("ruleName"),
         lambda client, made: client.delete_topic_rule(ruleName=made.request["ruleName"]),
         name="RuleName",
-        attributes={"Arn": lambda made: _arn(made, "iot", f"rule/{made.request['ruleName']}")},
+        attributes={"Arn": lambda made: arn(made, "iot", f"rule/{made.request['ruleName']}")},
         update=_replace_rule,
     ),
     Kind(
@@ -129,10 +136,10 @@ KINDS: Final = (
         "iot",
         "CreateProvisioningTemplate",
         _template,
-        lambda made: str(made.answer["templateName"]),
+        answered("templateName"),
         lambda client, made: client.delete_provisioning_template(templateName=made.answer["templateName"]),
         name="TemplateName",
-        attributes={"TemplateArn": lambda made: str(made.answer["templateArn"])},
+        attributes={"TemplateArn": answered("templateArn")},
         update=_update_template,
     ),
     Kind(
@@ -148,12 +155,12 @@ KINDS: Final = (
         "greengrassv2",
         "CreateComponentVersion",
         _component,
-        lambda made: str(made.answer["arn"]),
+        answered("arn"),
         lambda client, made: client.delete_component(arn=made.answer["arn"]),
         attributes={
-            "Arn": lambda made: str(made.answer["arn"]),
-            "ComponentName": lambda made: str(made.answer["componentName"]),
-            "ComponentVersion": lambda made: str(made.answer["componentVersion"]),
+            "Arn": answered("arn"),
+            "ComponentName": answered("componentName"),
+            "ComponentVersion": answered("componentVersion"),
         },
     ),
     Kind(
@@ -161,8 +168,8 @@ KINDS: Final = (
         "greengrassv2",
         "CreateDeployment",
         _deployment,
-        lambda made: str(made.answer["deploymentId"]),
+        answered("deploymentId"),
         _end_deployment,
-        attributes={"DeploymentId": lambda made: str(made.answer["deploymentId"])},
+        attributes={"DeploymentId": answered("deploymentId")},
     ),
 )

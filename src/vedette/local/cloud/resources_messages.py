@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vedette.local.cloud.resources import Kind, Made, Properties, Update, without
-
-
-def _first_arn(made: Made, kind: str, name: str) -> str:
-    return f"arn:aws:{kind}:{made.region}:{made.account}:{name}"
+from vedette.local.cloud.resources import Kind, Made, Properties, Update, answered, arn, named, requested, without
 
 
 def _topic_policy(properties: Properties, _: str) -> dict[str, Any]:
@@ -32,25 +28,13 @@ def _subscription(properties: Properties, _: str) -> dict[str, Any]:
     }
 
 
-def _alarm(properties: Properties, name: str) -> dict[str, Any]:
-    return {"AlarmName": name, **properties}
-
-
-def _schedule(properties: Properties, name: str) -> dict[str, Any]:
-    return {"Name": name, **properties}
-
-
-def _invoke_config(properties: Properties, _: str) -> dict[str, Any]:
-    return properties
-
-
 KINDS: Final = (
     Kind(
         "AWS::S3::BucketPolicy",
         "s3",
         "PutBucketPolicy",
         lambda properties, _: {"Bucket": properties["Bucket"], "Policy": properties["PolicyDocument"]},
-        lambda made: str(made.request["Bucket"]),
+        requested("Bucket"),
         lambda client, made: client.delete_bucket_policy(Bucket=made.request["Bucket"]),
         update=Update.AGAIN,
     ),
@@ -67,9 +51,9 @@ KINDS: Final = (
         "sns",
         "Subscribe",
         _subscription,
-        lambda made: str(made.answer["SubscriptionArn"]),
+        answered("SubscriptionArn"),
         lambda client, made: client.unsubscribe(SubscriptionArn=made.answer["SubscriptionArn"]),
-        attributes={"Arn": lambda made: str(made.answer["SubscriptionArn"])},
+        attributes={"Arn": answered("SubscriptionArn")},
     ),
     Kind(
         "AWS::SQS::QueuePolicy",
@@ -79,54 +63,49 @@ KINDS: Final = (
         lambda made: f"{made.request['QueueUrl']}/policy",
         update=Update.AGAIN,
     ),
-    Kind(
-        "AWS::CloudWatch::Alarm",
-        "cloudwatch",
-        "PutMetricAlarm",
-        _alarm,
-        lambda made: str(made.request["AlarmName"]),
-        lambda client, made: client.delete_alarms(AlarmNames=[made.request["AlarmName"]]),
-        name="AlarmName",
-        attributes={"Arn": lambda made: _first_arn(made, "cloudwatch", f"alarm:{made.request['AlarmName']}")},
-        update=Update.AGAIN,
-    ),
-    Kind(
-        "AWS::CloudWatch::CompositeAlarm",
-        "cloudwatch",
-        "PutCompositeAlarm",
-        _alarm,
-        lambda made: str(made.request["AlarmName"]),
-        lambda client, made: client.delete_alarms(AlarmNames=[made.request["AlarmName"]]),
-        name="AlarmName",
-        attributes={"Arn": lambda made: _first_arn(made, "cloudwatch", f"alarm:{made.request['AlarmName']}")},
-        update=Update.AGAIN,
+    *(
+        Kind(
+            kind,
+            "cloudwatch",
+            operation,
+            named("AlarmName"),
+            requested("AlarmName"),
+            lambda client, made: client.delete_alarms(AlarmNames=[made.request["AlarmName"]]),
+            name="AlarmName",
+            attributes={"Arn": lambda made: arn(made, "cloudwatch", f"alarm:{made.request['AlarmName']}")},
+            update=Update.AGAIN,
+        )
+        for kind, operation in (
+            ("AWS::CloudWatch::Alarm", "PutMetricAlarm"),
+            ("AWS::CloudWatch::CompositeAlarm", "PutCompositeAlarm"),
+        )
     ),
     Kind(
         "AWS::Scheduler::Schedule",
         "scheduler",
         "CreateSchedule",
-        _schedule,
-        lambda made: str(made.request["Name"]),
+        named("Name"),
+        requested("Name"),
         lambda client, made: client.delete_schedule(Name=made.request["Name"], **_group(made)),
         name="Name",
-        attributes={"Arn": lambda made: str(made.answer["ScheduleArn"])},
+        attributes={"Arn": answered("ScheduleArn")},
         update=lambda client, _, request: client.update_schedule(**request),
     ),
     Kind(
         "AWS::Scheduler::ScheduleGroup",
         "scheduler",
         "CreateScheduleGroup",
-        lambda properties, name: {"Name": name, **properties},
-        lambda made: str(made.request["Name"]),
+        named("Name"),
+        requested("Name"),
         lambda client, made: client.delete_schedule_group(Name=made.request["Name"]),
         name="Name",
-        attributes={"Arn": lambda made: str(made.answer["ScheduleGroupArn"])},
+        attributes={"Arn": answered("ScheduleGroupArn")},
     ),
     Kind(
         "AWS::Lambda::EventInvokeConfig",
         "lambda",
         "PutFunctionEventInvokeConfig",
-        _invoke_config,
+        lambda properties, _: properties,
         lambda made: f"{made.request['FunctionName']}/{made.request['Qualifier']}",
         update=Update.AGAIN,
     ),
@@ -135,9 +114,9 @@ KINDS: Final = (
         "lambda",
         "CreateEventSourceMapping",
         lambda properties, _: without(properties, "Tags"),
-        lambda made: str(made.answer["UUID"]),
+        answered("UUID"),
         lambda client, made: client.delete_event_source_mapping(UUID=made.answer["UUID"]),
-        attributes={"Id": lambda made: str(made.answer["UUID"])},
+        attributes={"Id": answered("UUID")},
     ),
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
-from vedette.local.cloud.resources import Kind, Made, Properties, Update, tags_map, without
+from vedette.local.cloud.resources import Kind, Made, Properties, Update, answered, tags_list, without
 
 
 def _tagged(properties: Properties, kind: str) -> dict[str, Any]:
-    tags = [{"Key": key, "Value": value} for key, value in tags_map(properties).items()]
+    tags = tags_list(properties)
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": tags}]} if tags else {}
 
 
@@ -73,7 +73,7 @@ def _record_name(made: Made) -> str:
 
 
 def _resolver(properties: Properties, name: str) -> dict[str, Any]:
-    tags = [{"Key": key, "Value": value} for key, value in tags_map(properties).items()]
+    tags = tags_list(properties)
     return {"Name": name, **without(properties, "Tags"), "CreatorRequestId": str(uuid.uuid4()), "Tags": tags}
 
 
@@ -133,9 +133,9 @@ KINDS: Final = (
         name="Name",
         attributes={
             "ResolverEndpointId": _resolver_id,
-            "Arn": lambda made: str(made.answer["ResolverEndpoint"]["Arn"]),
-            "Direction": lambda made: str(made.answer["ResolverEndpoint"]["Direction"]),
-            "HostVPCId": lambda made: str(made.answer["ResolverEndpoint"]["HostVPCId"]),
+            "Arn": answered("ResolverEndpoint", "Arn"),
+            "Direction": answered("ResolverEndpoint", "Direction"),
+            "HostVPCId": answered("ResolverEndpoint", "HostVPCId"),
         },
     ),
 )
