@@ -28,11 +28,7 @@ from vedette.contracts.functions import (
     ModelReleaseSettings,
 )
 from vedette.contracts.model_card import CARD_NAME
-from vedette.contracts.model_record import CODE, COMPILED, DATASETS, INCOMING, JOBS, TRAINED
-
-#: Account of AWS's own training images, and the repositories of it that are used
-#: (https://github.com/aws/deep-learning-containers, "available images").
-_IMAGES_ACCOUNT = "763104351884"
+from vedette.contracts.model_record import CODE, COMPILED, DATASETS, INCOMING, JOBS, TRAINED, TRAINING_IMAGES_ACCOUNT
 
 
 class ModelsStack(Stack):
@@ -247,7 +243,7 @@ class ModelsStack(Stack):
             role,
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             [
-                f"arn:{self.partition}:ecr:{self.region}:{_IMAGES_ACCOUNT}:repository/pytorch-training",
+                f"arn:{self.partition}:ecr:{self.region}:{TRAINING_IMAGES_ACCOUNT}:repository/pytorch-training",
                 f"arn:{self.partition}:ecr:{self.region}:{self.account}:repository/vedette-*",
             ],
         )

@@ -9,7 +9,6 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from lambdas.common.objects import fetch_object, read_object, store_file
 from lambdas.common.runtime import client
@@ -20,8 +19,7 @@ from vedette.contracts.model_record import JOBS, incoming_key
 from vedette.core.fleet.model_check import check_model_file
 from vedette.core.fleet.model_pack import card_text
 from vedette.core.fleet.model_yaml import parse_model_card
-
-_MAX_CARD_BYTES: Final = 256 << 10
+from vedette.core.yaml_reader import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def stage(bucket: str, found: Arrival) -> Staged:
         CloudError: V005 or V006, see ``parse_model_card`` and ``check_model_file``; the file is missing or too large.
         botocore.exceptions.ClientError: refused.
     """
-    card = parse_model_card(read_object(bucket, f"{found.prefix}{CARD_NAME}", _MAX_CARD_BYTES), CARD_NAME)
+    card = parse_model_card(read_object(bucket, f"{found.prefix}{CARD_NAME}", MAX_BYTES), CARD_NAME)
     if (card.name, card.version) != (found.model, found.version):
         raise CloudError(
             f"{CARD_NAME} is of {card.name} {card.version}, but was put below {found.prefix}.",
@@ -106,7 +104,7 @@ def unpack_training(bucket: str, archive_key: str) -> None:
     with tempfile.TemporaryDirectory() as work:
         packed = Path(work) / "output.tar.gz"
         fetch_object(bucket, archive_key, packed, MAX_CARD_MODEL_BYTES)
-        text = _one_file(packed, CARD_NAME, Path(work) / "card", _MAX_CARD_BYTES).read_bytes()
+        text = _one_file(packed, CARD_NAME, Path(work) / "card", MAX_BYTES).read_bytes()
         card = parse_model_card(text, CARD_NAME)
         model = _one_file(packed, card.file, Path(work) / "model", MAX_CARD_MODEL_BYTES)
         store_file(bucket, incoming_key(card.name, card.version, card.file), model)

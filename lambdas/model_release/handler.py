@@ -26,8 +26,8 @@ from vedette.contracts.model_record import ModelState, model_component
 from vedette.core.fleet.compile_plan import Path as Way
 from vedette.core.fleet.model_pack import COMPILED_NAME
 from vedette.core.fleet.model_yaml import parse_model_card
+from vedette.core.yaml_reader import MAX_BYTES
 
-_MAX_CARD_BYTES: Final = 256 << 10
 #: One of these is in everything that Neo makes for the DLR runtime.
 _COMPILED_SUFFIXES: Final = (".so", ".params", ".ro", ".meta")
 
@@ -46,9 +46,7 @@ def handle(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     book = ModelBook(own.models_table, own.event_bus, str(event["execution"]))
     log = logger("model_release")
     try:
-        card = parse_model_card(
-            read_object(own.models_bucket, f"{event['prefix']}{CARD_NAME}", _MAX_CARD_BYTES), CARD_NAME
-        )
+        card = parse_model_card(read_object(own.models_bucket, f"{event['prefix']}{CARD_NAME}", MAX_BYTES), CARD_NAME)
         with tempfile.TemporaryDirectory() as work:
             file, file_name, sha256 = _model(own, event, card, target, Path(work))
             release_component(own.artefacts_bucket, card, target, file, file_name, sha256, source)

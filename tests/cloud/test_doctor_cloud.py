@@ -9,6 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.cloud.test_templates import CONCERNS
 from vedette.cli import doctor_cloud
 from vedette.cli.doctor_checks import Check
 from vedette.contracts.account import stack
@@ -90,3 +91,7 @@ def test_the_cdk_that_npm_brings_by_itself_is_told_of(monkeypatch: pytest.Monkey
     check = doctor_cloud._cdk()
     assert (check.state, check.found) == ("warn", "3.0.0; tried out was 2.1148.1")
     assert "vedette cloud cdk" in check.advice
+
+
+def test_the_stacks_that_are_looked_for_are_those_that_there_always_are() -> None:
+    assert set(doctor_cloud._CONCERNS) == {concern for concern in CONCERNS if concern != "network"}

@@ -11,6 +11,9 @@ from vedette.contracts.base import Contract
 from vedette.contracts.model_card import ModelName, ModelVersion, Target
 
 #: Detail type of the event that tells of a change.
+#: AWS's own account that training images of most regions are in
+#: (https://github.com/aws/deep-learning-containers, "available images").
+TRAINING_IMAGES_ACCOUNT: Final = "763104351884"
 MODEL_STATE_EVENT: Final = "ModelState"
 #: Below it data scientists put ``<name>/<version>/<file>`` and, last, ``<name>/<version>/model.yaml``.
 INCOMING: Final = "incoming/"

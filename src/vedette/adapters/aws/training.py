@@ -13,10 +13,9 @@ from typing import Final
 
 from vedette.adapters.aws.account import Account, aws_errors
 from vedette.contracts.errors import CloudError, UsageError
-from vedette.contracts.model_record import CODE, DATASETS, TRAINED
+from vedette.contracts.model_record import CODE, DATASETS, TRAINED, TRAINING_IMAGES_ACCOUNT
 
-#: Regions in which AWS's training images are in the account that the stacks let jobs read from
-#: (https://github.com/aws/deep-learning-containers, "available images").
+#: Regions in which AWS's training images are in the account that the stacks let jobs read from.
 IMAGE_REGIONS: Final = frozenset(
     {
         *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
@@ -24,7 +23,7 @@ IMAGE_REGIONS: Final = frozenset(
         *("ap-south-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
     }
 )
-_IMAGE: Final = "763104351884.dkr.ecr.{region}.amazonaws.com/pytorch-training:2.6.0-{kind}-ubuntu22.04-sagemaker"
+_IMAGE: Final = "{account}.dkr.ecr.{region}.amazonaws.com/pytorch-training:2.6.0-{kind}-ubuntu22.04-sagemaker"
 _GPU, _CPU = "gpu-py312-cu126", "cpu-py312"
 #: Families of instances with a GPU.
 _GPU_FAMILIES: Final = ("ml.g", "ml.p")
@@ -67,7 +66,9 @@ def training_image(region: str, instance: str) -> str:
             f"no training image is known for {region}.",
             hint="Give one with --image; the stack's training role must be allowed to read it.",
         )
-    return _IMAGE.format(region=region, kind=_GPU if instance.startswith(_GPU_FAMILIES) else _CPU)
+    return _IMAGE.format(
+        account=TRAINING_IMAGES_ACCOUNT, region=region, kind=_GPU if instance.startswith(_GPU_FAMILIES) else _CPU
+    )
 
 
 class CloudTraining:

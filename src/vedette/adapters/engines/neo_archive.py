@@ -11,11 +11,11 @@ from typing import Final
 from vedette.contracts.errors import CloudError, ModelError
 from vedette.contracts.model_card import CARD_NAME, ModelCard
 from vedette.core.fleet.model_yaml import parse_model_card
+from vedette.core.yaml_reader import MAX_BYTES
 
 _GZIP: Final = b"\x1f\x8b"
 MAX_FILES: Final = 64
 MAX_UNPACKED_BYTES: Final = 1 << 30
-_MAX_CARD_BYTES: Final = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def unpack_neo(data: bytes, name: str, target: Path) -> NeoArchive:
                 assert source is not None
                 file_name = Path(member.name).name
                 if file_name == CARD_NAME:
-                    card = parse_model_card(source.read(_MAX_CARD_BYTES), CARD_NAME)
+                    card = parse_model_card(source.read(MAX_BYTES), CARD_NAME)
                     continue
                 with (target / file_name).open("xb") as file:
                     while chunk := source.read(1 << 20):

@@ -55,7 +55,7 @@ def component_entry(directory: Path, name: str) -> FoundEntry | None:
     Raises:
         StorageError: V401, its entry cannot be read.
     """
-    if not re.fullmatch(IDENTIFIER_PATTERN.strip("^$"), name):
+    if not re.fullmatch(IDENTIFIER_PATTERN, name):
         return None
     path = directory / FOLDER / name / ENTRY_NAME
     try:
