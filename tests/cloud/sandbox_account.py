@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from vedette.adapters.aws.account import Account
 from vedette.contracts.account import DEFAULT_STAGE, parameter
 
 #: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed, every stack
@@ -127,3 +128,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxAccount
         yield account
     finally:
         lifecycle.stop(directory)
+
+
+@pytest.fixture
+def sandbox_commands(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """The sandbox as commands find it, by the environment."""
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    return Account()

@@ -36,13 +36,10 @@ def test_what_the_stacks_publish_exists(sandbox: SandboxAccount) -> None:
 
 
 def test_our_components_are_versions_and_a_new_ring_runs_them(
-    sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxAccount, sandbox_commands: Account
 ) -> None:
-    for name, value in sandbox.environment.items():
-        monkeypatch.setenv(name, value)
-    account = Account()
     sandbox.invoke(sandbox.made("baseline-function"), {})
-    thing = become_device(sandbox, account, "SN-NEW", "early")
+    thing = become_device(sandbox, sandbox_commands, "SN-NEW", "early")
     ours = set(EDGE_COMPONENTS)
     sandbox.until("our components on the device", lambda: ours <= set(installed(sandbox, thing)))
     greengrass = sandbox.client("greengrassv2")

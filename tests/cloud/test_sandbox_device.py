@@ -37,12 +37,10 @@ EVENT = Path(__file__).parent / "events" / "ledger-alert.json"
 
 
 @pytest.fixture
-def thing(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> str:
+def thing(sandbox: SandboxAccount, sandbox_commands: Account) -> str:
     """A machine that became a device."""
-    for name, value in sandbox.environment.items():
-        monkeypatch.setenv(name, value)
     serial = f"SN-{uuid.uuid4().hex[:6]}"
-    new = Registry(Account()).register(serial, ring="rest")
+    new = Registry(sandbox_commands).register(serial, ring="rest")
     claim = {"parameters": {"SerialNumber": serial, "Token": new.token}}
     return str(sandbox.ask(f"/vedette/provision/{sandbox.made('provisioning-template')}", claim)["thingName"])
 

@@ -16,6 +16,7 @@ from tests.cloud.models import CARD_YAML, ONNX
 from tests.cloud.sandbox_account import SandboxAccount
 from tests.cloud.test_model_commands import TRAIN
 from tests.cloud.test_model_functions import PYTORCH
+from vedette.adapters.aws.account import Account
 from vedette.cli.main import main
 from vedette.contracts.model_record import incoming_key
 
@@ -23,9 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _environment(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in sandbox.environment.items():
-        monkeypatch.setenv(name, value)
+def _looking_often(sandbox_commands: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vedette.adapters.aws.models.LOOK_S", 0.2)
     monkeypatch.setattr("vedette.adapters.aws.training.LOOK_S", 0.2)
 

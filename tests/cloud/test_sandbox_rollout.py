@@ -20,13 +20,6 @@ FAST = GatePolicy(check_every_s=1, soak_s=0, timeout_s=60)
 APP = "vedette.app.ppe"
 
 
-@pytest.fixture
-def account(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> Account:
-    for name, value in sandbox.environment.items():
-        monkeypatch.setenv(name, value)
-    return Account()
-
-
 def become_device(sandbox: SandboxAccount, account: Account, serial: str, ring: str) -> str:
     """Register a serial number and claim it as the machine does."""
     new = Registry(account).register(serial, ring=ring)
@@ -51,14 +44,14 @@ def installed(sandbox: SandboxAccount, thing: str) -> dict[str, str]:
     return {one["componentName"]: one["componentVersion"] for one in found}
 
 
-def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, account: Account) -> None:
-    sandbox.invoke(account.made("baseline-function"), {})
-    canary = become_device(sandbox, account, "SN-CANARY", "canary")
-    rest = become_device(sandbox, account, "SN-REST", "rest")
+def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, sandbox_commands: Account) -> None:
+    sandbox.invoke(sandbox_commands.made("baseline-function"), {})
+    canary = become_device(sandbox, sandbox_commands, "SN-CANARY", "canary")
+    rest = become_device(sandbox, sandbox_commands, "SN-REST", "rest")
     sandbox.until("the baseline", lambda: "aws.greengrass.Nucleus" in installed(sandbox, canary))
     good, bad = make_application(sandbox, "1.0.0"), make_application(sandbox, "2.0.0")
 
-    rollouts = Rollouts(account, sleep=lambda _: time.sleep(0.3))  # looks more often than people do
+    rollouts = Rollouts(sandbox_commands, sleep=lambda _: time.sleep(0.3))  # looks more often than people do
     started = rollouts.start(rollouts.plan("main", good), policy=FAST)
     seen = list(rollouts.follow(started.rollout_id))
     assert seen[-1].status is RolloutStatus.SUCCEEDED
@@ -73,5 +66,7 @@ def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, acc
     sandbox.until("what ran before", lambda: installed(sandbox, canary).get(APP) == "1.0.0")
     assert installed(sandbox, rest)[APP] == "1.0.0"
     machine = sandbox.client("stepfunctions")
-    execution = account.made("rollout-machine").replace(":stateMachine:", ":execution:") + f":{started.rollout_id}"
+    execution = (
+        sandbox_commands.made("rollout-machine").replace(":stateMachine:", ":execution:") + f":{started.rollout_id}"
+    )
     sandbox.until("the end", lambda: machine.describe_execution(executionArn=execution)["status"] == "FAILED")

@@ -24,13 +24,6 @@ NAME, COMPONENT = "wholeway", "vedette.model.wholeway.x86-64"
 HEALTH = Path(__file__).parent / "events" / "health.json"
 
 
-@pytest.fixture
-def account(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -> Account:
-    for name, value in sandbox.environment.items():
-        monkeypatch.setenv(name, value)
-    return Account()
-
-
 def release(sandbox: SandboxAccount, version: str) -> None:
     """Put a model into the bucket, as a data scientist does, and wait for its component."""
     card = CARD_YAML.replace(b"name: parts", f"name: {NAME}".encode())
@@ -68,14 +61,14 @@ def report(sandbox: SandboxAccount, thing: str, camera: str) -> None:
 
 
 def test_a_model_reaches_every_ring_and_an_unwell_canary_takes_the_next_one_back(
-    sandbox: SandboxAccount, account: Account
+    sandbox: SandboxAccount, sandbox_commands: Account
 ) -> None:
-    sandbox.invoke(account.made("baseline-function"), {})
-    canary = become_device(sandbox, account, "SN-WAY-CANARY", "canary")
-    rest = become_device(sandbox, account, "SN-WAY-REST", "rest")
+    sandbox.invoke(sandbox_commands.made("baseline-function"), {})
+    canary = become_device(sandbox, sandbox_commands, "SN-WAY-CANARY", "canary")
+    rest = become_device(sandbox, sandbox_commands, "SN-WAY-REST", "rest")
     for thing in (canary, rest):
         report(sandbox, thing, "STREAMING")
-    rollouts = Rollouts(account, sleep=lambda _: time.sleep(0.3))
+    rollouts = Rollouts(sandbox_commands, sleep=lambda _: time.sleep(0.3))
 
     release(sandbox, "1.0.0")
     change = ComponentChange(to={COMPONENT: ComponentChoice(version="1.0.0")})
