@@ -14,7 +14,8 @@ from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS, Short
 from vedette.contracts.alert import Severity
 from vedette.contracts.base import Contract, mistakes
 from vedette.contracts.errors import ConfigurationError
-from vedette.contracts.rollout import ComponentChoice, ComponentName
+from vedette.contracts.rollout import ComponentChoice
+from vedette.contracts.versions import ComponentName
 
 #: Context key that holds everything.
 CONTEXT_KEY: Final = "vedette"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from vedette.contracts.errors import CloudError
-from vedette.contracts.rollout import Change, DesiredState
+from vedette.contracts.rollout import DesiredState, RingChange
 from vedette.core.fleet.desired import applied, holds
 
 #: Attempts to write or deploy before somebody else's turn is waited for.
@@ -38,7 +38,7 @@ class Settled:
     deployment_id: str
 
 
-def settle(ring: Ring, change: Change) -> Settled:
+def settle(ring: Ring, change: RingChange) -> Settled:
     """Put a change into a ring's desired state and deploy the newest state.
 
     Nobody's change is lost: a version is written only where there is none of its number, on top of the newest. And
@@ -58,7 +58,7 @@ def settle(ring: Ring, change: Change) -> Settled:
     raise _busy()
 
 
-def _write(ring: Ring, change: Change) -> None:
+def _write(ring: Ring, change: RingChange) -> None:
     for _ in range(_ATTEMPTS):
         state = ring.newest()
         if state.version and holds(state, change):

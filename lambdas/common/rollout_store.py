@@ -14,7 +14,8 @@ from lambdas.common.runtime import client
 from vedette.contracts.account import BY_FLEET
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import Change, ComponentChoice, ComponentName, DesiredState, Rollout, RolloutStatus
+from vedette.contracts.rollout import Change, ComponentChoice, DesiredState, Rollout, RolloutStatus
+from vedette.contracts.versions import ComponentName
 from vedette.core.fleet.desired import subject
 
 #: How much longer than all its time limits a rollout keeps others out, if it dies without a word, seconds.

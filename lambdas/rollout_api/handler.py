@@ -16,7 +16,6 @@ from vedette.contracts.base import mistakes
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutApiSettings, fleets_of
 from vedette.contracts.rollout import (
-    APPLICATION_PREFIX,
     MAX_CHECKS,
     MAX_ROLLOUT_S,
     ApplicationChange,
@@ -38,6 +37,7 @@ from vedette.contracts.rollout_api import (
     StartRequest,
     StatusRequest,
 )
+from vedette.contracts.versions import APPLICATION_PREFIX
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, undoing
 

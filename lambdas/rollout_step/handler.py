@@ -15,7 +15,8 @@ from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import RingStatus, RingStep, Rollout, RolloutId, RolloutStatus, Verdict
+from vedette.contracts.rollout import RingStatus, RingStep, Rollout, RolloutStatus, Verdict
+from vedette.contracts.versions import RolloutId
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, subject, undoing
 from vedette.core.fleet.gate import Finding

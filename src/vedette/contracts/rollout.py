@@ -9,12 +9,12 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from vedette.contracts.account import ShortName
 from vedette.contracts.base import Contract, Identifier
+from vedette.contracts.comparison import ComparisonPolicy, ComparisonTask
 from vedette.contracts.device import ThingName
 from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.manifest import ParameterValue
+from vedette.contracts.versions import ComponentName, ComponentVersion, RolloutId
 
-#: Beginning of the names of applications' components.
-APPLICATION_PREFIX: Final = "vedette.app."
 #: Checks in one rollout, at most: a state machine's history has an end.
 MAX_CHECKS: Final = 2000
 #: Devices of a ring that are remembered as unwell before it was touched: a rollout is one item of a table.
@@ -22,11 +22,13 @@ MAX_UNWELL: Final = 1000
 #: Longest that all rings of a rollout may take together, seconds.
 MAX_ROLLOUT_S: Final = 7 * 86400
 
-ComponentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-ComponentVersion = Annotated[
-    str, StringConstraints(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}(-[0-9A-Za-z.-]{1,40})?(\+[0-9A-Za-z.-]{1,40})?$")
+#: Beginning of the name of a ring that is one device: it has deployments of its own, beside those of its real ring.
+DEVICE_RING: Final = "thing/"
+
+#: A ring of a fleet, or one device (``thing/NAME``).
+RingName = Annotated[
+    str, StringConstraints(pattern=rf"^([a-z][a-z0-9-]{{0,23}}|{DEVICE_RING}[A-Za-z0-9][A-Za-z0-9_-]{{0,63}})$")
 ]
-RolloutId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$")]
 #: Who, as the client says; the account's own trail (CloudTrail) knows who called.
 Operator = Annotated[str, Field(min_length=1, max_length=256)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -52,14 +54,23 @@ class ApplicationChoice(Contract):
     parameters: dict[Identifier, ParameterValue | None] = Field(default_factory=dict)
 
 
+class Candidate(ApplicationChoice):
+    """A new version of an application that is compared with the running one and gives no alerts."""
+
+    task: ComparisonTask
+
+
 class DesiredState(Contract):
     """Everything that a ring should run. A value; each change makes the next version."""
 
     fleet: ShortName
-    ring: ShortName
+    ring: RingName
     version: Annotated[int, Field(ge=0, description="0 where nothing was ever decided.")] = 0
     components: dict[ComponentName, ComponentChoice] = Field(default_factory=dict)
     applications: dict[Identifier, ApplicationChoice] = Field(default_factory=dict)
+    candidates: Annotated[
+        dict[Identifier, Candidate], Field(description="Applications whose new version is being compared.")
+    ] = Field(default_factory=dict)
 
 
 class ApplicationChange(Contract):
@@ -77,7 +88,18 @@ class ComponentChange(Contract):
     to: Annotated[dict[ComponentName, ComponentChoice | None], Field(min_length=1, max_length=50)]
 
 
+class CandidateChange(Contract):
+    """A candidate is put beside an application, or taken away (``to`` is null). Nobody asks for it."""
+
+    kind: Literal["candidate"] = "candidate"
+    name: Identifier
+    to: Candidate | None
+
+
+#: What can be rolled out.
 Change = Annotated[ApplicationChange | ComponentChange, Field(discriminator="kind")]
+#: What can be done to a ring.
+RingChange = Annotated[ApplicationChange | ComponentChange | CandidateChange, Field(discriminator="kind")]
 
 
 class Verdict(StrEnum):
@@ -103,6 +125,10 @@ class GatePolicy(Contract):
     empty_ring_passes: Annotated[
         bool, Field(description="A ring without devices says nothing; may the next begin?")
     ] = True
+    comparison: Annotated[
+        ComparisonPolicy | None,
+        Field(description="Of a new version of an application with the running one, in the first ring; none if null."),
+    ] = None
 
     @model_validator(mode="after")
     def _time_to_pass(self) -> GatePolicy:
@@ -133,6 +159,7 @@ class RingStatus(StrEnum):
     """How far a ring is."""
 
     WAITING = "waiting"
+    COMPARING = "comparing"
     DEPLOYING = "deploying"
     PASSED = "passed"
     RESTORED = "restored"
@@ -141,9 +168,9 @@ class RingStatus(StrEnum):
 class RingStep(Contract):
     """One ring's part in a rollout."""
 
-    ring: ShortName
+    ring: RingName
     status: RingStatus = RingStatus.WAITING
-    undo: Annotated[Change | None, Field(description="What gives the ring back what it ran before.")] = None
+    undo: Annotated[RingChange | None, Field(description="What gives the ring back what it ran before.")] = None
     version: Annotated[int | None, Field(description="Of the desired state with the change in it.")] = None
     deployment_id: str | None = None
     began_at: int | None = None
@@ -155,6 +182,13 @@ class RingStep(Contract):
     counts: RingCounts | None = None
     verdict: Verdict | None = None
     reason: str = ""
+
+
+class Override(Contract):
+    """A check that an operator passed over, for good reason."""
+
+    check: Annotated[Literal["tests", "comparison", "code"], Field(description="What was not asked for.")]
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
 
 
 class RolloutStatus(StrEnum):
@@ -174,6 +208,7 @@ class Rollout(Contract):
     rings: Annotated[tuple[RingStep, ...], Field(min_length=1)]
     policy: GatePolicy = GatePolicy()
     by: Operator
+    overrides: tuple[Override, ...] = ()
     status: RolloutStatus = RolloutStatus.RUNNING
     reason: str = ""
     created_at: int

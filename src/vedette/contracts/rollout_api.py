@@ -8,7 +8,8 @@ from pydantic import Field
 
 from vedette.contracts.account import ShortName
 from vedette.contracts.base import Contract
-from vedette.contracts.rollout import Change, GatePolicy, Operator, Rollout, RolloutId
+from vedette.contracts.rollout import Change, GatePolicy, Operator, Override, RingName, Rollout
+from vedette.contracts.versions import RolloutId
 
 
 class PlanRequest(Contract):
@@ -17,7 +18,7 @@ class PlanRequest(Contract):
     action: Literal["plan"] = "plan"
     fleet: ShortName
     change: Change
-    rings: Annotated[tuple[ShortName, ...], Field(description="All of the fleet's, in their order, where empty.")] = ()
+    rings: Annotated[tuple[RingName, ...], Field(description="All of the fleet's, in their order, where empty.")] = ()
 
 
 class StartRequest(Contract):
@@ -27,11 +28,12 @@ class StartRequest(Contract):
     rollout_id: RolloutId
     fleet: ShortName
     change: Change
-    rings: tuple[ShortName, ...] = ()
+    rings: tuple[RingName, ...] = ()
     policy: GatePolicy = GatePolicy()
     by: Operator
+    overrides: Annotated[tuple[Override, ...], Field(max_length=8)] = ()
     planned_on: Annotated[
-        dict[ShortName, Change], Field(description="Ring → what it ran, as planned; refused if it has changed.")
+        dict[RingName, Change], Field(description="Ring → what it ran, as planned; refused if it has changed.")
     ] = Field(default_factory=dict)
 
 
@@ -67,7 +69,7 @@ Request = Annotated[
 class PlannedRing(Contract):
     """What a change would do to a ring."""
 
-    ring: ShortName
+    ring: RingName
     devices: Annotated[int, Field(ge=0)]
     version: Annotated[int, Field(ge=0, description="Of the ring's desired state.")]
     now: Annotated[Change, Field(description="What the ring runs of what the change is about.")]

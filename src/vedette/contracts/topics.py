@@ -11,6 +11,7 @@ ALERTS: Final = "vedette/alerts"
 RULE_ALERTS: Final = "vedette_alerts"
 RULE_INSIGHTS: Final = "vedette_insights"
 RULE_HEALTH: Final = "vedette_health"
+RULE_COMPARISON: Final = "vedette_comparison"
 
 
 def local_tracks(camera: str) -> str:
@@ -63,9 +64,19 @@ def cloud_health(thing: str) -> str:
     return basic_ingest(RULE_HEALTH, f"vedette/{thing}/health")
 
 
+def cloud_comparison(thing: str) -> str:
+    """IoT Core topic on which a candidate tells how it compares with the running version."""
+    return basic_ingest(RULE_COMPARISON, f"vedette/{thing}/comparison")
+
+
 def basic_ingest(rule: str, topic: str) -> str:
     """The topic by which a message reaches one rule and nobody else, and is not charged as a message.
 
     The rule sees ``topic`` alone (AWS IoT Core developer guide, "Reducing messaging costs with Basic Ingest").
     """
     return f"$aws/rules/{rule}/{topic}"
+
+
+def shadow(thing: str, what: str) -> str:
+    """IoT Core topic of a device's shadow ``vedette``: ``get``, ``get/accepted``, ``update``, ``update/delta``, …"""
+    return f"$aws/things/{thing}/shadow/name/vedette/{what}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from vedette.contracts.rollout import APPLICATION_PREFIX, ComponentChoice, DesiredState
+from vedette.contracts.rollout import ApplicationChoice, ComponentChoice, DesiredState
+from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
 
 #: Components of ours have their configuration from the document alone: it is reset to the recipe's default first.
 _OURS: Final = "vedette."
@@ -33,10 +34,8 @@ def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
         target_arn: the ring's thing group.
     """
     components = {name: _component(name, choice) for name, choice in state.components.items()}
-    for name, choice in state.applications.items():
-        full = APPLICATION_PREFIX + name
-        configuration = choice.model_dump(mode="json", include={"bindings", "parameters"})
-        components[full] = _component(full, ComponentChoice(version=choice.version, configuration=configuration))
+    for prefix, chosen in ((APPLICATION_PREFIX, state.applications), (CANDIDATE_PREFIX, state.candidates)):
+        components |= {prefix + name: _application(prefix + name, choice) for name, choice in chosen.items()}
     return {
         "targetArn": target_arn,
         "deploymentName": deployment_name(state),
@@ -77,6 +76,11 @@ _JOB: Final[dict[str, Any]] = {
     },
     "timeoutConfig": {"inProgressTimeoutInMinutes": _DEVICE_LIMIT_MINUTES},
 }
+
+
+def _application(component: str, choice: ApplicationChoice) -> dict[str, Any]:
+    configuration = choice.model_dump(mode="json", include={"bindings", "parameters", "task"})
+    return _component(component, ComponentChoice(version=choice.version, configuration=configuration))
 
 
 def _component(name: str, choice: ComponentChoice) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from vedette.contracts.rollout import (
     Change,
     GatePolicy,
+    RingChange,
     RingCounts,
     RingStatus,
     RingStep,
@@ -56,7 +57,7 @@ def current(rollout: Rollout) -> RingStep | None:
     return next((s for s in rollout.rings if s.status in {RingStatus.WAITING, RingStatus.DEPLOYING}), None)
 
 
-def begun(rollout: Rollout, ring: str, *, undo: Change, before: Unwell, now_s: int) -> Rollout:
+def begun(rollout: Rollout, ring: str, *, undo: RingChange, before: Unwell, now_s: int) -> Rollout:
     """The ring is about to be changed. Written down first, so that a crash after this leaves nothing unrestored."""
     return _with(
         rollout,
