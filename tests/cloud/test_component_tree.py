@@ -39,7 +39,7 @@ def test_all_components_are_in_it(built: tuple[Built, ...]) -> None:
 
 def test_the_same_sources_give_the_same_bytes(built: tuple[Built, ...], tmp_path: Path) -> None:
     for one, again in zip(built, build_tree(tmp_path), strict=True):
-        assert again.artifact.read_bytes() == one.artifact.read_bytes()
+        assert again.artifacts[0].path.read_bytes() == one.artifacts[0].path.read_bytes()
         assert again.recipe.read_bytes() == one.recipe.read_bytes()
 
 
@@ -62,7 +62,7 @@ def test_scripts_lie_where_the_recipe_says(tree: Path, built: tuple[Built, ...],
 
 def test_nothing_but_sources_is_packed(built: tuple[Built, ...]) -> None:
     for one in built:
-        names = zipfile.ZipFile(one.artifact).namelist()
+        names = zipfile.ZipFile(one.artifacts[0].path).namelist()
         assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/_data/" in name]
         assert "edge.txt" in names
 

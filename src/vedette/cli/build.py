@@ -37,7 +37,7 @@ def build(
         return
     table = plain_table("component", "version", "zip")
     for one in made:
-        table.add_row(escape(one.name), one.version, f"{one.artifact.stat().st_size / 1000:,.0f} kB")
+        table.add_row(escape(one.name), one.version, f"{one.size / 1000:,.0f} kB")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
@@ -50,6 +50,6 @@ def _document(one: Built) -> dict[str, str | int]:
         "name": one.name,
         "version": one.version,
         "recipe": str(one.recipe),
-        "artifact": str(one.artifact),
-        "bytes": one.artifact.stat().st_size,
+        "artifact": str(one.artifacts[0].path),
+        "bytes": one.size,
     }

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +21,11 @@ import yaml
 
 import vedette
 from vedette.contracts.errors import UsageError
+from vedette.local.building.tree import BuildTarget, Built, BuiltArtifact, measured, read_tree, write_list
 from vedette.local.data import data_directory
-from vedette.local.recipe import Recipe, load_recipe
+from vedette.local.recipe import Recipe, load_recipe, machine_architecture
+
+__all__ = ["BuildTarget", "Built", "BuiltArtifact", "build_tree", "read_tree"]
 
 #: The oldest time that a zip can hold, so that when it was made does not show.
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
@@ -31,21 +33,7 @@ _LEFT_OUT: Final = ("__pycache__", "_data")
 _DECOMPRESSED: Final = "{artifacts:decompressedPath}/"
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """One component in the tree.
-
-    Attributes:
-        name: of the component.
-        version: of its recipe.
-        recipe: its file.
-        artifact: its zip.
-    """
-
-    name: str
-    version: str
-    recipe: Path
-    artifact: Path
+_PLATFORM: Final = {"aarch64": "linux/arm64", "amd64": "linux/amd64"}
 
 
 def build_tree(target: Path) -> tuple[Built, ...]:
@@ -63,7 +51,9 @@ def build_tree(target: Path) -> tuple[Built, ...]:
     """
     recipes = sorted(data_directory("recipes").glob("*.yaml"))
     try:
-        return tuple(_build(path, target) for path in recipes)
+        made = tuple(_build(path, target) for path in recipes)
+        write_list(target, made)
+        return made
     except OSError as error:
         raise UsageError(f"{target}: the components cannot be written there: {error.strerror}.", code="V703") from None
 
@@ -80,7 +70,8 @@ def _build(path: Path, target: Path) -> Built:
     document = _rewritten(yaml.safe_load(path.read_text()), folder)
     written.write_text(yaml.safe_dump(document, sort_keys=False, width=120))
     _check(written, recipe)
-    return Built(name=recipe.name, version=recipe.version, recipe=written, artifact=archive)
+    built_for = BuildTarget(platform=_PLATFORM[machine_architecture()])
+    return Built(recipe.name, recipe.version, written, (measured(archive),), built_for)
 
 
 def _zip(archive: Path, folder: str) -> None:
