@@ -84,19 +84,19 @@ def data_plane(place: Place, role_alias: str) -> list[dict[str, Any]]:
     ]
 
 
-def claim(place: Place, template: str, clients: str) -> list[dict[str, Any]]:
+def claim(place: Place, template: str, clients: tuple[str, ...]) -> list[dict[str, Any]]:
     """What the certificate of a machine that is no device yet is good for: asking to become one.
 
     Args:
         place: account and region.
         template: of fleet provisioning.
-        clients: beginning of the client ids, which no device has: a claim cannot end a device's connection.
+        clients: patterns of the client ids, which no device has: a claim cannot end a device's connection.
     """
     asked = ["$aws/certificates/create/json", "$aws/certificates/create-from-csr/json"]
     asked.append(f"$aws/provisioning-templates/{template}/provision/json")
     answers = [f"{topic}/{answer}" for topic in asked for answer in ("accepted", "rejected")]
     return [
-        _allow("iot:Connect", place.arn("iot", f"client/{clients}*")),
+        _allow("iot:Connect", [place.arn("iot", f"client/{client}") for client in clients]),
         _allow("iot:Publish", [place.arn("iot", f"topic/{topic}") for topic in asked]),
         _allow("iot:Receive", [place.arn("iot", f"topic/{topic}") for topic in answers]),
         _allow("iot:Subscribe", [place.arn("iot", f"topicfilter/{topic}") for topic in answers]),

@@ -20,7 +20,7 @@ from infra.constructs.grants import allow_table
 from infra.constructs.reasons import accept
 from infra.settings import Settings
 from infra.stacks.storage import StorageStack
-from vedette.contracts.account import CLAIM_CLIENT, THING_TYPE, provisioning_template
+from vedette.contracts.account import CLAIM_CLIENT, CLAIM_UUID, THING_TYPE, provisioning_template
 from vedette.contracts.functions import ClaimSettings
 
 #: Told by the machine, and by the hook in its place.
@@ -76,7 +76,7 @@ class Provisioning(Construct):
             policy_name=name,
             policy_document={
                 "Version": "2012-10-17",
-                "Statement": device_policy.claim(place, name, CLAIM_CLIENT),
+                "Statement": device_policy.claim(place, name, (f"{CLAIM_CLIENT}*", CLAIM_UUID)),
             },
         )
 

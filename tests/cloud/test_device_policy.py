@@ -146,6 +146,9 @@ def test_a_claim_asks_to_become_a_device_and_does_nothing_else() -> None:
     assert allows(claim, "iot:Connect", iot("client", "vedette-claim-SN1"), thing="")
     assert allows(claim, "iot:Publish", iot("topic", ask), thing="")
     assert allows(claim, "iot:Subscribe", iot("topicfilter", f"{ask}/accepted"), thing="")
+    # Nucleus lite claims under a random UUID, which no device can be called.
+    assert allows(claim, "iot:Connect", iot("client", "0f8fad5b-d9cb-469f-a165-70867728950e"), thing="")
+    assert not allows(claim, "iot:Connect", iot("client", "0f8fad5b-d9cb-469f-a165-70867728950e2"), thing="")
     assert not allows(claim, "iot:Connect", iot("client", "cam"), thing="")
     for topic in (
         cloud_alerts("cam"),

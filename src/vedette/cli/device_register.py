@@ -1,9 +1,10 @@
-"""``vedette device register``: a serial number becomes a device of the fleet, with a token that is good once."""
+"""``vedette device register``: a serial number becomes a device of the fleet, with a bundle to install it from."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,10 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from vedette.adapters.aws.account import Account
-from vedette.adapters.aws.registry import Registry
+from vedette.adapters.aws.kept_secrets import ClaimCertificate
+from vedette.adapters.aws.registry import NewDevice, Registry
+from vedette.adapters.bundle_writer import ARCHIVE, write_bundle
 from vedette.cli.tables import key_value_table
 from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS
+from vedette.contracts.device_bundle import Nucleus
 from vedette.core.fleet.registration import DEFAULT_VALID_S
+from vedette.local.bundle_sources import component_files, installer_files
 
 
 def register(
@@ -25,23 +30,56 @@ def register(
     thing: Annotated[str | None, typer.Option(help="Its name; made of the serial number where absent.")] = None,
     hours: Annotated[float, typer.Option(min=0.1, max=720, help="How long the token is good.")] = DEFAULT_VALID_S
     / 3600,
+    nucleus: Annotated[Nucleus, typer.Option(help="Of Greengrass, that the device gets.")] = Nucleus.LITE,
+    out: Annotated[
+        Path | None, typer.Option(help="The bundle: a folder, or FILE.tar.gz; without it only the token is shown.")
+    ] = None,
+    components: Annotated[
+        Path | None, typer.Option(help="Tree of `vedette build` to take along, for a site with a slow uplink.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also a device that was retired.")] = False,
+    new_claim: Annotated[
+        bool, typer.Option("--new-claim", help="Make a new claim certificate; bundles not used so far are void.")
+    ] = False,
     stage: Annotated[str, typer.Option(help="Of the stacks.")] = DEFAULT_STAGE,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
-    """Register a device. The token is shown once and stored nowhere; the same serial number again makes a new one.
+    """Register a device, and write the bundle it is installed from: installer, configuration, claim, token, label.
 
-    What the machine does with it is in docs/provisioning.md.
+    The same serial number again makes a new token; the one before is void. What the machine does with the bundle
+    is in docs/fleet-devices.md.
 
     Examples:
-        vedette device register SN-2041 --fleet main --ring canary --site berlin
+        vedette device register SN-2041 --fleet main --ring canary --site berlin --out SN-2041.tar.gz
+
+        vedette device register SN-2041 --nucleus classic --out /media/usb/SN-2041
 
         vedette device register SN-2041 --json
     """
-    made = Registry(Account(stage)).register(
-        serial, fleet=fleet, ring=ring, site=site, thing=thing, valid_s=int(hours * 3600)
+    packed = component_files(components)
+    account = Account(stage)
+    claim = None
+    if out is not None or new_claim:
+        certificate = ClaimCertificate(account)
+        claim = certificate.renew() if new_claim else certificate.get()
+    new = Registry(account).register(
+        serial, fleet=fleet, ring=ring, site=site, thing=thing, valid_s=int(hours * 3600), again=again
     )
-    until = datetime.fromtimestamp(made.expires_at, UTC)
-    document = {**made.device.model_dump(), "token": made.token, "expires_at": until.isoformat()}
+    written = None
+    if out is not None and claim is not None:
+        from vedette.adapters.aws.bundles import device_bundle
+
+        installer = installer_files()
+        files = device_bundle(account, new, claim, nucleus=nucleus, installer=installer, components=packed)
+        written = write_bundle(out, new.device.thing, files)
+    _tell(new, written, json_=json_)
+
+
+def _tell(new: NewDevice, written: Path | None, *, json_: bool) -> None:
+    until = datetime.fromtimestamp(new.expires_at, UTC)
+    document = {**new.device.model_dump(), "expires_at": until.isoformat()}
+    # With a bundle nobody needs to see the token.
+    document |= {"token": new.token} if written is None else {"bundle": str(written)}
     if json_:
         print(json.dumps(document))
         return
@@ -49,4 +87,11 @@ def register(
     for key, value in document.items():
         table.add_row(key, escape(value))
     Console(highlight=False).print(table)
-    print("The token is good once, and is not shown again.")
+    if written is None:
+        print("The token is good once, and is not shown again.")
+        return
+    print("Until it is installed, whoever has the bundle can become this device: keep it like a password.")
+    if written.name.endswith(ARCHIVE):
+        print(f"On the device: tar -xzf {written.name} && sudo sh {new.device.thing}/install.sh")
+    else:
+        print(f"On the device: sudo sh {written.name}/install.sh")

@@ -20,6 +20,8 @@ THING_TYPE: Final = "VedetteDevice"
 BY_FLEET: Final = "by-fleet"
 #: Beginning of the client ids of machines that are not devices yet; no device may have such a name.
 CLAIM_CLIENT: Final = "vedette-claim-"
+#: Client ids of nucleus lite while it claims: a random UUID. No device may have a name of this form.
+CLAIM_UUID: Final = "-".join("?" * count for count in (8, 4, 4, 4, 12))
 #: Source of the events that the account's functions send.
 EVENT_SOURCE: Final = "vedette"
 #: Namespace of all metrics.
@@ -61,6 +63,16 @@ def device_policy(stage: str) -> str:
 def event_bus(stage: str) -> str:
     """Bus of the account's own events."""
     return f"vedette-{stage}"
+
+
+def claim_secret(stage: str) -> str:
+    """Secret that holds the claim certificate and its key; no device may read secrets of this name."""
+    return f"vedette/claim/{stage}"
+
+
+def update_secret(stage: str) -> str:
+    """Secret that holds the key with which updates of devices are signed."""
+    return f"vedette/update-key/{stage}"
 
 
 def parameter(stage: str, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -13,6 +13,11 @@ from vedette.contracts.base import Contract
 ThingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 #: Serial number as it stands on the device.
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+#: Attributes of the item of a device that was retired: when, in milliseconds since 1970, and the fleet it was in. Such
+#: an item has no ``fleet``, so that no index of a fleet holds it, no sweep counts it and no rollout asks for it.
+RETIRED: Final = "retired_ms"
+RETIRED_FLEET: Final = "retired_fleet"
 
 
 class DeviceRecord(Contract):

@@ -6,14 +6,15 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import ValidationError
 
 from vedette.adapters.aws.account import Account, aws_errors
-from vedette.contracts.account import CLAIM_CLIENT, DEFAULT_FLEET, RINGS
+from vedette.contracts.account import CLAIM_CLIENT, CLAIM_UUID, DEFAULT_FLEET, RINGS
 from vedette.contracts.base import mistakes
-from vedette.contracts.device import DeviceRecord
+from vedette.contracts.device import RETIRED, RETIRED_FLEET, DeviceRecord
 from vedette.contracts.errors import CloudError
 from vedette.core.fleet.registration import DEFAULT_VALID_S, TOKEN_BYTES, digest
 
@@ -54,6 +55,7 @@ class Registry:
         site: str = "site",
         thing: str | None = None,
         valid_s: int = DEFAULT_VALID_S,
+        again: bool = False,
     ) -> NewDevice:
         """Register a serial number, or make a new token for one that is registered.
 
@@ -64,6 +66,7 @@ class Registry:
             site: where it is.
             thing: its name; the serial number, with ``-`` for each dot, where None.
             valid_s: how long the token is good, seconds.
+            again: take a device that was retired, too; its fleet and ring may be others than before.
 
         Returns:
             The device and its token.
@@ -75,25 +78,41 @@ class Registry:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         expires_at = int(self._clock()) + valid_s
         client = self._account.client("dynamodb")
-        writes = [self._device_write(device), self._registration_write(device, digest(token), expires_at)]
+        writes = [self._device_write(device, again=again), self._registration_write(device, digest(token), expires_at)]
         try:
             with aws_errors("the registration"):
                 client.transact_write_items(TransactItems=writes)
         except CloudError as error:
             if "ConditionalCheckFailed" in error.message:
-                raise _taken(device) from None
+                raise self._refusal(device) from None
             raise
         return NewDevice(device=device, token=token, expires_at=expires_at)
 
-    def _device_write(self, device: DeviceRecord) -> dict[str, Any]:
+    def _refusal(self, device: DeviceRecord) -> CloudError:
+        table = self._account.made("devices-table")
+        with aws_errors("the table of devices"):
+            found = self._account.client("dynamodb").get_item(TableName=table, Key={"thing": {"S": device.thing}})
+        item = found.get("Item", {})
+        if RETIRED in item and item.get("serial", {}).get("S") == device.serial:
+            return CloudError(
+                f"the device {device.thing!r} with serial number {device.serial!r} was retired.",
+                hint="If the machine is to be a device once more: --again",
+                code="V012",
+            )
+        return _taken(device)
+
+    def _device_write(self, device: DeviceRecord, *, again: bool) -> dict[str, Any]:
         # An update, not a put: a device that is registered again keeps what is known of its state.
+        same = f"fleet = :fleet AND ring = :ring AND attribute_not_exists({RETIRED})"
+        if again:
+            same = f"(({same}) OR attribute_exists({RETIRED}))"
         return {
             "Update": {
                 "TableName": self._account.made("devices-table"),
                 "Key": {"thing": {"S": device.thing}},
-                "UpdateExpression": "SET #serial = :serial, fleet = :fleet, ring = :ring, site = :site",
-                "ConditionExpression": "attribute_not_exists(thing)"
-                " OR (#serial = :serial AND fleet = :fleet AND ring = :ring)",
+                "UpdateExpression": "SET #serial = :serial, fleet = :fleet, ring = :ring, site = :site"
+                f" REMOVE {RETIRED}, {RETIRED_FLEET}",
+                "ConditionExpression": f"attribute_not_exists(thing) OR (#serial = :serial AND {same})",
                 "ExpressionAttributeNames": {"#serial": "serial"},
                 "ExpressionAttributeValues": {
                     ":serial": {"S": device.serial},
@@ -131,9 +150,10 @@ def _record(serial: str, fleet: str, ring: str, site: str, thing: str | None) ->
     except ValidationError as error:
         wrong = "; ".join(mistakes(error))
         raise CloudError(f"the device cannot be registered: {wrong}.", code="V012") from None
-    if device.thing.startswith(CLAIM_CLIENT):
+    if device.thing.startswith(CLAIM_CLIENT) or fnmatchcase(device.thing, CLAIM_UUID):
         raise CloudError(
-            f"thing: {device.thing!r} begins like the name of a machine that is not a device yet ({CLAIM_CLIENT}).",
+            f"thing: {device.thing!r} looks like the name of a machine that is not a device yet "
+            f"({CLAIM_CLIENT}… or a UUID).",
             hint="Give it another name.",
             code="V012",
         )

@@ -1,0 +1,92 @@
+"""Writes a device's bundle: as a folder, or as an archive whose bytes depend on nothing but what is in it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from vedette.contracts.device_bundle import MANIFEST
+from vedette.contracts.errors import UsageError
+from vedette.core.fleet.bundle import BundleFile
+
+ARCHIVE: Final = ".tar.gz"
+
+
+def write_bundle(target: Path, name: str, files: Mapping[str, BundleFile]) -> Path:
+    """Write a bundle; one that is there already is replaced, anything else is left alone.
+
+    It appears under its name when it is complete. Only its owner may look into it.
+
+    Args:
+        target: the archive to write where it ends in ``.tar.gz``, else the folder to write.
+        name: of the folder inside the archive.
+        files: by their path in the bundle.
+
+    Returns:
+        The archive, or the folder.
+
+    Raises:
+        UsageError: V703, it cannot be written, or something else is there.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.name.endswith(ARCHIVE):
+            _archive(target, name, files)
+        else:
+            _folder(target, files)
+    except OSError as error:
+        raise UsageError(f"{target}: the bundle cannot be written: {error.strerror}.", code="V703") from None
+    return target
+
+
+def archive_bytes(name: str, files: Mapping[str, BundleFile]) -> bytes:
+    """The archive: sorted, no owner, no times."""
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as squeezed,
+        tarfile.open(fileobj=squeezed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        top = tarfile.TarInfo(name)
+        top.type, top.mode = tarfile.DIRTYPE, 0o700
+        archive.addfile(top)
+        for path, file in sorted(files.items()):
+            entry = tarfile.TarInfo(f"{name}/{path}")
+            entry.size, entry.mode = len(file.content), file.mode
+            archive.addfile(entry, io.BytesIO(file.content))
+    return packed.getvalue()
+
+
+def _archive(target: Path, name: str, files: Mapping[str, BundleFile]) -> None:
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder.", hint="Another name: --out", code="V703")
+    work = target.with_name(f".{target.name}.new")
+    _write(work, BundleFile(archive_bytes(name, files), 0o600))
+    os.replace(work, target)
+
+
+def _folder(target: Path, files: Mapping[str, BundleFile]) -> None:
+    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} is there and is no bundle.", hint="An empty or new folder: --out", code="V703")
+    work = target.with_name(f".{target.name}.new")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o700)
+    for path, file in files.items():
+        _write(work / path, file)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(work, target)
+
+
+def _write(path: Path, file: BundleFile) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    # Never for others to read, not even for the moment between making and changing rights.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode), "wb") as opened:
+        os.fchmod(opened.fileno(), file.mode)
+        opened.write(file.content)
