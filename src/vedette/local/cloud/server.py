@@ -23,6 +23,7 @@ from vedette.local.cloud import (
     provisioning,
     queues,
     resources,
+    shadows,
     state,
     storage,
     strict,
@@ -61,6 +62,7 @@ class Sandbox:
         self._functions = functions.install(world)
         self._mappings = queues.install(world, self._functions)
         self._rules = topic_rules.install(world)
+        shadows.install(world, self._rules)
         self._types = _install(world)
         self._routes: tuple[Route, ...] = (
             *events.ROUTES,

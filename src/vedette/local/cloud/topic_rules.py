@@ -36,6 +36,11 @@ class Rules:
     def __init__(self, world: World) -> None:
         self._world = world
         self._listeners: list[Listener] = []
+        self._services: list[Listener] = []
+
+    def serve(self, service: Listener) -> None:
+        """Hand every message that arrives to a service of the account, such as the one of shadows."""
+        self._services.append(service)
 
     def listen(self, listener: Listener) -> None:
         """Tell of messages from the account to devices."""
@@ -54,6 +59,8 @@ class Rules:
         for rule in self._matching(ingest[1] if ingest else None, topic):
             message = Message(ingest[2] if ingest else topic, payload, client_id, int(time.time() * 1000))
             self._world.later(f"rule {rule.rule_name}", partial(self._run, rule, message, depth))
+        for service in self._services:
+            service(topic, payload)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """A message from the account: rules and subscribers get it."""
@@ -204,6 +211,7 @@ def install(world: World) -> Rules:
 
     IoTBackend.create_topic_rule = create_topic_rule
     IoTDataPlaneBackend.publish = publish
+    world.put(rules)
     return rules
 
 
@@ -211,7 +219,7 @@ def _publish(world: World, request: Request) -> tuple[int, Any]:
     """A message in the name of a client, as a device would send it: ``{topic, payload, client_id}``."""
     payload = request.body.get("payload", "")
     data = payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
-    Rules(world).receive(str(request.body["topic"]), data, str(request.body.get("client_id", "")))
+    world.part(Rules).receive(str(request.body["topic"]), data, str(request.body.get("client_id", "")))
     return 200, {}
 
 
