@@ -7,10 +7,12 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from vedette.adapters.state.log_levels import LEVEL
 from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts.config import AlertingConfig
 from vedette.contracts.errors import VedetteError
@@ -87,7 +89,7 @@ class AlertingService:
             if self._config is not None:
                 return True
             config = AlertingConfig()
-        logging.getLogger().setLevel(config.logLevel)
+        LEVEL.configure(config.logLevel, Path(config.stateDirectory), "vedette.Alerting")
         self._config = config
         self._set_children(config)
         return True

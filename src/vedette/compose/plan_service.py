@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from vedette.adapters.state import PlanFile, StateLayout, write_component_status
+from vedette.adapters.state.log_levels import LEVEL
 from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts.config import ComponentConfig
 from vedette.contracts.errors import DeliveryError, StorageError, VedetteError
@@ -132,7 +133,7 @@ class PlanService(ABC, Generic[Config]):
             return
         if config == self._config:
             return
-        logging.getLogger().setLevel(config.logLevel)
+        LEVEL.configure(config.logLevel, Path(config.stateDirectory), self.component)
         if self._config is None or config.stateDirectory != self._config.stateDirectory:
             self._plan_file, self._plan = PlanFile(StateLayout(Path(config.stateDirectory)).plan), None
         self._config = config

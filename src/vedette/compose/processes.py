@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from vedette.adapters.state.log_levels import follow_log_levels
 from vedette.contracts.errors import VedetteError
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
@@ -26,7 +27,7 @@ class Service(Protocol):
 
 
 def configure_logging(level: str = "INFO") -> RedactingFilter:
-    """Log to standard error; the filter learns this process' secrets."""
+    """Log to standard error; the filter learns this process' secrets. A level that is set later is followed."""
     redaction = RedactingFilter()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -34,6 +35,7 @@ def configure_logging(level: str = "INFO") -> RedactingFilter:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    follow_log_levels(level)
     return redaction
 
 

@@ -66,6 +66,21 @@ class StateLayout:
         return self.run / "insights.json"
 
     @property
+    def log_levels(self) -> Path:
+        """Log levels that were set while everything runs."""
+        return self.run / "log-levels.json"
+
+    @property
+    def document(self) -> Path:
+        """What the device remembers of its document in the account; for the owner only."""
+        return self.root / "device-document.json"
+
+    @property
+    def diagnostics(self) -> Path:
+        """Bundles that could not be sent; for the owner only."""
+        return self.root / "diagnostics"
+
+    @property
     def socket(self) -> Path:
         """Where the owner of the directory listens."""
         return self.run / "state.sock"
