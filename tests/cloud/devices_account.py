@@ -10,10 +10,51 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.cloud.fake_greengrass import NotFoundError
+from vedette.adapters.aws.account import Account
 from vedette.contracts.account import BY_FLEET, DEFAULT_STAGE, RINGS, THING_TYPE, parameter, ring_group
 
 REGION = "eu-central-1"
 DEVICES, REGISTRATIONS, CLAIM_POLICY, BUCKET = "devices-table", "registrations-table", "claim-policy", "artefacts"
+
+
+class Greengrass:
+    """What moto has nothing of: core devices by thing."""
+
+    class exceptions:  # noqa: N801 - as botocore spells it
+        ResourceNotFoundException = NotFoundError
+
+    def __init__(self) -> None:
+        self.devices: dict[str, dict[str, Any]] = {}
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_core_devices"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"coreDevices": list(self.devices.values())}]
+
+    def get_core_device(self, coreDeviceThingName: str) -> dict[str, Any]:  # noqa: N803 - AWS's spelling
+        if coreDeviceThingName not in self.devices:
+            raise NotFoundError
+        return {**self.devices[coreDeviceThingName], "coreVersion": "2.14.3"}
+
+    def list_installed_components(self, coreDeviceThingName: str) -> dict[str, Any]:  # noqa: N803
+        self.get_core_device(coreDeviceThingName)
+        component = {"componentName": "vedette.Alerting", "componentVersion": "0.1.0", "lifecycleState": "RUNNING"}
+        return {"installedComponents": [component]}
+
+    def list_effective_deployments(self, coreDeviceThingName: str) -> dict[str, Any]:  # noqa: N803
+        self.get_core_device(coreDeviceThingName)
+        return {"effectiveDeployments": []}
+
+    def delete_core_device(self, coreDeviceThingName: str) -> None:  # noqa: N803
+        self.get_core_device(coreDeviceThingName)
+        del self.devices[coreDeviceThingName]
+
+    def has(self, thing: str, status: str = "HEALTHY") -> None:
+        """A device has connected."""
+        self.devices[thing] = {"coreDeviceThingName": thing, "status": status}
 
 
 def client(service: str) -> Any:
@@ -22,8 +63,10 @@ def client(service: str) -> Any:
 
 
 @contextmanager
-def devices_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def devices_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Greengrass]:
     """Tables, parameters, policies, groups, a bucket."""
+    greengrass, real = Greengrass(), Account.client
+    monkeypatch.setattr(Account, "client", lambda a, name: greengrass if name == "greengrassv2" else real(a, name))
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in (("REGION", REGION), ("ACCESS_KEY_ID", "testing"), ("SECRET_ACCESS_KEY", "testing")):
@@ -42,7 +85,7 @@ def devices_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         iot.create_thing_type(thingTypeName=THING_TYPE)
         for ring in RINGS:
             iot.create_thing_group(thingGroupName=ring_group("main", ring))
-        yield
+        yield greengrass
 
 
 def _tables() -> None:

@@ -93,9 +93,14 @@ COMMANDS: Final = (
     CommandSpec(
         "device",
         "",
-        "Devices of the fleet: register.",
+        "Devices of the fleet, from register to retire.",
         _OPERATE,
-        children=(CommandSpec("register", "vedette.cli.device_register:register", "Make a serial number a device's."),),
+        children=(
+            CommandSpec("register", "vedette.cli.device_register:register", "Make a device, and its bundle."),
+            CommandSpec("list", "vedette.cli.device_list:list_", "A fleet's devices, each in a line."),
+            CommandSpec("show", "vedette.cli.device_show:show", "Everything about one device."),
+            CommandSpec("retire", "vedette.cli.device_retire:retire", "Take a device out of the fleet for good."),
+        ),
     ),
     CommandSpec("status", "vedette.cli.status:status", "What a running device does.", _OPERATE),
     CommandSpec(

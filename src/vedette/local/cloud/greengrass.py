@@ -288,6 +288,12 @@ def _installed(world: World, request: Request) -> tuple[int, Any]:
     return 200, {"installedComponents": found}
 
 
+def _delete_device(world: World, request: Request) -> tuple[int, Any]:
+    greengrass = _of(world)
+    del greengrass.devices[greengrass.device(request.arguments["thing"]).thing]
+    return 204, {}
+
+
 def _set_device(world: World, request: Request) -> tuple[int, Any]:
     """Declare a device, or say how it behaves from now on."""
     thing = request.arguments["thing"]
@@ -318,6 +324,7 @@ ROUTES: tuple[Route, ...] = (
     route("POST", f"{_BASE}/deployments/{{id}}/cancel", _cancel_deployment),
     route("GET", f"{_BASE}/coreDevices", _list_devices),
     route("GET", f"{_BASE}/coreDevices/{{thing}}", _get_device),
+    route("DELETE", f"{_BASE}/coreDevices/{{thing}}", _delete_device),
     route("GET", f"{_BASE}/coreDevices/{{thing}}/effectiveDeployments", _effective),
     route("GET", f"{_BASE}/coreDevices/{{thing}}/installedComponents", _installed),
     *(route(method, f"{_BASE}/{{rest*}}", _not_emulated) for method in ("GET", "POST", "PUT", "DELETE")),
