@@ -23,12 +23,18 @@ def build(app: App, settings: Settings) -> None:
     storage = StorageStack(app, stack(settings.stage, "storage"), settings=settings)
     fleet = FleetStack(app, stack(settings.stage, "fleet"), settings=settings, storage=storage)
     alerts = AlertsStack(app, stack(settings.stage, "alerts"), settings=settings, storage=storage, fleet=fleet)
-    MonitoringStack(
+    monitoring = MonitoringStack(
         app, stack(settings.stage, "monitoring"), settings=settings, storage=storage, fleet=fleet, alerts=alerts
     )
     ModelsStack(app, stack(settings.stage, "models"), settings=settings, storage=storage, bus=alerts.bus)
     DeploymentsStack(
-        app, stack(settings.stage, "deployments"), settings=settings, storage=storage, fleet=fleet, bus=alerts.bus
+        app,
+        stack(settings.stage, "deployments"),
+        settings=settings,
+        storage=storage,
+        fleet=fleet,
+        bus=alerts.bus,
+        counts=monitoring.counts,
     )
     if settings.network is not None:
         name = stack(settings.stage, "network")

@@ -10,8 +10,8 @@ from aws_cdk import aws_sqs as sqs
 from infra.constructs.queue import ReliableQueue
 
 
-def send_to_queue(rule: events.Rule, queue: ReliableQueue) -> None:
-    """Let a rule put what it is about into a queue; what it cannot put there goes to the dead letters.
+def send_to_queue(rule: events.Rule, queue: ReliableQueue, message: events.RuleTargetInput | None = None) -> None:
+    """Let a rule put what it is about, or a message, into a queue; what it cannot put there goes to the dead letters.
 
     The queues are named by their ARNs and allowed here, for this rule only: the CDK's own grant would let EventBridge
     use the key of messages on behalf of any account.
@@ -20,7 +20,7 @@ def send_to_queue(rule: events.Rule, queue: ReliableQueue) -> None:
         sqs.Queue.from_queue_arn(rule, name, made.queue_arn)
         for name, made in (("Target", queue.queue), ("Undelivered", queue.dead_letters))
     ]
-    rule.add_target(targets.SqsQueue(named[0], dead_letter_queue=named[1]))
+    rule.add_target(targets.SqsQueue(named[0], dead_letter_queue=named[1], message=message))
     for made in (queue.queue, queue.dead_letters):
         made.add_to_resource_policy(
             iam.PolicyStatement(

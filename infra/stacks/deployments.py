@@ -10,7 +10,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarm import FINE, alarm
@@ -34,8 +36,8 @@ from vedette.contracts.functions import (
     fleets_text,
 )
 
-#: A ring of some thousand devices is asked about device by device.
-_STEP_LIMIT_S: Final = 300
+#: A step asks for the same few things whatever the size of a ring; the rest is the services' own retries.
+_STEP_LIMIT_S: Final = 120
 
 
 class DeploymentsStack(Stack):
@@ -55,11 +57,13 @@ class DeploymentsStack(Stack):
         storage: StorageStack,
         fleet: FleetStack,
         bus: events.IEventBus,
+        counts: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id, stack_name=construct_id, description="Vedette: rollouts")
         self._settings, self._storage, self._fleet = settings, storage, fleet
         self._place = Place(self.region, self.account)
         self._bus = bus
+        self._counts = counts
         built = read_tree(settings.components) if settings.components is not None else ()
         self._first = settings.first_components | choices(built)
         if built:
@@ -129,6 +133,8 @@ class DeploymentsStack(Stack):
             desired_table=self.desired.table_name,
             rollouts_table=self.rollouts.table_name,
             devices_table=self._fleet.devices.table_name,
+            rings_table=self._fleet.ring_counts.table_name,
+            count_queue=self._counts.queue_url,
             event_bus=self._bus.event_bus_name,
             groups_arn=self._place.arn("iot", "thinggroup/"),
             baseline=json.dumps(baseline),
@@ -153,9 +159,13 @@ class DeploymentsStack(Stack):
     def _may_deploy(self, function: VedetteFunction) -> None:
         key = self._storage.keys.tables
         allow_table(function.role, self.rollouts, key, "DeleteItem", "GetItem", "UpdateItem")
-        allow_table(function.role, self._fleet.devices, key, "Query", index=BY_FLEET)
+        # One device's own deployment is judged by that device.
+        allow_table(function.role, self._fleet.devices, key, "GetItem")
+        allow_table(function.role, self._fleet.ring_counts, key, "GetItem")
+        self._may_ask_for_counts(function)
         # Of no resource, either.
         allow(function.role, ["greengrass:ListDeployments"], ["*"])
+        allow(function.role, ["greengrass:GetDeployment"], [self._place.arn("greengrass", "deployments:*")])
         allow(
             function.role,
             ["greengrass:ListEffectiveDeployments"],
@@ -163,9 +173,22 @@ class DeploymentsStack(Stack):
         )
         accept(
             function.role,
-            {f"AwsSolutions-IAM5[Resource::{_GREENGRASS}:coreDevices:*]": "Devices come and go; it reads only."},
+            {
+                f"AwsSolutions-IAM5[Resource::{_GREENGRASS}:coreDevices:*]": "Devices come and go; it reads only.",
+                f"AwsSolutions-IAM5[Resource::{_GREENGRASS}:deployments:*]": "AWS names deployments; it reads only.",
+            },
         )
         self._may_create_deployments(function)
+
+    def _may_ask_for_counts(self, function: VedetteFunction) -> None:
+        allow(function.role, ["sqs:SendMessage"], [self._counts.queue_arn])
+        function.role.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=[self._storage.keys.messages.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": f"sqs.{self.region}.amazonaws.com"}},
+            )
+        )
 
     def _may_create_deployments(self, function: VedetteFunction) -> None:
         # Greengrass offers no resource for it; what it reaches is held by the IoT statements below, which Greengrass
@@ -193,6 +216,7 @@ class DeploymentsStack(Stack):
         allow_table(api.role, self.rollouts, key, "DeleteItem", "GetItem", "PutItem", "UpdateItem")
         allow_table(api.role, self.rollouts, key, "Query", index=BY_FLEET)
         allow_table(api.role, self._fleet.devices, key, "Query", index=BY_FLEET)
+        allow_table(api.role, self._fleet.ring_counts, key, "GetItem")
         machine.machine.grant_start_execution(api.role)
         allow(api.role, ["greengrass:DescribeComponent"], [self._place.arn("greengrass", "components:vedette.*")])
         accept(

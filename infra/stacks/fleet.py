@@ -40,6 +40,7 @@ class FleetStack(Stack):
     Attributes:
         devices: one item a device, by ``thing``; see ``vedette.contracts.device``.
         registrations: one item a serial number, by ``serial``, until the device has its certificate.
+        ring_counts: one item a ring, by ``ring`` (``<fleet>/<ring>``): what the last count of its devices found.
         rings: thing group of each ring, by (fleet, ring).
         device_role: under which devices use their credentials.
     """
@@ -55,6 +56,7 @@ class FleetStack(Stack):
             partition_key=dynamodb.Attribute(name="fleet", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="thing", type=dynamodb.AttributeType.STRING),
         )
+        self.ring_counts = table(self, "RingCounts", settings=settings, key=storage.keys.tables, partition="ring")
         self.registrations = table(
             self, "Registrations", settings=settings, key=storage.keys.tables, partition="serial", expires="expires_at"
         )

@@ -23,7 +23,7 @@ from infra.stacks.fleet import FleetStack
 from infra.stacks.storage import StorageStack
 from vedette.contracts import topics
 from vedette.contracts.account import BY_FLEET, METRIC_NAMESPACE, event_bus
-from vedette.contracts.fleet_metrics import SWEEP_MINUTES
+from vedette.contracts.fleet_metrics import COUNT_MINUTES, SWEEP_MINUTES
 from vedette.contracts.functions import DeviceStateSettings, FunctionSettings, SweepSettings, fleets_text
 
 #: Beginnings and ends of connections; AWS IoT publishes them without being asked.
@@ -34,7 +34,11 @@ _SWEEP_S: Final = 120
 
 
 class MonitoringStack(Stack):
-    """What watches over the devices."""
+    """What watches over the devices.
+
+    Attributes:
+        counts: queue in which a count of the devices is asked for.
+    """
 
     def __init__(
         self,
@@ -112,7 +116,7 @@ class MonitoringStack(Stack):
         allow(made.role, ["events:PutEvents"], [self._alerts.bus.event_bus_arn])
 
     def _sweep(self) -> None:
-        """A clock that puts an order into a queue: a round that fails is repeated, then set aside and told of."""
+        """Two clocks that put orders into a queue: a round that fails is repeated, then set aside and told of."""
         queue = self._queue("Sweep", "rounds that count the devices", _SWEEP_S)
         schedule = events.Rule(
             self,
@@ -121,16 +125,26 @@ class MonitoringStack(Stack):
             schedule=events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)),
         )
         send_to_queue(schedule, queue)
+        often = events.Rule(
+            self,
+            "CountSchedule",
+            description="Counts the devices for rollouts",
+            schedule=events.Schedule.rate(Duration.minutes(COUNT_MINUTES)),
+        )
+        send_to_queue(often, queue, events.RuleTargetInput.from_object({"count": "*"}))
+        self.counts = queue.queue
         devices = self._fleet.devices
         environment = SweepSettings(
             stage=self._settings.stage,
             devices_table=devices.table_name,
             devices_index=BY_FLEET,
+            rings_table=self._fleet.ring_counts.table_name,
             fleets=fleets_text({one.name: one.rings for one in self._settings.fleets}),
         )
         made = self._function("Sweep", "counts the devices", environment, timeout_s=_SWEEP_S, memory_mb=512)
         feed(made, queue)
         allow_table(made.role, devices, self._storage.keys.tables, "Query", index=BY_FLEET)
+        allow_table(made.role, self._fleet.ring_counts, self._storage.keys.tables, "PutItem")
         made.role.add_to_principal_policy(
             iam.PolicyStatement(
                 actions=["cloudwatch:PutMetricData"],

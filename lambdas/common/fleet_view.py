@@ -3,87 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from lambdas.common.ring_summaries import read_summary
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client
-from lambdas.common.states import Item, view
 from vedette.contracts.account import BY_FLEET, ring_group
-from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import DesiredState
-from vedette.core.fleet.device_state import standing
+from vedette.contracts.rollout import DEVICE_RING, DesiredState
 from vedette.core.fleet.document import deployment
-from vedette.core.fleet.ring_view import SeenDevice
 
-#: Devices that Greengrass is asked about at once.
-_AT_ONCE: Final = 8
+#: Fleets up to this size are counted anew for a plan; of larger ones the last count is told.
+_COUNTED_ANEW: Final = 1000
 
 
-def devices(settings: RolloutSettings, fleet: str, ring: str) -> list[Item]:
-    """Items of the devices of a ring, by name."""
+def device_count(settings: RolloutSettings, fleet: str, ring: str) -> int:
+    """Devices of a ring, for people: of a large fleet those of the last count."""
+    if ring.startswith(DEVICE_RING):
+        return 1
+    summary = read_summary(client("dynamodb"), settings.rings_table, fleet, ring)
+    if summary is not None and summary.fleet_devices > _COUNTED_ANEW:
+        return summary.devices
     pages = (
         client("dynamodb")
         .get_paginator("query")
         .paginate(
             TableName=settings.devices_table,
             IndexName=BY_FLEET,
+            Select="COUNT",
             KeyConditionExpression="fleet = :fleet",
             FilterExpression="ring = :ring",
             ExpressionAttributeValues={":fleet": {"S": fleet}, ":ring": {"S": ring}},
         )
     )
-    return [item for page in pages for item in page["Items"]]
+    return sum(int(page["Count"]) for page in pages)
 
 
 def target(settings: RolloutSettings, fleet: str, ring: str) -> str:
-    """ARN of a ring's group."""
+    """ARN of a ring's group, or of the one device that the ring is."""
+    if ring.startswith(DEVICE_RING):
+        return settings.groups_arn.removesuffix("thinggroup/") + ring
     return settings.groups_arn + ring_group(fleet, ring)
-
-
-def seen(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> list[SeenDevice]:
-    """How each device of a ring is, and how far it is with the newest deployment.
-
-    A device that never told how it is counts as online and well: Greengrass answers for it. One that Greengrass has
-    never seen either is offline.
-
-    Args:
-        settings: of the function.
-        fleet: of the ring.
-        ring: its name.
-        now_s: seconds since 1970.
-    """
-    group = target(settings, fleet, ring)
-    latest = client("greengrassv2").list_deployments(targetArn=group, historyFilter="LATEST_ONLY")["deployments"]
-    newest = latest[0]["deploymentId"] if latest else None
-
-    def look(item: Item) -> SeenDevice:
-        thing, wrong = str(item["thing"]["S"]), frozenset(standing(view(item), now_s))
-        state = None if Condition.OFFLINE in wrong else _state(thing, group, newest)
-        if state is None:
-            return SeenDevice(thing, frozenset({Condition.OFFLINE}), "")
-        return SeenDevice(thing, wrong, state)
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(look, devices(settings, fleet, ring)))
-
-
-def _state(thing: str, group: str, newest: str | None) -> str | None:
-    """How a device fares with a deployment.
-
-    Returns:
-        AWS's word, ``QUEUED`` until the device has heard of it; None for a device that Greengrass has never seen.
-    """
-    greengrass = client("greengrassv2")
-    try:
-        for page in greengrass.get_paginator("list_effective_deployments").paginate(coreDeviceThingName=thing):
-            for one in page["effectiveDeployments"]:
-                if one["targetArn"] == group and one["deploymentId"] == newest:
-                    return str(one["coreDeviceExecutionStatus"])
-    except greengrass.exceptions.ResourceNotFoundException:
-        return None
-    return "QUEUED"
 
 
 class StoredRing:

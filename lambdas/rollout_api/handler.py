@@ -9,7 +9,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
 
-from lambdas.common.fleet_view import devices
+from lambdas.common.fleet_view import device_count
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.base import mistakes
@@ -97,7 +97,7 @@ def _plan(request: PlanRequest, chosen: RolloutApiSettings, store: Store) -> Pla
         planned.append(
             PlannedRing(
                 ring=ring,
-                devices=len(devices(chosen, request.fleet, ring)),
+                devices=device_count(chosen, request.fleet, ring),
                 version=state.version,
                 now=undoing(state, request.change),
                 nothing_to_do=state.version > 0 and holds(state, request.change),

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas.common.events import send_event
-from lambdas.common.fleet_view import StoredRing, seen
+from lambdas.common.fleet_view import StoredRing
 from lambdas.common.ring_change import settle
+from lambdas.common.ring_look import before, look
 from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.errors import CloudError
@@ -20,7 +21,6 @@ from vedette.contracts.versions import RolloutId
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, subject, undoing
 from vedette.core.fleet.gate import Finding
-from vedette.core.fleet.ring_view import counted, unwell
 from vedette.core.fleet.rollout import Next
 
 
@@ -78,9 +78,11 @@ def _begin(kept: Kept) -> Next:
         return Next.FINISH
     store, ring = _ring(rollout, step)
     if step.status is RingStatus.WAITING:
-        before = unwell(seen(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now()))
+        was = before(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
+        if was is None:
+            return _not_counted(kept, step.ring)
         undo = undoing(ring.newest(), rollout.change)
-        rollout = progress.begun(rollout, step.ring, undo=undo, before=before, now_s=_now())
+        rollout = progress.begun(rollout, step.ring, undo=undo, before=was, now_s=_now())
         revision = store.save(rollout, revision)
     settled = settle(ring, rollout.change)
     rollout = progress.deployed(
@@ -91,6 +93,16 @@ def _begin(kept: Kept) -> Next:
     return Next.WAIT
 
 
+def _not_counted(kept: Kept, ring: str) -> Next:
+    """How the ring was before is not known: wait for a count of its devices, but not for ever."""
+    rollout = kept.rollout
+    if _now() - rollout.updated_at < rollout.policy.timeout_s:
+        return Next.WAIT
+    reason = f"ring {ring}: its devices were not counted within {rollout.policy.timeout_s} s"
+    Store(settings(RolloutSettings)).save(rollout.model_copy(update={"reason": reason}), kept.revision)
+    return Next.ROLL_BACK
+
+
 def _check(kept: Kept) -> Next:
     """Ask the gate about the ring."""
     if kept.abort is not None:
@@ -99,13 +111,15 @@ def _check(kept: Kept) -> Next:
     step = progress.current(rollout)
     if step is None:
         return Next.FINISH
+    if step.status is RingStatus.WAITING:
+        return _begin(kept)
     store, ring = _ring(rollout, step)
-    others: list[Finding] = []
+    now_s = _now()
+    counts, unsure = look(settings(RolloutSettings), rollout.fleet, step, rollout.policy, now_s=now_s)
+    others = [*unsure]
     if not holds(ring.newest(), rollout.change):
         others.append(Finding(Verdict.FAIL, "somebody else has changed the same entry of the ring's desired state"))
-    now = seen(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
-    counts = counted(now, step.unwell_before)
-    rollout, following = progress.checked(rollout, step.ring, counts, now_s=_now(), others=others)
+    rollout, following = progress.checked(rollout, step.ring, counts, now_s=now_s, others=others)
     store.save(rollout, kept.revision)
     if following is not Next.WAIT:
         _tell(rollout, step.ring, "passed" if following is not Next.ROLL_BACK else "not passed")

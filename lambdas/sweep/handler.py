@@ -1,7 +1,8 @@
-"""Every five minutes: how many devices of each fleet are well, as metrics."""
+"""How the devices of each fleet are: every minute by ring, for rollouts, and every five minutes as metrics, too."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -9,20 +10,24 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
-from lambdas.common.batch import answer, records
+from lambdas.common.batch import Record, answer, records
 from lambdas.common.requests import asking, chunks
+from lambdas.common.ring_summaries import write_summary
 from lambdas.common.runtime import client, logger, settings
 from lambdas.common.states import Item, view
 from vedette.contracts.account import METRIC_NAMESPACE
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import SweepSettings, fleets_of
 from vedette.core.fleet.device_state import Figure, Tally
+from vedette.core.fleet.ring_view import RingTally
 
 #: Of the items, what is counted; the messages themselves stay in the table.
 _READ: Final = (
     *("thing", "ring", "version", "last_seen_ms", "conditions", "cameras_down"),
     *("connected", "connection_version", "connection_ms"),
 )
+#: In an order: every fleet.
+ALL: Final = "*"
 #: Most values that CloudWatch takes at once.
 _MAX_VALUES: Final = 500
 
@@ -41,6 +46,7 @@ def sweeper() -> Sweeper:
         cloudwatch=client("cloudwatch"),
         table=told.devices_table,
         index=told.devices_index,
+        rings=told.rings_table,
         fleets=fleets_of(told.fleets),
         log=logger("sweep"),
         now=time.time,
@@ -55,6 +61,7 @@ class Sweeper:
         cloudwatch: client.
         table: of devices.
         index: of the table, by fleet.
+        rings: table of rings.
         fleets: name → rings.
         log: of the function.
         now: clock, seconds since 1970.
@@ -67,6 +74,7 @@ class Sweeper:
         cloudwatch: Any,
         table: str,
         index: str,
+        rings: str,
         fleets: dict[str, tuple[str, ...]],
         log: Logger,
         now: Callable[[], float],
@@ -75,6 +83,7 @@ class Sweeper:
         self._cloudwatch = cloudwatch
         self._table = table
         self._index = index
+        self._rings = rings
         self._fleets = fleets
         self._log = log
         self._now = now
@@ -86,18 +95,32 @@ class Sweeper:
             CloudError: V011, no call by a queue.
         """
         orders = records(event)
+        counts = [counted_fleet(order) for order in orders]
+        asked = set(self._fleets) if None in counts or ALL in counts else set(self._fleets) & set(counts)
         try:
-            for fleet, rings in self._fleets.items():
-                self._sweep(fleet, rings)
+            for fleet in sorted(asked):
+                self._sweep(fleet, self._fleets[fleet], with_metrics=None in counts)
         except CloudError as error:
             self._log.error(str(error), code=error.code)
             return answer(order.id for order in orders)
         return answer(())
 
-    def _sweep(self, fleet: str, rings: Sequence[str]) -> None:
+    def _sweep(self, fleet: str, rings: Sequence[str], *, with_metrics: bool) -> None:
         tally, now_s = Tally(fleet, rings), self._now()
+        by_ring = {ring: RingTally() for ring in rings}
+        devices = 0
         for item in self._devices(fleet):
-            tally.add(view(item), now_s)
+            device = view(item)
+            devices += 1
+            tally.add(device, now_s)
+            if device.ring in by_ring:
+                by_ring[device.ring].add(str(item["thing"]["S"]), device, now_s)
+        for ring, counted in by_ring.items():
+            write_summary(self._tables, self._rings, fleet, ring, counted.summary(int(now_s), devices))
+        if with_metrics:
+            self._send(tally, now_s)
+
+    def _send(self, tally: Tally, now_s: float) -> None:
         for part in chunks(tally.figures(), _MAX_VALUES):
             with asking("metrics"):
                 self._cloudwatch.put_metric_data(
@@ -117,6 +140,16 @@ class Sweeper:
             )
             for page in pages:
                 yield from page["Items"]
+
+
+def counted_fleet(order: Record) -> str | None:
+    """The fleet that an order wants counted without metrics; None for a whole round, with metrics."""
+    try:
+        said = json.loads(order.body)
+    except ValueError:
+        return None
+    fleet = said.get("count") if isinstance(said, dict) else None
+    return fleet if isinstance(fleet, str) else None
 
 
 def _datum(figure: Figure, now_s: float) -> dict[str, Any]:

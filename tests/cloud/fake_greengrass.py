@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -24,6 +23,7 @@ class Greengrass:
         deployments: requests, the oldest first.
         components: ARNs that can be deployed.
         broken: component and version that devices refuse.
+        things: all there are; a name begins with its ring.
         unheard: things that Greengrass has never seen.
     """
 
@@ -34,6 +34,7 @@ class Greengrass:
         self.components: dict[str, str] = {}
         self.broken: set[tuple[str, str]] = set()
         self.unheard: set[str] = set()
+        self.things: set[str] = set()
         self.pending: set[str] = set()
         self.failure: ClientError | None = None
 
@@ -59,31 +60,27 @@ class Greengrass:
         found = [n for n, one in enumerate(self.deployments) if one["targetArn"] == request["targetArn"]]
         return {"deployments": [{"deploymentId": f"d{found[-1]}"}] if found else []}
 
-    def get_paginator(self, operation: str) -> Greengrass:
-        assert operation == "list_effective_deployments"
-        return self
+    def get_deployment(self, *, deploymentId: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        return {"deploymentId": deploymentId, "iotJobId": f"job-{deploymentId}"}
 
-    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
-        thing = request["coreDeviceThingName"]
-        if thing in self.unheard:
-            raise NotFoundError
-        ring = thing.partition("-")[0]
-        found = [
-            (number, one)
-            for number, one in enumerate(self.deployments)
-            if one["targetArn"].endswith(f"-{ring}") and thing not in self.pending
-        ]
-        for number, one in found[-1:]:
-            wanted = {(name, entry["componentVersion"]) for name, entry in one["components"].items()}
-            yield {
-                "effectiveDeployments": [
-                    {
-                        "targetArn": one["targetArn"],
-                        "deploymentId": f"d{number}",
-                        "coreDeviceExecutionStatus": "FAILED" if wanted & self.broken else "SUCCEEDED",
-                    }
-                ]
-            }
+    def describe_job(self, *, jobId: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        """As AWS IoT answers: how many things made what of the deployment."""
+        number = int(jobId.removeprefix("job-d"))
+        one = self.deployments[number]
+        ring = one["targetArn"].rpartition("-")[2]
+        members = {thing for thing in self.things if thing.partition("-")[0] == ring}
+        wanted = {(name, entry["componentVersion"]) for name, entry in one["components"].items()}
+        queued = members & (self.unheard | self.pending)
+        told = len(members - queued)
+        broken = bool(wanted & self.broken)
+        replaced = any(later["targetArn"] == one["targetArn"] for later in self.deployments[number + 1 :])
+        details = {
+            "numberOfSucceededThings": 0 if broken else told,
+            "numberOfFailedThings": told if broken else 0,
+            "numberOfQueuedThings": 0 if replaced else len(queued),
+            "numberOfCanceledThings": len(queued) if replaced else 0,
+        }
+        return {"job": {"status": "CANCELED" if replaced else "IN_PROGRESS", "jobProcessDetails": details}}
 
     def describe_component(self, *, arn: str) -> dict[str, Any]:
         if arn not in self.components:

@@ -50,7 +50,7 @@ MAY = {
     "monitoring": {
         "HealthFunction": LOGS | QUEUE | TABLES | {"dynamodb:GetItem", "dynamodb:UpdateItem", "events:PutEvents"},
         "PresenceFunction": LOGS | QUEUE | TABLES | {"dynamodb:GetItem", "dynamodb:UpdateItem", "events:PutEvents"},
-        "SweepFunction": LOGS | QUEUE | TABLES | {"dynamodb:Query", "cloudwatch:PutMetricData"},
+        "SweepFunction": LOGS | QUEUE | TABLES | {"dynamodb:PutItem", "dynamodb:Query", "cloudwatch:PutMetricData"},
         "HealthRule": RULE,
         "PresenceRule": RULE,
     },

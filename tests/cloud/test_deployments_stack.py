@@ -38,6 +38,7 @@ def test_a_step_deploys_to_rings_and_to_nothing_else(stack: dict[str, Any]) -> N
         assert not allows(said, "iot:CreateJob", f"{iot}:{other}", thing=""), other
     assert actions(said, "greengrass") == {
         "greengrass:CreateDeployment",
+        "greengrass:GetDeployment",
         "greengrass:ListDeployments",
         "greengrass:ListEffectiveDeployments",
     }
@@ -45,8 +46,16 @@ def test_a_step_deploys_to_rings_and_to_nothing_else(stack: dict[str, Any]) -> N
         f"dynamodb:{name}" for name in ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
     }
     assert {a.partition(":")[0] for s in said for a in as_list(s["Action"])} == {
-        *("dynamodb", "events", "greengrass", "iot", "kms", "logs"),
+        *("dynamodb", "events", "greengrass", "iot", "kms", "logs", "sqs"),
     }
+
+
+def test_a_step_may_ask_for_a_count_and_write_to_no_other_queue(stack: dict[str, Any]) -> None:
+    (send,) = (s for s in statements(stack, "Step") if "sqs:SendMessage" in as_list(s["Action"]))
+    assert as_list(send["Action"]) == ["sqs:SendMessage"]
+    assert "sweepqueue" in str(send["Resource"])
+    reads = [s for s in statements(stack, "Step") if "ringcounts" in str(s["Resource"])]
+    assert [as_list(s["Action"]) for s in reads] == [["dynamodb:GetItem"]]
 
 
 def test_history_of_desired_states_is_added_to_and_never_changed(stack: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vedette.contracts.fleet_metrics import Condition
+from vedette.contracts.ring_summary import RingSummary
 from vedette.contracts.rollout import (
     MAX_UNWELL,
     ApplicationChange,
@@ -28,9 +30,10 @@ from vedette.contracts.rollout import (
 )
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import applied, holds, same, subject, undoing
+from vedette.core.fleet.device_state import DeviceView, standing
 from vedette.core.fleet.document import deployment
 from vedette.core.fleet.gate import Finding, decide
-from vedette.core.fleet.ring_view import SeenDevice, counted, unwell
+from vedette.core.fleet.ring_view import JobCounts, RingTally, counted, job_counts, one_device, unwell
 from vedette.core.fleet.rollout import Next
 
 ARN = "arn:aws:iot:eu-central-1:123456789012:thinggroup/vedette-main-canary"
@@ -231,42 +234,88 @@ def test_a_rollout_goes_ring_by_ring_and_is_taken_back_from_the_end() -> None:
     assert {step.status for step in ended.rings} == {RingStatus.RESTORED}
 
 
-DEVICES = st.lists(
-    st.builds(
-        SeenDevice,
-        thing=st.sampled_from("abcdefgh"),
-        wrong=st.sampled_from(
-            [
-                frozenset(),
-                {Condition.OFFLINE},
-                {Condition.HOT},
-                {Condition.CAMERA_DOWN},
-                {Condition.HOT, Condition.DISK_LOW},
-            ]
-        ).map(frozenset),
-        state=st.sampled_from(["SUCCEEDED", "FAILED", "QUEUED", "IN_PROGRESS"]),
-    ),
-    unique_by=lambda one: one.thing,
+NOW = 1_800_000_000
+VIEWS = st.builds(
+    DeviceView,
+    ring=st.just("canary"),
+    last_seen_s=st.sampled_from([None, NOW - 10.0, NOW - 3600.0]),
+    connected=st.sampled_from([None, True, False]),
+    conditions=st.sampled_from([(), (Condition.HOT,), (Condition.CAMERA_DOWN,), (Condition.HOT, Condition.DISK_LOW)]),
 )
+RINGS = st.dictionaries(st.sampled_from("abcdefgh"), VIEWS)
 
 
-@given(DEVICES, DEVICES)
-def test_newly_unwell_is_who_has_something_that_he_had_not(before: list[SeenDevice], now: list[SeenDevice]) -> None:
-    found = counted(now, unwell(before))
-    had = {one.thing: one.wrong for one in before}
+def summed(ring: Mapping[str, DeviceView]) -> RingSummary:
+    tally = RingTally()
+    for thing in sorted(ring):
+        tally.add(thing, ring[thing], NOW)
+    return tally.summary(NOW, len(ring))
+
+
+def known(device: DeviceView) -> set[Condition]:
+    """What is wrong with a device; one that never told and is not there is as one that is offline."""
+    if device.last_seen_s is None and not device.connected:
+        return {Condition.OFFLINE}
+    return set(standing(device, NOW))
+
+
+@given(RINGS, RINGS)
+def test_newly_unwell_is_who_has_something_that_he_had_not(
+    before: dict[str, DeviceView], now: dict[str, DeviceView]
+) -> None:
+    found = counted(summed(now), JobCounts(), unwell(summed(before)))
     expected = 0
-    for one in now:
-        known = had.get(one.thing, frozenset())
-        if known != {Condition.OFFLINE} and not one.wrong <= known:
+    for thing, device in now.items():
+        had = known(before[thing]) if thing in before else set()
+        if Condition.OFFLINE not in had and not set(standing(device, NOW)) <= had:
             expected += 1
     assert found.newly_unwell == expected
     assert found.devices == len(now)
-    assert found.succeeded + found.failed <= found.online
-    assert found.unhealthy <= found.online
-    assert counted(now, unwell(now)).newly_unwell == 0
+    assert found.unhealthy <= found.online == sum(Condition.OFFLINE not in known(one) for one in now.values())
+    assert counted(summed(now), JobCounts(), unwell(summed(now))).newly_unwell == 0
+
+
+@given(RINGS, st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
+def test_answers_of_a_job_never_make_silent_devices_evidence(
+    ring: dict[str, DeviceView], succeeded: int, failed: int, busy: int
+) -> None:
+    job = JobCounts(succeeded=succeeded, failed=failed, in_progress=busy)
+    alone, found = counted(summed(ring), JobCounts(), {}), counted(summed(ring), job, {})
+    assert found.succeeded <= found.online <= found.devices
+    assert found.failed == failed, "one that refused has said so, and may be gone since"
+    told = sum(one.last_seen_s is not None or bool(one.connected) for one in ring.values())
+    assert found.online <= alone.online + max(0, job.answered - told)
+    if job.answered <= told:
+        assert found.online == alone.online
+
+
+def test_a_ring_that_was_never_counted_is_not_an_empty_one() -> None:
+    found = counted(None, JobCounts(), {})
+    assert decide(found, GatePolicy(), elapsed_s=9, settled_s=None).verdict is Verdict.WAIT
+    assert counted(None, JobCounts(succeeded=3), {}).online == 3
 
 
 def test_more_unwell_devices_than_are_remembered_count_as_well_before() -> None:
-    many = [SeenDevice(f"cam-{number:04}", frozenset({Condition.HOT}), "SUCCEEDED") for number in range(MAX_UNWELL + 5)]
-    assert len(unwell(many)) == MAX_UNWELL
-    assert counted(many, unwell(many)).newly_unwell == 5
+    hot = DeviceView(ring="canary", last_seen_s=NOW - 1.0, conditions=(Condition.HOT,))
+    many = summed({f"cam-{number:04}": hot for number in range(MAX_UNWELL + 5)})
+    assert len(unwell(many)) == len(many.wrong) == MAX_UNWELL
+    assert counted(many, JobCounts(), unwell(many)).newly_unwell == 5
+
+
+def test_a_summary_of_the_worst_ring_fits_an_item() -> None:
+    every = tuple(one for one in Condition if one is not Condition.OFFLINE)
+    worst = DeviceView(ring="canary", last_seen_s=NOW - 1.0, conditions=every)
+    things = {f"{'x' * 58}{number:06}": worst for number in range(3_000)}
+    things |= {f"{'y' * 58}{number:06}": DeviceView(ring="canary") for number in range(3_000)}
+    assert len(summed(things).model_dump_json().encode()) < 350_000
+
+
+def test_counters_of_a_job_are_read_as_aws_writes_them() -> None:
+    names = ("Canceled", "Succeeded", "Failed", "Rejected", "Queued", "InProgress", "Removed", "TimedOut")
+    details = {f"numberOf{name}Things": 10**at for at, name in enumerate(names)}
+    found = job_counts({**details, "processingTargets": ["group"]})
+    assert found == JobCounts(succeeded=10, failed=10_001_101, in_progress=100_000, queued=10_000)
+    assert found.answered == 10_101_111
+    assert job_counts({}) == JobCounts()
+    assert one_device(None).answered == one_device("QUEUED").answered == 0
+    assert one_device("COMPLETED").succeeded == one_device("REJECTED").failed == 1

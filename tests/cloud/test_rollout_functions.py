@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from moto import mock_aws
 from lambdas.common import runtime
 from lambdas.rollout_api import handler as api
 from lambdas.rollout_step import handler as step
+from lambdas.sweep.handler import Sweeper
 from tests.cloud.fake_greengrass import Greengrass
 
 EVENTS = Path(__file__).parent / "events"
@@ -26,6 +27,8 @@ ENVIRONMENT = {
     "DESIRED_TABLE": "desired",
     "ROLLOUTS_TABLE": "rollouts",
     "DEVICES_TABLE": "devices",
+    "RINGS_TABLE": "rings",
+    "COUNT_QUEUE": "https://queue",
     "EVENT_BUS": "default",
     "GROUPS_ARN": "arn:aws:iot:eu-central-1:123456789012:thinggroup/",
     "BASELINE": json.dumps({"aws.greengrass.Nucleus": {"version": "2.14.3"}}),
@@ -66,14 +69,55 @@ class Machine:
         return {"Entries": [{"EventId": "e"} for _ in Entries]}
 
 
+class Counts:
+    """The queue of the sweep, and the sweep: every minute, and when a rollout asks.
+
+    Attributes:
+        clock: whether it counts every minute.
+        asked: how often a rollout has asked.
+        deaf: an order is not heard.
+    """
+
+    def __init__(self, dynamodb: Any, now: Callable[[], float]) -> None:
+        self.clock, self.asked, self.deaf, self._last = True, 0, False, 0
+        fleets = {"main": ("canary", "early", "rest")}
+        self._sweeper = Sweeper(
+            tables=dynamodb,
+            cloudwatch=None,
+            table="devices",
+            index="by-fleet",
+            rings="rings",
+            fleets=fleets,
+            log=runtime.logger("sweep"),
+            now=now,
+        )
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803 - as boto3 has it
+        assert QueueUrl == "https://queue"
+        self.asked += 1
+        if not self.deaf:
+            self.count(MessageBody)
+
+    def count(self, order: str = '{"count": "*"}') -> None:
+        record = {"messageId": "m", "body": order, "attributes": {"SentTimestamp": "0"}}
+        assert self._sweeper.work({"Records": [record]}) == {"batchItemFailures": []}
+
+    def tick(self, now: int) -> None:
+        if self.clock and now - self._last >= 60:
+            self._last = now
+            self.count()
+
+
 class Account:
     """Everything around the two functions."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.greengrass, self.machine, self.now = Greengrass(), Machine(), 1_800_000_000
         self.dynamodb = boto3.client("dynamodb")
+        self.counts = Counts(self.dynamodb, lambda: self.now)
         others = {"greengrassv2": self.greengrass, "stepfunctions": self.machine, "events": self.machine}
-        for module in ("fleet_view", "rollout_store"):
+        others |= {"iot": self.greengrass, "sqs": self.counts}
+        for module in ("fleet_view", "ring_look", "rollout_store"):
             monkeypatch.setattr(f"lambdas.common.{module}.client", lambda name: others.get(name, self.dynamodb))
         for module in ("rollout_api", "rollout_step"):
             monkeypatch.setattr(f"lambdas.{module}.handler.client", lambda name: others.get(name, self.dynamodb))
@@ -82,10 +126,13 @@ class Account:
             for name in ("ppe", "belt"):
                 self.greengrass.components[f"{ARNS}vedette.app.{name}:versions:{version}"] = "DEPLOYABLE"
 
-    def device(self, thing: str, **attributes: Any) -> None:
+    def device(self, thing: str, *, connected: bool = True, **attributes: Any) -> None:
+        """A registered device; one that is connected has told nothing yet, unless the attributes say so."""
         ring = thing.partition("-")[0]
+        self.greengrass.things.add(thing)
         item = {"thing": {"S": thing}, "fleet": {"S": "main"}, "ring": {"S": ring}}
-        self.dynamodb.put_item(TableName="devices", Item=item | attributes)
+        connection = {"connected": {"BOOL": True}, "connection_version": {"N": "1"}, "connection_ms": {"N": "1"}}
+        self.dynamodb.put_item(TableName="devices", Item=item | (connection if connected else {}) | attributes)
 
     def ask(self, **request: Any) -> dict[str, Any]:
         return api.handle(request, None)
@@ -97,6 +144,7 @@ class Account:
         return api.handle({**event, "rollout_id": rollout_id, "change": change, "policy": POLICY, **more}, None)
 
     def step(self, action: str, rollout_id: str, **more: Any) -> str:
+        self.counts.tick(self.now)
         return step.handle({"action": action, "rollout_id": rollout_id, **more}, None)["next"]
 
     def drive(self, rollout_id: str, *, limit: int = 100) -> list[str]:
@@ -138,6 +186,7 @@ def make_tables() -> None:
     for name, keys, index in (
         ("desired", (("ring", "S"), ("version", "N")), ()),
         ("rollouts", (("rollout_id", "S"),), (("fleet", "S"), ("created_at", "N"))),
+        ("rings", (("ring", "S"),), ()),
         ("devices", (("thing", "S"),), (("fleet", "S"), ("thing", "S"))),
     ):
         schema = [
@@ -252,6 +301,7 @@ def test_a_device_that_falls_silent_ends_it(account: Account) -> None:
 
 def test_no_evidence_is_no_pass(account: Account) -> None:
     account.greengrass.unheard = {"early-1"}
+    account.device("early-1", connected=False)
     account.device("early-2", last_seen_ms={"N": str((account.now - 600) * 1000)})
     account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
     said = account.drive("rollout-1")
@@ -400,3 +450,81 @@ def test_somebody_who_writes_the_desired_state_by_hand_ends_the_rollout(account:
     )
     assert account.step("check", "rollout-1") == "roll-back"
     assert "somebody else" in account.status("rollout-1")["reason"]
+
+
+def test_a_ring_is_not_begun_before_it_was_counted(account: Account) -> None:
+    account.counts.clock, account.counts.deaf = False, True
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    assert account.step("begin", "rollout-1") == "wait"
+    assert account.greengrass.deployments == []
+    account.counts.deaf = False
+    assert account.step("check", "rollout-1") == "wait"  # asks once more, and this time it is heard
+    assert account.greengrass.deployments == []
+    assert account.step("check", "rollout-1") == "wait"
+    assert len(account.greengrass.deployments) == 1
+    assert account.drive("rollout-1")[-1] == "finish→done"
+
+
+def test_a_ring_that_nobody_counts_is_never_begun(account: Account) -> None:
+    account.counts.clock, account.counts.deaf = False, True
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    assert account.drive("rollout-1")[-1] == "roll-back→done"
+    assert account.status("rollout-1")["reason"] == "ring early: its devices were not counted within 600 s"
+    assert account.greengrass.deployments == []
+
+
+def test_an_old_count_is_no_evidence(account: Account) -> None:
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    account.step("begin", "rollout-1")
+    account.counts.clock, account.counts.deaf = False, True
+    said = account.drive("rollout-1")
+    assert said[-1] == "roll-back→done"
+    assert "the devices have not been counted since the soak was over" in account.status("rollout-1")["reason"]
+
+
+def test_who_breaks_after_the_last_count_is_seen_by_the_next(account: Account) -> None:
+    account.counts.clock = False
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    account.counts.count()
+    account.step("begin", "rollout-1")
+    account.step("check", "rollout-1")
+    account.now += 120
+    account.device("early-2", conditions={"S": "camera_down"}, last_seen_ms={"N": str(account.now * 1000)})
+    assert account.step("check", "rollout-1") == "wait"
+    assert account.counts.asked == 1
+    assert account.step("check", "rollout-1") == "roll-back"
+
+
+def test_a_large_fleet_is_not_counted_on_request(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lambdas.common.ring_look.COUNTED_ON_REQUEST", 3)
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    said = account.drive("rollout-1")
+    assert said[-1] == "finish→done"
+    assert account.counts.asked == 0
+
+
+def test_a_job_that_was_cancelled_for_another_deployment_says_nothing(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    account.greengrass.pending = {"early-1", "early-2"}
+    account.step("begin", "rollout-1")
+    describe = account.greengrass.describe_job
+
+    def meanwhile(**request: Any) -> dict[str, Any]:
+        latest = account.greengrass.deployments[-1]
+        account.greengrass.deployments.append({**latest, "clientToken": "somebody else"})
+        return describe(**request)
+
+    monkeypatch.setattr(account.greengrass, "describe_job", meanwhile)
+    assert account.step("check", "rollout-1") == "wait"
+    assert account.status("rollout-1")["rings"][0]["counts"]["failed"] == 0
+
+
+def test_one_that_refused_and_is_gone_has_refused(account: Account) -> None:
+    account.greengrass.broken = {("vedette.app.ppe", "1.0.0")}
+    account.device("early-1", last_seen_ms={"N": str((account.now - 900) * 1000)})
+    account.device("early-2", last_seen_ms={"N": str((account.now - 900) * 1000)})
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    assert account.step("begin", "rollout-1") == "wait"
+    assert account.step("check", "rollout-1") == "roll-back"

@@ -142,6 +142,30 @@ def test_an_absent_device_has_its_deployment_queued(bare_sandbox: SandboxAccount
     assert state() == "SUCCEEDED"
 
 
+def test_the_job_of_a_deployment_counts_devices(bare_sandbox: SandboxAccount, group: str, device: str) -> None:
+    iot, client, name = bare_sandbox.client("iot"), bare_sandbox.client("greengrassv2"), component(bare_sandbox)
+    silent = fresh("cam")
+    iot.create_thing(thingName=silent)
+    iot.add_thing_to_thing_group(thingName=silent, thingGroupName=group.rpartition("/")[2])
+
+    def counts(deployment: str) -> tuple[str, dict[str, int]]:
+        job = iot.describe_job(jobId=client.get_deployment(deploymentId=deployment)["iotJobId"])["job"]
+        details = job["jobProcessDetails"]
+        return job["status"], {key[8:-6]: value for key, value in details.items() if value}
+
+    bare_sandbox.ask(f"/vedette/devices/{device}", {"holds": True})
+    first = client.create_deployment(targetArn=group, components={name: {"componentVersion": "1.0.0"}})["deploymentId"]
+    assert counts(first) == ("IN_PROGRESS", {"InProgress": 1, "Queued": 1})
+    bare_sandbox.ask(f"/vedette/devices/{device}", {})
+    assert counts(first) == ("IN_PROGRESS", {"Succeeded": 1, "Queued": 1})
+    bare_sandbox.ask(f"/vedette/devices/{device}", {"fails": {name: "*"}})
+    second = client.create_deployment(targetArn=group, components={name: {"componentVersion": "1.0.0"}})["deploymentId"]
+    assert counts(first) == ("CANCELED", {"Succeeded": 1, "Canceled": 1})
+    assert counts(second) == ("IN_PROGRESS", {"Failed": 1, "Queued": 1})
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        iot.describe_job(jobId="none")
+
+
 def test_a_behaviour_that_does_not_exist_is_refused(bare_sandbox: SandboxAccount, device: str) -> None:
     with pytest.raises(Exception, match="colour='red' is no behaviour"):
         bare_sandbox.ask(f"/vedette/devices/{device}", {"colour": "red"})

@@ -227,6 +227,12 @@ class TestSweep:
 
     @pytest.fixture
     def indexed(self, account: Account) -> Account:
+        account.tables.create_table(
+            TableName="rings",
+            KeySchema=[{"AttributeName": "ring", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "ring", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         kinds = [{"AttributeName": name, "AttributeType": "S"} for name in ("thing", "fleet")]
         account.tables.create_table(
             TableName="indexed",
@@ -261,6 +267,7 @@ class TestSweep:
             cloudwatch=cloudwatch,
             table="indexed",
             index=self.INDEX,
+            rings="rings",
             fleets=dict(self.FLEETS),
             log=LOG,
             now=lambda: account.now_s,
@@ -302,7 +309,11 @@ class TestSweep:
 
     def test_the_handler_counts(self, indexed: Account, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = SweepSettings(
-            stage="test", devices_table="indexed", devices_index=self.INDEX, fleets=fleets_text(self.FLEETS)
+            stage="test",
+            devices_table="indexed",
+            devices_index=self.INDEX,
+            rings_table="rings",
+            fleets=fleets_text(self.FLEETS),
         )
         as_process(monkeypatch, settings, sweep_handler.sweeper)
         assert fleets_of(settings.fleets) == self.FLEETS

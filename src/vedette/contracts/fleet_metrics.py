@@ -13,8 +13,10 @@ VERSION: Final = "Version"
 #: Versions that are counted by themselves, the most common ones; what else runs is counted as ``OTHER_VERSIONS``.
 MAX_VERSIONS: Final = 5
 OTHER_VERSIONS: Final = "other"
-#: How often the devices are counted, minutes.
+#: How often the devices are counted into the metrics, minutes.
 SWEEP_MINUTES: Final = 5
+#: How often they are counted for rollouts: how old what a rollout knows of a ring may be, minutes.
+COUNT_MINUTES: Final = 1
 
 
 class Condition(StrEnum):

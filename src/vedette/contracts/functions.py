@@ -84,6 +84,7 @@ class SweepSettings(FunctionSettings):
 
     devices_table: Name
     devices_index: Name
+    rings_table: Name
     fleets: Fleets
 
 
@@ -118,6 +119,8 @@ class RolloutSettings(FunctionSettings):
     desired_table: Name
     rollouts_table: Name
     devices_table: Name
+    rings_table: Annotated[Name, Field(description="What the last count of each ring's devices found.")]
+    count_queue: Annotated[Name, Field(description="Where a count is asked for: address of the queue of `sweep`.")]
     event_bus: Name
     groups_arn: Annotated[str, Field(pattern=r"^arn:.*:thinggroup/$", description="Beginning of all groups' ARNs.")]
     baseline: Annotated[str, Field(description="What a ring runs of which nothing was decided: component → choice.")]

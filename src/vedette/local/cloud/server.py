@@ -17,6 +17,7 @@ from vedette.local.cloud import (
     firehose,
     functions,
     greengrass,
+    greengrass_jobs,
     greengrass_role,
     machines,
     neo,
@@ -143,6 +144,7 @@ def _install(world: World) -> tuple[type, ...]:
     tables.install(world)
     events.install(world)
     greengrass.install(world)
+    greengrass_jobs.install(world)
     greengrass_role.install(world)
     provisioning.install(world)
     firehose.install(world)
