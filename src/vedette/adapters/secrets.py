@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +92,29 @@ class SecretStore:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self._prefix}{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+    def remembered(self, name: str) -> dict[str, str] | None:
+        """What is on the disk under a name."""
+        pairs = self._remembered(name)
+        for value in (pairs or {}).values():
+            self._learned(value)
+        return pairs
+
+    def remember(self, name: str, pairs: Mapping[str, str]) -> None:
+        """Put something on the disk under a name; where that fails the log says so."""
+        self._remember(name, pairs)
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Take everything else with this prefix from the disk."""
+        kept = {self._path(name).name for name in names}
+        try:
+            for path in self._folder.glob(f"{self._prefix}*.json"):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("secrets that nobody needs any more cannot be removed (%s)", error.strerror)
+        with self._lock:
+            self._known = {name: known for name, known in self._known.items() if self._path(name).name in kept}
 
     def _remembered(self, name: str) -> dict[str, str] | None:
         try:

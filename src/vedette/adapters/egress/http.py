@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from vedette.adapters.egress.rules import Resolve, check_http, resolve
@@ -32,10 +32,12 @@ class HttpAnswer:
     Attributes:
         status: HTTP status.
         retry_after_s: seconds it asks to wait, from ``Retry-After`` in seconds; None where it does not.
+        body: what was asked for of it; empty where nothing was, or where it does not say how long it is.
     """
 
     status: int
     retry_after_s: float | None
+    body: bytes = field(default=b"", repr=False)
 
 
 class HttpPoster:
@@ -48,6 +50,7 @@ class HttpPoster:
         resolver: name → addresses.
         context: TLS; the system's certificate authorities where absent.
         method: of every request.
+        keep_bytes: of an answer's body; all of it is thrown away where 0, or where it is longer.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class HttpPoster:
         resolver: Resolve = resolve,
         context: ssl.SSLContext | None = None,
         method: str = "POST",
+        keep_bytes: int = 0,
     ) -> None:
         self._method = method
+        self._keep_bytes = min(keep_bytes, MAX_BODY_BYTES)
         self._url = url
         self._allow_private = allow_private
         self._timeout_s = timeout_s
@@ -132,10 +137,12 @@ class HttpPoster:
         except (ConnectionError, ssl.SSLEOFError) as error:
             raise _NoAnswerError(_what(error)) from error
         status, fields = _parse(head)
-        if not self._drain(fields, rest, deadline_s):
+        kept = bytearray()
+        if not self._drain(fields, rest, deadline_s, kept):
             self.close()
         self._used_s = time.monotonic()
-        return HttpAnswer(status, _seconds(fields.get("retry-after", "")))
+        whole = fields.get("content-length") == str(len(kept))
+        return HttpAnswer(status, _seconds(fields.get("retry-after", "")), bytes(kept) if whole else b"")
 
     def _read_head(self, deadline_s: float) -> tuple[bytes, bytes]:
         assert self._socket is not None
@@ -153,14 +160,18 @@ class HttpPoster:
             if not head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):  # 1xx: the real answer follows
                 return head, data
 
-    def _drain(self, fields: Mapping[str, str], rest: bytes, deadline_s: float) -> bool:
-        """Read the body away; False where the connection cannot be used again."""
+    def _drain(self, fields: Mapping[str, str], rest: bytes, deadline_s: float, kept: bytearray) -> bool:
+        """Read the body away, or into ``kept``; False where the connection cannot be used again."""
         length = fields.get("content-length", "")
         if "transfer-encoding" in fields or not length.isascii() or not length.isdigit() or len(length) > 9:
             return False
         left = int(length) - len(rest)
-        if left < 0 or left > MAX_BODY_BYTES or fields.get("connection", "").lower() == "close":
+        keeps = int(length) <= self._keep_bytes
+        closes = fields.get("connection", "").lower() == "close"
+        if left < 0 or left > MAX_BODY_BYTES or (closes and not keeps):
             return False
+        if keeps:
+            kept += rest
         assert self._socket is not None
         while left:
             try:
@@ -173,7 +184,9 @@ class HttpPoster:
             if not chunk:
                 return False
             left -= len(chunk)
-        return True
+            if keeps:
+                kept += chunk
+        return not closes
 
 
 class _NoAnswerError(Exception):
