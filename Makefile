@@ -56,6 +56,8 @@ lock: ## resolve the dependencies, with hashes and without naming a registry; UP
 	$(BIN)/uv pip compile pyproject.toml --extra edge --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/edge.txt
 	$(BIN)/uv pip compile pyproject.toml --extra edge --extra cloud --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/dev.txt
 	$(BIN)/uv pip compile requirements/lambdas.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/lambdas.txt
+	$(BIN)/uv pip compile requirements/gpu.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/gpu.txt
+	$(BIN)/uv pip compile requirements/installer.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/installer.txt
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -110,14 +110,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxAccount
     """A sandbox with every stack of the app."""
     from vedette.local.cloud import lifecycle
     from vedette.local.cloud.cdk import Cdk, Target
-    from vedette.local.component_tree import build_tree
+    from vedette.local.component_tree import BuildSettings, build_tree
 
     directory = tmp_path_factory.mktemp("sandbox")
     began = time.monotonic()
     running = lifecycle.start(directory, port=free_port(), region="us-east-1", stage=DEFAULT_STAGE)
     try:
         account = SandboxAccount(running, directory)
-        build_tree(directory / "components")
+        build_tree(directory / "components", BuildSettings.choose(libraries=False))
         context = {**CONTEXT, "components": str(directory / "components")}
         target = Target(account.ask("/vedette/state")["account"], "us-east-1", account.environment, directory, context)
         cdk = Cdk(target)

@@ -15,20 +15,22 @@ from tests.cloud.iot_policy import resolved
 from vedette.cli.main import main
 from vedette.contracts.errors import ConfigurationError
 from vedette.local.artifacts import prepare_artifacts
-from vedette.local.component_tree import Built, build_tree
+from vedette.local.component_tree import BuildSettings, Built, build_tree
 from vedette.local.recipe import load_recipe
+
+BARE = BuildSettings.choose(libraries=False)
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("components")
-    build_tree(target)
+    build_tree(target, BARE)
     return target
 
 
 @pytest.fixture(scope="module")
 def built(tree: Path) -> tuple[Built, ...]:
-    return build_tree(tree)
+    return build_tree(tree, BARE)
 
 
 def test_all_components_are_in_it(built: tuple[Built, ...]) -> None:
@@ -38,7 +40,7 @@ def test_all_components_are_in_it(built: tuple[Built, ...]) -> None:
 
 
 def test_the_same_sources_give_the_same_bytes(built: tuple[Built, ...], tmp_path: Path) -> None:
-    for one, again in zip(built, build_tree(tmp_path), strict=True):
+    for one, again in zip(built, build_tree(tmp_path, BARE), strict=True):
         assert again.artifacts[0].path.read_bytes() == one.artifacts[0].path.read_bytes()
         assert again.recipe.read_bytes() == one.recipe.read_bytes()
 
@@ -50,11 +52,10 @@ def test_scripts_lie_where_the_recipe_says(tree: Path, built: tuple[Built, ...],
         prepare_artifacts(recipe, artifacts=files, decompressed=unpacked, trees=[tree / "artifacts"], sources={})
         lifecycle = recipe.manifest().lifecycle
         assert lifecycle.run is not None
-        script = (
-            str(lifecycle.run.script).removeprefix("exec sh ").replace("{artifacts:decompressedPath}", str(unpacked))
-        )
+        script = str(lifecycle.run.script).removeprefix("exec sh ").split()[0]
+        script = script.replace("{artifacts:decompressedPath}", str(unpacked))
         assert Path(script).is_file()
-        beside = Path(script).parent.parent  # what run.sh makes importable
+        beside = Path(script).parent  # what run.sh makes importable
         assert (beside / "vedette" / "__init__.py").is_file()
         assert (beside / "dlr_worker" / "worker.py").is_file()
         assert (beside / "edge.txt").is_file()
@@ -88,7 +89,10 @@ def test_each_becomes_a_version_that_stays(stack: dict[str, Any], built: tuple[B
                 recipe["ComponentName"], recipe["ComponentName"].rpartition(".")[2].lower()
             )
             script = manifest["Lifecycle"][phase]["Script"]
-            assert script == f"exec sh {{artifacts:decompressedPath}}/{unpacked}/{folder}/{phase}.sh"
+            arguments = f" -m {folder}" if phase == "run" else ""
+            if (phase, folder) == ("install", "camera_ingest"):
+                arguments = " '{configuration:/stateDirectory}'"
+            assert script == f"exec sh {{artifacts:decompressedPath}}/{unpacked}/{phase}.sh{arguments}"
 
 
 def test_new_rings_run_them(stack: dict[str, Any], built: tuple[Built, ...]) -> None:
@@ -131,14 +135,14 @@ def test_a_folder_without_components_is_refused(tree: Path, tmp_path: Path) -> N
 
 def test_the_command_lists_what_it_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["build", "--out", str(tmp_path / "out"), "--json"])
+        main(["build", "--no-libraries", "--out", str(tmp_path / "out"), "--json"])
     assert not ended.value.code
     told = json.loads(capsys.readouterr().out)["components"]
     assert [one["name"] for one in told] == sorted(one["name"] for one in told)
     for one in told:
         assert Path(one["recipe"]).is_file()
-        assert Path(one["artifact"]).stat().st_size == one["bytes"]
+        assert sum(Path(file["file"]).stat().st_size for file in one["artifacts"]) == one["bytes"]
     with pytest.raises(SystemExit) as ended:
-        main(["build", "--out", "/proc/nowhere"])
+        main(["build", "--no-libraries", "--out", "/proc/nowhere"])
     assert ended.value.code == 1
     assert "V703" in capsys.readouterr().err

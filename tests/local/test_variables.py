@@ -58,3 +58,17 @@ def test_any_other_brace_is_refused_or_cuts_the_script(script: str) -> None:
 def test_an_unknown_brace_in_the_environment_is_refused_even_on_lite() -> None:
     with pytest.raises(CoreError, match="unknown variable"):
         variables(lite=True).setting("${HOME}", where="c")
+
+
+@pytest.mark.parametrize("lite", [False, True])
+def test_between_single_quotes_a_value_may_hold_what_a_shell_takes_as_it_is(lite: bool) -> None:
+    given = variables(lite, state='/home/Jörg/a b $(x) ; "', bad="a'b", line="a\nb", open="/a b")
+    assert given.script("f '{configuration:/state}'", where="c") == "f '/home/Jörg/a b $(x) ; \"'"
+    for text in (
+        "'{configuration:/bad}'",
+        "'{configuration:/line}'",
+        "'{configuration:/open}",
+        "{configuration:/open}'",
+    ):
+        with pytest.raises(CoreError, match="a shell would interpret"):
+            given.script(text, where="c")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,22 @@ def copy_application(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     target.chmod(0o755)
+    for relative, path in application_files(source):
+        copy = target / relative
+        for folder in reversed(copy.relative_to(target).parents[:-1]):
+            (target / folder).mkdir(exist_ok=True)
+            (target / folder).chmod(0o755)
+        shutil.copyfile(path, copy)
+        copy.chmod(0o644)
+
+
+def application_files(source: Path) -> Iterator[tuple[Path, Path]]:
+    """The files beside a manifest that belong to the application, in order: each path below ``source``, and the file.
+
+    Raises:
+        UsageError: V701, there are too many files for an application.
+        OSError: a file cannot be looked at.
+    """
     count = 0
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
@@ -47,9 +64,4 @@ def copy_application(source: Path, target: Path) -> None:
                 f"{source} holds more than {MAX_FILES} files, which are all copied where an application has hooks.",
                 hint="Keep the application in a folder of its own.",
             )
-        copy = target / relative
-        for folder in reversed(copy.relative_to(target).parents[:-1]):
-            (target / folder).mkdir(exist_ok=True)
-            (target / folder).chmod(0o755)
-        shutil.copyfile(path, copy)
-        copy.chmod(0o644)
+        yield relative, path

@@ -1,114 +1,167 @@
-"""Writes our components as a tree that can be deployed: recipes, and one zip for each with everything of ours in it.
+"""Writes our components as a tree that can be deployed: recipes, and one zip for each with everything that it runs on.
 
+    build.json                                   what is in the tree, with digests
     recipes/vedette.Inference-0.1.0.yaml
     artifacts/vedette.Inference/0.1.0/inference.zip
-                                      ├── inference/   the component
-                                      ├── vedette/     the package
-                                      ├── dlr_worker/  runs what SageMaker Neo compiled
-                                      └── edge.txt     the libraries that the device must have, locked
+                                      ├── install.sh, run.sh    called by the recipe
+                                      ├── inference/            the component
+                                      ├── requirements.txt      the wheels, with digests
+                                      ├── target                Python and machine that they are for
+                                      ├── installer/            pip, which installs them
+                                      └── wheelhouse/           the package `vedette` and its libraries
 
-Libraries are not in it: such a tree serves devices whose image has them. The same sources give the same bytes.
+The same sources, lock and settings give the same bytes.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
-import vedette
 from vedette.contracts.errors import UsageError
+from vedette.local.building.archive import Member, source_files, write_archive
+from vedette.local.building.libraries import COMPONENT_LIBRARIES
+from vedette.local.building.package_wheel import package_members
+from vedette.local.building.settings import BuildSettings
 from vedette.local.building.tree import BuildTarget, Built, BuiltArtifact, measured, read_tree, write_list
+from vedette.local.building.wheelhouse import Wheelhouses, scratch
+from vedette.local.building.wheels import WheelCache
 from vedette.local.data import data_directory
-from vedette.local.recipe import Recipe, load_recipe, machine_architecture
+from vedette.local.recipe import Recipe, load_recipe
 
-__all__ = ["BuildTarget", "Built", "BuiltArtifact", "build_tree", "read_tree"]
+__all__ = ["BuildSettings", "BuildTarget", "Built", "BuiltArtifact", "build_tree", "read_tree"]
 
-#: The oldest time that a zip can hold, so that when it was made does not show.
-_LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
-_LEFT_OUT: Final = ("__pycache__", "_data")
-_DECOMPRESSED: Final = "{artifacts:decompressedPath}/"
+_SCRIPTS = ("install.sh", "run.sh")
 
 
-_PLATFORM: Final = {"aarch64": "linux/arm64", "amd64": "linux/amd64"}
-
-
-def build_tree(target: Path) -> tuple[Built, ...]:
-    """Write the tree; files of the same names are replaced.
+def build_tree(target: Path, settings: BuildSettings | None = None) -> tuple[Built, ...]:
+    """Write the tree; files of the same names are replaced, other components stay.
 
     Args:
         target: folder, made where there is none.
+        settings: what for; this machine where None.
 
     Returns:
-        What is in it, by name.
+        What was built, by name.
 
     Raises:
-        UsageError: V702 the installation is incomplete, V703 the folder cannot be written.
+        UsageError: V702 the installation is incomplete, V703 the folder cannot be written, V708 its list cannot be
+            used, V709 or V710 see ``Wheelhouses``.
         CoreError: V601, a recipe cannot be used.
     """
+    settings = settings or BuildSettings.choose()
     recipes = sorted(data_directory("recipes").glob("*.yaml"))
-    try:
-        made = tuple(_build(path, target) for path in recipes)
-        write_list(target, made)
-        return made
-    except OSError as error:
-        raise UsageError(f"{target}: the components cannot be written there: {error.strerror}.", code="V703") from None
+    with scratch() as work:
+        houses = wheelhouses(settings, Path(work)) if settings.libraries else None
+        try:
+            made = tuple(_build(path, target, settings, houses) for path in recipes)
+            write_list(target, made)
+        except OSError as error:
+            raise not_writable(target, error) from None
+    return made
 
 
-def _build(path: Path, target: Path) -> Built:
+def wheelhouses(settings: BuildSettings, work: Path) -> Wheelhouses:
+    """What makes the wheelhouses of a build."""
+    return Wheelhouses(settings.plan, settings.runtime_wheel, WheelCache(settings.cache, settings.progress), work)
+
+
+def not_writable(target: Path, error: OSError) -> UsageError:
+    """The tree's folder does not do."""
+    return UsageError(f"{target}: the components cannot be written there: {error.strerror}.", code="V703")
+
+
+def script_members() -> list[Member]:
+    """The scripts that a recipe calls; every artefact has the same."""
+    folder = data_directory("components")
+    return [Member(name, folder / name) for name in _SCRIPTS]
+
+
+def bare_members() -> list[Member]:
+    """In the place of a wheelhouse: the package, and the lock that says which libraries the device must have."""
+    lock = data_directory("requirements") / "edge.txt"
+    return [*package_members(), Member(lock.name, lock)]
+
+
+def _build(path: Path, target: Path, settings: BuildSettings, houses: Wheelhouses | None) -> Built:
     recipe = load_recipe(path)
+    settings.progress(f"building {recipe.name}")
     (artifact,) = recipe.manifest().artifacts
     folder = artifact.folder_name
-    archive = target / "artifacts" / recipe.name / recipe.version / artifact.file_name
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    _zip(archive, folder)
-    written = target / "recipes" / f"{recipe.name}-{recipe.version}.yaml"
+    members = [*script_members(), *source_files(data_directory("components") / folder, folder)]
+    if houses is not None:
+        members += houses.members(_libraries(recipe.name))
+    else:
+        members += bare_members()
+    document = rendered(yaml.safe_load(path.read_text()), settings)
+    return write_component(target, document, {artifact.file_name: members}, settings.target())
+
+
+def _libraries(name: str) -> tuple[str, ...]:
+    try:
+        return COMPONENT_LIBRARIES[name]
+    except KeyError:
+        raise UsageError(f"the libraries of the component {name} are not known.", code="V710") from None
+
+
+def rendered(document: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+    """A recipe that says what it was built for: a nucleus refuses it on another architecture."""
+    if not settings.libraries:
+        return document
+    plan = settings.plan
+    about = f"Built for {plan.platform.value}, {plan.accelerator.value}, Python {plan.python}."
+    described = f"{document.get('ComponentDescription', '')} {about}".strip()
+    architecture = {"architecture": plan.platform.architecture}
+    manifests = [
+        {**manifest, "Platform": {**manifest["Platform"], **architecture}} for manifest in document["Manifests"]
+    ]
+    return {**document, "ComponentDescription": described, "Manifests": manifests}
+
+
+def write_component(
+    target: Path, document: dict[str, Any], archives: Mapping[str, list[Member]], built_for: BuildTarget
+) -> Built:
+    """Write a recipe and its artefacts.
+
+    Args:
+        target: the tree.
+        document: the recipe.
+        archives: name of each artefact → what is in it, in the order of the recipe.
+        built_for: for the tree's list.
+
+    Raises:
+        OSError: the tree cannot be written.
+        CoreError: V601, the recipe cannot be used.
+    """
+    name, version = str(document["ComponentName"]), str(document["ComponentVersion"])
+    artifacts, parts, installed = [], dict[str, int](), 0
+    for file_name, members in archives.items():
+        archive = target / "artifacts" / name / version / file_name
+        for part, size in write_archive(archive, members).items():
+            parts[part] = parts.get(part, 0) + size
+        installed += sum(member.size() + _installed(member) for member in members)
+        artifacts.append(measured(archive))
+    written = target / "recipes" / f"{name}-{version}.yaml"
     written.parent.mkdir(parents=True, exist_ok=True)
-    document = _rewritten(yaml.safe_load(path.read_text()), folder)
-    written.write_text(yaml.safe_dump(document, sort_keys=False, width=120))
-    _check(written, recipe)
-    built_for = BuildTarget(platform=_PLATFORM[machine_architecture()])
-    return Built(recipe.name, recipe.version, written, (measured(archive),), built_for)
+    written.write_text(yaml.safe_dump(document, sort_keys=False, width=120), "utf-8")
+    _check(written, load_recipe(written), name, version, set(archives))
+    return Built(name, version, written, tuple(artifacts), built_for, parts, installed)
 
 
-def _zip(archive: Path, folder: str) -> None:
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
-        for source, name in _sources(folder):
-            entry = zipfile.ZipInfo(name, _LONG_AGO)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            made.writestr(entry, source.read_bytes())
+def _installed(member: Member) -> int:
+    """What the installation adds to the unpacked file."""
+    if not member.name.startswith("wheelhouse/") or isinstance(member.source, bytes):
+        return 0
+    with zipfile.ZipFile(member.source) as wheel:
+        return sum(info.file_size for info in wheel.infolist())
 
 
-def _sources(folder: str) -> Iterator[tuple[Path, str]]:
-    """Files and their names in the zip, in a fixed order."""
-    package = Path(vedette.__file__).resolve().parent
-    worker = package.parent / "dlr_worker"
-    for top, prefix in ((data_directory("components") / folder, folder), (package, "vedette"), (worker, worker.name)):
-        for path in sorted(top.rglob("*")):
-            inside = path.relative_to(top)
-            if path.is_file() and not set(inside.parts) & set(_LEFT_OUT):
-                yield path, f"{prefix}/{inside.as_posix()}"
-    lock = data_directory("requirements") / "edge.txt"
-    yield lock, lock.name
-
-
-def _rewritten(value: Any, folder: str) -> Any:
-    """The recipe's scripts, one folder deeper: the zip holds the component's folder beside the package."""
-    if isinstance(value, dict):
-        return {key: _rewritten(one, folder) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_rewritten(one, folder) for one in value]
-    if isinstance(value, str):
-        return value.replace(f"{_DECOMPRESSED}{folder}/", f"{_DECOMPRESSED}{folder}/{folder}/")
-    return value
-
-
-def _check(written: Path, recipe: Recipe) -> None:
+def _check(written: Path, recipe: Recipe, name: str, version: str, archives: set[str]) -> None:
     """What was written is read back: an error here is told now and not by a device."""
-    again = load_recipe(written)
-    if (again.name, again.version) != (recipe.name, recipe.version):
-        raise UsageError(f"{written}: it names {again.name} {again.version}, not {recipe.name} {recipe.version}.")
+    asked = {artifact.file_name for manifest in recipe.manifests for artifact in manifest.artifacts}
+    if (recipe.name, recipe.version, asked) != (name, version, archives):
+        raise UsageError(f"{written}: it names {recipe.name} {recipe.version} and {asked}.", code="V708")

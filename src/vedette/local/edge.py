@@ -21,17 +21,13 @@ from vedette.contracts.camera import CameraConfig
 from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
 from vedette.contracts.privacy import Privacy
+from vedette.contracts.versions import APPLICATION_PREFIX
 from vedette.local.application_files import copy_application
+from vedette.local.application_recipe import EDGE_COMPONENTS, application_recipe, application_text
 from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
 from vedette.local.data import data_directory
-from vedette.local.recipe import Recipe, parse_recipe
 
-EDGE_COMPONENTS: Final = {
-    "vedette.CameraIngest": "camera_ingest",
-    "vedette.Inference": "inference",
-    "vedette.Alerting": "alerting",
-    "vedette.AppHost": "app_host",
-}
+__all__ = ["EDGE_COMPONENTS", "Edge", "EdgeSettings", "RunApplication", "application_recipe", "with_alerts_file"]
 
 #: Journal, outbox and logs need some room from the first second.
 LEAST_FREE_BYTES: Final = 32_000_000
@@ -58,7 +54,7 @@ class RunApplication:
     @property
     def component(self) -> str:
         """Name of the application's component."""
-        return f"vedette.app.{self.manifest.name}"
+        return f"{APPLICATION_PREFIX}{self.manifest.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,39 +111,6 @@ def with_alerts_file(manifest: Manifest, alerts_file: Path) -> Manifest:
     return manifest.model_copy(update={"actions": actions, "rules": rules, "hooks": hooks})
 
 
-def application_recipe(manifest: Manifest) -> Recipe:
-    """The recipe of an application's own component."""
-    document: dict[str, Any] = {
-        "RecipeFormatVersion": "2020-01-25",
-        "ComponentName": f"vedette.app.{manifest.name}",
-        "ComponentVersion": manifest.version,
-        "ComponentDescription": manifest.title or manifest.name,
-        "ComponentDependencies": {
-            name: {"VersionRequirement": ">=0.1.0", "DependencyType": "HARD"} for name in EDGE_COMPONENTS
-        },
-        "ComponentConfiguration": {
-            "DefaultConfiguration": {
-                "stateDirectory": "/var/lib/vedette",
-                "logLevel": "INFO",
-                "bindings": {},
-                "parameters": {},
-            }
-        },
-        "Manifests": [
-            {
-                "Platform": {"os": "linux", "runtime": "*"},
-                "Artifacts": [{"Uri": f"s3://BUCKET_NAME/{manifest.name}.zip", "Unarchive": "ZIP"}],
-                "Lifecycle": {
-                    "run": {
-                        "Script": f"exec python3 -m vedette app attach {{artifacts:decompressedPath}}/{manifest.name}"
-                    }
-                },
-            }
-        ],
-    }
-    return parse_recipe(document, source=f"application {manifest.name}")
-
-
 class Edge:
     """A running edge side. Use as a context manager; applications come and go while it runs."""
 
@@ -160,7 +123,7 @@ class Edge:
                 root=settings.root / "core",
                 thing_name=settings.thing_name,
                 recipe_dirs=(data_directory("recipes"),),
-                artifact_sources={f"{folder}.zip": components / folder for folder in EDGE_COMPONENTS.values()},
+                artifact_sources={f"{folder}.zip": components for folder in EDGE_COMPONENTS.values()},
                 secrets_file=self._secrets_file if settings.secrets else None,
                 iot=settings.iot or FileIot(settings.root / "iot-core.jsonl"),
                 lite_quirks=settings.lite_quirks,
@@ -217,7 +180,7 @@ class Edge:
         Raises:
             CoreError: V602, it does not run here.
         """
-        self.core.remove(f"vedette.app.{name}")
+        self.core.remove(f"{APPLICATION_PREFIX}{name}")
         shutil.rmtree(self.settings.root / "application" / name, ignore_errors=True)
 
     def _deploy(self, components: dict[str, ComponentSpec], applications: tuple[RunApplication, ...]) -> None:
@@ -242,10 +205,7 @@ class Edge:
         if source is not None and manifest.hooks:
             copy_application(source, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # JSON is YAML: the component reads it as it would read the file of the application's author. What the author
-        # did not write stays unwritten: a default may be a mistake where it is written (the bits of a coil).
-        text = json.dumps(manifest.model_dump(mode="json", exclude_none=True, exclude_unset=True), indent=1)
-        (folder / "vedette.yaml").write_text(text)
+        (folder / "vedette.yaml").write_text(application_text(manifest))
         return folder
 
     def _check_space(self) -> None:

@@ -14,6 +14,8 @@ from pydantic import JsonValue
 from vedette.contracts.errors import CoreError
 
 _SAFE_IN_SCRIPT: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
+#: Between single quotes a shell takes everything as it is, up to the next one.
+_SAFE_IN_QUOTES: Final = re.compile(r"[^'\x00-\x1f\x7f]*")
 _VARIABLE: Final = re.compile(r"\{([A-Za-z]+):([^{}]*)\}")
 
 _HINT: Final = (
@@ -67,7 +69,11 @@ class Variables:
         while (brace := text.find("{", at)) >= 0:
             pieces.append(text[at:brace])
             match = _VARIABLE.match(text, brace)
-            value = self._value(match.group(1), match.group(2), where, in_script) if match else None
+            safe = None
+            if match is not None and in_script:
+                quoted = text[brace - 1 : brace] == "'" == text[match.end() : match.end() + 1]
+                safe = _SAFE_IN_QUOTES if quoted else _SAFE_IN_SCRIPT
+            value = self._value(match.group(1), match.group(2), where, safe) if match else None
             if match is None or value is None:
                 if self.lite and in_script:
                     return "".join(pieces)
@@ -77,7 +83,7 @@ class Variables:
             at = match.end()
         return "".join([*pieces, text[at:]])
 
-    def _value(self, space: str, key: str, where: str, in_script: bool) -> str | None:
+    def _value(self, space: str, key: str, where: str, safe: re.Pattern[str] | None) -> str | None:
         paths = {
             ("artifacts", "path"): self.artifacts,
             ("artifacts", "decompressedPath"): self.decompressed,
@@ -95,9 +101,9 @@ class Variables:
         except KeyError:
             raise CoreError(f"{where}: {{configuration:{key}}} names a value that is not there.") from None
         text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        if in_script and not _SAFE_IN_SCRIPT.fullmatch(text):
+        if safe is not None and not safe.fullmatch(text):
             raise CoreError(
                 f"{where}: the value of {{configuration:{key}}} holds characters a shell would interpret.",
-                hint="Read it over IPC, or put it into Setenv.",
+                hint="Read it over IPC, put it into Setenv, or the variable between single quotes.",
             )
         return text

@@ -1,0 +1,107 @@
+#!/bin/sh
+# Makes what a component needs on this machine, without network:  install.sh [STATE_DIRECTORY]
+#
+# Called in the component's working directory. In a built artefact `requirements.txt`, `target` and `wheelhouse/` lie beside
+# this file, and the environment `venv-DIGEST` of exactly these libraries is made. In a checkout they do not, and the
+# python3 of the search path has to have everything.
+#
+# With STATE_DIRECTORY it is called with root's rights: no other user may make a directory below /var/lib. Everything else is
+# done as the owner of the working directory, who is the user that the component runs as: what root left there,
+# the component could not replace later, and what the component put there, root must not follow.
+set -eu
+umask 022
+here=$(cd "$(dirname "$0")" && pwd)
+
+fail() {
+    echo "install: $*" >&2
+    exit 1
+}
+
+# Names of the user and group that components run as: owner of the working directory, else one that a nucleus makes.
+owner() {
+    found=$(stat -c %u:%g .)
+    for name in ggc_user gg_component; do
+        case $found in
+        0:*) if id -u "$name" >/dev/null 2>&1; then found=$(id -u "$name"):$(id -g "$name"); fi ;;
+        esac
+    done
+    echo "$found"
+}
+
+# Appears with its owner and mode, or not at all; one that is there stays as it is.
+make_state_directory() {
+    [ -d "$1" ] && return
+    parent=$(dirname "$1")
+    mkdir -p "$parent"
+    made=$(mktemp -d "$parent/.vedette-XXXXXX")
+    chown "$2" "$made"
+    chmod 2770 "$made"
+    mv -T "$made" "$1"
+}
+
+if [ "$#" -gt 0 ] && [ "$(id -u)" = 0 ]; then
+    owner=$(owner)
+    make_state_directory "$1" "$owner"
+    case $owner in
+    0:*) ;;
+    *)
+        command -v setpriv >/dev/null || fail "setpriv is missing; install the package util-linux"
+        exec setpriv --reuid="${owner%:*}" --regid="${owner#*:}" --clear-groups sh "$here/install.sh"
+        ;;
+    esac
+fi
+
+[ -f "$here/requirements.txt" ] || exit 0
+
+fact() {
+    sed -n "s/^$1=//p" "$here/target"
+}
+
+wanted=$(fact python)
+machine=$(fact machine)
+[ "$(uname -m)" = "$machine" ] ||
+    fail "this artefact is for $machine, this machine is $(uname -m); build it with vedette build --platform"
+
+# The interpreter that the device's installer unpacks comes first: it is there where the system's is too old.
+python=
+seen=
+for each in /opt/vedette/python/bin/python3 python3.13 python3.12 python3.11 python3; do
+    found=$(command -v "$each") || continue
+    version=$("$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+    seen="$seen $found ($version)"
+    if [ "$version" = "$wanted" ]; then
+        python=$found
+        break
+    fi
+done
+[ -n "$python" ] ||
+    fail "this artefact is for Python $wanted; found:${seen:- no Python at all}." \
+        "Build it with vedette build --python-version, or unpack a Python $wanted to /opt/vedette/python"
+
+venv=venv-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
+rm -rf venv-new.* # of an installation that was interrupted
+if ! "$venv/bin/python3" -c '' 2>/dev/null; then
+    new=venv-new.$$
+    "$python" -m venv --without-pip "$new" # with pip it would need a package that many systems leave out
+    # Nothing of this machine's own settings of pip or Python has a say.
+    env -u PYTHONHOME -u PIP_CONSTRAINT -u PIP_REQUIREMENT PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
+        PIP_CONFIG_FILE=/dev/null "$new/bin/python3" -s -P -m pip --isolated --disable-pip-version-check install \
+        --quiet --no-index --no-deps --no-compile --no-cache-dir --no-warn-script-location --root-user-action=ignore \
+        --require-hashes --find-links "$here/wheelhouse" --requirement "$here/requirements.txt"
+    rm -rf "$venv"
+    sync -f "$new" 2>/dev/null || sync # whole on the disk before it gets its name
+    mv "$new" "$venv"
+fi
+
+# The one that was used before stays, so that going back to the version before takes no time.
+touch "$venv"
+before=
+for each in $(ls -dt venv-*/); do
+    each=${each%/}
+    [ "$each" != "$venv" ] || continue
+    if [ -z "$before" ]; then
+        before=$each
+    else
+        rm -rf "$each"
+    fi
+done

@@ -1,0 +1,79 @@
+"""The package as a wheel, made from what is installed: a clone or a wheel, the same code gives the same bytes.
+
+What serves only the machine it is built on (components, recipes, stacks, examples) is not in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import vedette
+from vedette.contracts.errors import UsageError
+from vedette.local.building.archive import Member, source_files, write_archive
+from vedette.local.building.tree import measured
+from vedette.local.building.wheels import Wheel
+
+_NAME: Final = "vedette"
+_WHEEL: Final = b"Wheel-Version: 1.0\nGenerator: vedette\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def package_members() -> list[Member]:
+    """Files of the package and of the worker that runs what SageMaker Neo compiled, by their names in a wheel."""
+    package = Path(vedette.__file__).resolve().parent
+    worker = package.parent / "dlr_worker"
+    if not worker.is_dir():
+        raise UsageError(
+            "this installation of vedette lacks its package 'dlr_worker'.", hint="Install vedette again.", code="V702"
+        )
+    return [
+        *source_files(package, package.name, lambda inside: inside.parts[0] == "_data"),
+        *source_files(worker, worker.name),
+    ]
+
+
+def build_package_wheel(folder: Path) -> Wheel:
+    """Write the wheel.
+
+    Args:
+        folder: where to.
+
+    Raises:
+        UsageError: V702, vedette is not installed as a distribution, or not wholly.
+        OSError: the folder cannot be written.
+    """
+    version = vedette.__version__
+    info = f"{_NAME}-{version}.dist-info"
+    members = [*package_members(), *_described(info)]
+    record = "".join(_recorded(member) for member in sorted(members, key=lambda member: member.name))
+    members.append(Member(f"{info}/RECORD", f"{record}{info}/RECORD,,\n".encode()))
+    path = folder / f"{_NAME}-{version}-py3-none-any.whl"
+    write_archive(path, members)
+    file = measured(path)
+    return Wheel(_NAME, version, path, file.sha256, file.size)
+
+
+def _described(info: str) -> list[Member]:
+    try:
+        distribution = metadata.distribution(_NAME)
+    except metadata.PackageNotFoundError:
+        raise UsageError(
+            "vedette is not installed here as a package.", hint="Install it, or call `make setup`.", code="V702"
+        ) from None
+    needed = sorted(distribution.requires or [])
+    lines = ["Metadata-Version: 2.1", f"Name: {_NAME}", f"Version: {vedette.__version__}"]
+    lines += ["Requires-Python: >=3.11", *(f"Requires-Dist: {text}" for text in needed)]
+    lines += [f"Provides-Extra: {name}" for name in sorted(distribution.metadata.get_all("Provides-Extra") or [])]
+    described = [Member(f"{info}/METADATA", ("\n".join(lines) + "\n").encode()), Member(f"{info}/WHEEL", _WHEEL)]
+    if entries := distribution.read_text("entry_points.txt"):
+        described.append(Member(f"{info}/entry_points.txt", entries.encode()))
+    return described
+
+
+def _recorded(member: Member) -> str:
+    content = member.source if isinstance(member.source, bytes) else member.source.read_bytes()
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{member.name},sha256={digest},{len(content)}\n"
