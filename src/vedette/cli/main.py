@@ -18,6 +18,7 @@ from vedette.cli.lazy import CommandSpec, LazyGroup
 from vedette.contracts.errors import ERROR_CODES, VedetteError
 
 _START, _OPERATE, _CHECK = "Cameras to alerts", "A running device", "Prepare and check"
+_FLEET: Final = "A fleet"
 
 COMMANDS: Final = (
     CommandSpec("run", "vedette.cli.run:run", "Run an application on this machine, live.", _START),
@@ -26,6 +27,8 @@ COMMANDS: Final = (
     CommandSpec("validate", "vedette.cli.validate:validate", "Find every mistake of a vedette.yaml.", _CHECK),
     CommandSpec("doctor", "vedette.cli.doctor:doctor", "Check this machine, or the account.", _CHECK),
     CommandSpec("cost", "vedette.cli.cost:cost", "What a fleet costs, beside what Panorama charged.", _CHECK),
+    CommandSpec("plan", "vedette.cli.plan:plan", "A fleet of a size beside the account's quotas.", _CHECK),
+    CommandSpec("logs", "vedette.cli.logs:logs", "Logs of a device's components, from the account.", _FLEET),
     CommandSpec(
         "model",
         "",
@@ -43,6 +46,11 @@ COMMANDS: Final = (
         ),
     ),
     CommandSpec("build", "vedette.cli.build:build", "Build our components for deployment.", _CHECK),
+    CommandSpec("publish", "vedette.cli.publish:publish", "Bring built components into the account.", _FLEET),
+    CommandSpec("deploy", "vedette.cli.deploy:deploy", "Roll an application out to a fleet, ring by ring.", _FLEET),
+    CommandSpec("rollback", "vedette.cli.rollback:rollback", "Give devices back what they ran before.", _FLEET),
+    CommandSpec("remove", "vedette.cli.remove:remove", "Take an application from devices.", _FLEET),
+    CommandSpec("abort", "vedette.cli.rollback:abort", "Stop a rollout and take it back.", _FLEET),
     CommandSpec(
         "cloud",
         "",

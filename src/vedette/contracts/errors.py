@@ -50,6 +50,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V011", "message not understood"),
         ErrorCode("V012", "registration refused"),
         ErrorCode("V013", "document of a device refused"),
+        ErrorCode("V014", "component version refused"),
         ErrorCode("V020", "no such device"),
         ErrorCode("V021", "job refused"),
         ErrorCode("V022", "job did not succeed"),

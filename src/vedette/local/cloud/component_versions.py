@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import time
@@ -65,19 +66,24 @@ class Components:
         if arn in self._all:
             message = f"Component [{name} : {version}] for account [{ACCOUNT}] already exists with state: [DEPLOYABLE]"
             raise ApiError("ConflictException", message, 409)
-        for uri in _artefacts(recipe):
-            self._check_artefact(uri)
+        for artefact in _artefacts(recipe):
+            # As the service does: it reads every artefact once, and keeps in the recipe what it found.
+            artefact |= {"Digest": self._digest(artefact), "Algorithm": "SHA-256"}
         made = Component(arn, name, version, recipe, dict(body.get("tags") or {}), time.time())
         self._all[arn] = made
         return {**_names(made), "creationTimestamp": made.created, "status": _STATUS}
 
-    def _check_artefact(self, uri: str) -> None:
+    def _digest(self, artefact: dict[str, Any]) -> str:
+        uri = str(artefact.get("Uri") or artefact["URI"])
         bucket, _, key = uri.removeprefix("s3://").partition("/")
+        digest = hashlib.sha256()
         try:
-            self.world.client("s3").head_object(Bucket=bucket, Key=key)
+            for piece in self.world.client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
+                digest.update(piece)
         except ClientError as error:
             message = f"Cannot access S3 artifact {uri}: {error.response['Error']['Code']}."
             raise ApiError("ValidationException", message) from None
+        return base64.b64encode(digest.digest()).decode()
 
     def one(self, arn: str) -> Component:
         """A version.
@@ -169,11 +175,11 @@ def _read(raw: bytes) -> dict[str, Any]:
     return recipe
 
 
-def _artefacts(recipe: dict[str, Any]) -> list[str]:
-    found = []
-    for manifest in recipe.get("Manifests") or []:
-        for artefact in manifest.get("Artifacts") or []:
-            uri = str(artefact.get("Uri") or artefact.get("URI") or "")
-            if uri.startswith("s3://"):
-                found.append(uri)
-    return found
+def _artefacts(recipe: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those in S3."""
+    return [
+        artefact
+        for manifest in recipe.get("Manifests") or []
+        for artefact in manifest.get("Artifacts") or []
+        if str(artefact.get("Uri") or artefact.get("URI") or "").startswith("s3://")
+    ]
