@@ -54,11 +54,11 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any
 
 
 def test_a_list_tells_the_unwell_from_the_well(greengrass: Greengrass, capsys: pytest.CaptureFixture[str]) -> None:
-    device("a", **seen(10))
+    device("a", "rest", **seen(10))
     device("b", "canary", **seen(10, "camera_down"))
-    device("c", **seen(4000, "hot"))
+    device("c", "rest", **seen(4000, "hot"))
     device("d")
-    device("e", **seen(10))
+    device("e", "rest", **seen(10))
     for thing in "abc":
         greengrass.has(thing)
     greengrass.has("e", "UNHEALTHY")
@@ -82,7 +82,7 @@ def test_a_list_tells_the_unwell_from_the_well(greengrass: Greengrass, capsys: p
 def test_a_device_is_found_by_name_serial_number_and_label(
     greengrass: Greengrass, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    device("SN.7", **seen(10))
+    device("SN.7", "rest", **seen(10))
     greengrass.has("SN-7")
     picture = tmp_path / "label.png"
     picture.write_bytes(label(console_page("eu-central-1", "SN-7"), ("SN-7", "S/N SN.7")))
@@ -115,7 +115,7 @@ def test_what_is_no_device_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_retired_device_can_do_nothing_and_nobody_counts_it(
     greengrass: Greengrass, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arn = device("SN-7", **seen(10, "hot"))
+    arn = device("SN.7", "rest", **seen(10, "hot"))
     greengrass.has("SN-7")
     assert run("retire", "SN-7", "--yes") == 0
     iot = client("iot")
