@@ -9,12 +9,16 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from camera_ingest.credentials import NOBODY, Credentials, credentials_of
+from camera_ingest.credentials import Logins, Source
+from camera_ingest.diagnostics import thing_name
+from camera_ingest.runtime import RuntimeDocument
 from camera_ingest.settings import Settings, read_settings
 from camera_ingest.statuses import StatusBook
+from vedette.adapters.egress.secrets_manager import remote_secrets
 from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state import StateOwner
 from vedette.adapters.state.files import write_component_status
+from vedette.adapters.state.log_levels import LEVEL
 from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts import topics
 from vedette.contracts.camera import CameraConfig, CameraState
@@ -45,7 +49,6 @@ class IngestService:
 
     def __init__(self, bus: Bus, redaction: RedactingFilter) -> None:
         self._bus = bus
-        self._redaction = redaction
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._reconfigure = threading.Event()
@@ -54,8 +57,13 @@ class IngestService:
         self._book = StatusBook()
         self._owner = StateOwner(self._directory, status_source=self._book.summary)
         self._supervisor = Supervisor(self._on_message, self._on_exit)
-        self._secrets: SecretStore | None = None
-        self._credentials: dict[str, Credentials] = {}
+        self._document = RuntimeDocument(bus, thing_name(), self._owner, redaction, self._wake.set)
+        self._cameras: tuple[CameraConfig, ...] = ()
+        self._source = Source(bus.secret, remote_secrets())
+        self._secrets = SecretStore(
+            self._source, self._owner.layout.secrets, prefix="camera-", refresh_s=0, learned=redaction.add
+        )
+        self._logins = Logins(self._secrets)
         self._secrets_checked_s = 0.0
         self._fps: dict[str, float] = {}
         self._streams: dict[str, str] = {}
@@ -75,10 +83,8 @@ class IngestService:
         """
         self._owner.start()
         try:
-            self._secrets = SecretStore(
-                self._bus.secret, self._owner.layout.secrets, prefix="camera-", refresh_s=0, learned=self._redaction.add
-            )
             self._supervisor.start()
+            self._document.start()
             self._owner.on_plan(self._on_plan)
             self._configure(self._settings)
             self._bus.on_configuration_change(self._on_configuration_change)
@@ -88,6 +94,9 @@ class IngestService:
                 if self._reconfigure.is_set():
                     self._reconfigure.clear()
                     self._configure(read_settings(self._bus.configuration()))
+                    self._document.ask()
+                if self._document.hear():
+                    self._set_cameras()
                 self._check_secrets()
                 now_s = time.monotonic()
                 due = now_s >= next_s
@@ -97,6 +106,7 @@ class IngestService:
                 self._wake.wait(max(min(next_s, self._secrets_due_s()) - time.monotonic(), 0.0))
                 self._wake.clear()
         finally:
+            self._document.stop()
             self._supervisor.stop()
             self._owner.close()
 
@@ -109,15 +119,25 @@ class IngestService:
             logger.error("configuration: %s", problem)
         if settings.config.stateDirectory != str(self._directory):
             logger.warning("stateDirectory changed; it is used after the next start of the component")
-        logging.getLogger().setLevel(settings.config.logLevel)
+        LEVEL.configure(settings.config.logLevel, self._directory, COMPONENT)
         self._settings = settings
-        self._book.configured(settings.config.cameras, settings.problems)
+        self._set_cameras()
+
+    def _set_cameras(self) -> None:
+        """Bring into force what configuration and document say together."""
+        config = self._settings.config
+        self._cameras = self._document.judge(config.cameras, config.cameraNetworks)
         self._fetch_secrets()
         try:
-            self._apply_plan(self._owner.set_cameras(settings.config.cameras))
+            self._apply_plan(self._owner.set_cameras(self._cameras))
         except VedetteError as error:
             logger.error("the plan cannot be written: %s", error)
+        self._book.configured(self._cameras, self._settings.problems, self._document.document.paused)
         self._set_children()
+        self._document.settle()
+        self._book.configured(
+            self._cameras, (*self._settings.problems, *self._document.problems), self._document.document.paused
+        )
 
     def _on_plan(self, plan: Plan) -> None:
         self._apply_plan(plan)
@@ -149,7 +169,7 @@ class IngestService:
                 live=self._login(camera),
                 silence_limit_s=SILENCE_LIMIT_S,
             )
-            for camera in config.cameras
+            for camera in self._cameras
             if camera.enabled
         )
 
@@ -165,30 +185,47 @@ class IngestService:
 
     def _login(self, camera: CameraConfig) -> dict[str, str]:
         """Credentials reach a running process too: a stream that plays goes on, a refused camera is tried at once."""
-        credentials = self._credentials.get(camera.secret or "", NOBODY)
-        return {"username": credentials.username, "password": credentials.password}
+        login = self._logins.get(camera.secret)
+        return {"username": login.username, "password": login.password}
 
     def _fetch_secrets(self) -> bool:
-        """Ask for every secret that is named; whether one has changed."""
-        assert self._secrets is not None
+        """Ask for every secret that is named; whether a login has changed."""
         self._secrets_checked_s = time.monotonic()
-        fetched: dict[str, Credentials] = {}
-        for name in {camera.secret for camera in self._settings.config.cameras if camera.secret}:
-            credentials = credentials_of(self._secrets, name)
-            if credentials is not None:
-                fetched[name] = credentials
-        changed, self._credentials = fetched != self._credentials, fetched
+        names = {camera.secret for camera in self._cameras if camera.secret}
+        changed = self._logins.fetch(names)
+        if not self._settings.problems:  # else a camera may be missing by mistake
+            self._logins.forget_others(names)
         return changed
 
     def _check_secrets(self) -> None:
-        """New credentials go to the processes of the cameras that use them."""
-        if time.monotonic() >= self._secrets_due_s() and self._fetch_secrets():
+        """New credentials go to the processes of the cameras that use them; those that worked last are kept."""
+        statuses, changed = self._book.statuses(), False
+        for camera in self._cameras:
+            status = statuses.get(camera.name)
+            if camera.secret is None or status is None:
+                continue
+            if status.state is CameraState.STREAMING:
+                self._logins.worked(camera.secret, status.since_wall_s)
+            elif status.state is CameraState.UNAUTHORIZED:
+                changed |= self._logins.refused(camera.secret)
+        self._source.urgent = self._refused_secrets()
+        if time.monotonic() >= self._secrets_due_s():
+            changed |= self._fetch_secrets()
+        if changed:
             self._set_children()
+
+    def _refused_secrets(self) -> frozenset[str]:
+        """Secrets of cameras that refuse their login."""
+        statuses = self._book.statuses()
+        return frozenset(
+            camera.secret
+            for camera in self._cameras
+            if camera.secret and camera.name in statuses and statuses[camera.name].state is CameraState.UNAUTHORIZED
+        )
 
     def _secrets_due_s(self) -> float:
         """When the secrets are asked for again, monotonic seconds."""
-        refused = CameraState.UNAUTHORIZED in self._book.states()
-        return self._secrets_checked_s + (SECRET_RETRY_S if refused else SECRET_REFRESH_S)
+        return self._secrets_checked_s + (SECRET_RETRY_S if self._source.urgent else SECRET_REFRESH_S)
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         if "hello" in message:

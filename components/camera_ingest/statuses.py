@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,8 +32,17 @@ class StatusBook:
         self._news: set[str] = set()
         self._problems: tuple[str, ...] = ()
 
-    def configured(self, cameras: Sequence[CameraConfig], problems: tuple[str, ...]) -> None:
-        """These are the cameras now."""
+    def configured(
+        self, cameras: Sequence[CameraConfig], problems: tuple[str, ...], paused: Mapping[str, str] | None = None
+    ) -> None:
+        """These are the cameras now.
+
+        Args:
+            cameras: all of them.
+            problems: for people.
+            paused: camera → who paused it.
+        """
+        paused = paused or {}
         now_s = time.time()
         with self._lock:
             self._problems = problems
@@ -41,8 +50,11 @@ class StatusBook:
             for camera in cameras:
                 state = CameraState.CONNECTING if camera.enabled else CameraState.DISABLED
                 reason = "starting" if camera.enabled else "switched off in the configuration"
+                if camera.name in paused:
+                    reason = f"paused by {paused[camera.name]}"
                 status = old.get(camera.name)
-                if status is None or (status.state is CameraState.DISABLED) == camera.enabled:
+                other = not camera.enabled and status is not None and status.reason != reason
+                if status is None or (status.state is CameraState.DISABLED) == camera.enabled or other:
                     status = CameraStatus(camera=camera.name, state=state, reason=reason, since_wall_s=now_s)
                 self._statuses[camera.name] = status
                 self._news.add(camera.name)
@@ -93,10 +105,10 @@ class StatusBook:
                 self._statuses[name] = old.model_copy(update=changes)
                 self._news.add(name)
 
-    def states(self) -> set[CameraState]:
-        """States that occur."""
+    def statuses(self) -> dict[str, CameraStatus]:
+        """Each camera's."""
         with self._lock:
-            return {status.state for status in self._statuses.values()}
+            return dict(self._statuses)
 
     def take(self, *, everything: bool) -> list[CameraStatus]:
         """Statuses to publish: those that changed, or all."""

@@ -26,11 +26,16 @@ FROM_CLOUD = "SubscribeToIoTCore"
 SECRET = "GetSecretValue"
 THING = "device-7"
 
+SHADOW_ANSWERS = ("get/accepted", "get/rejected", "update/delta", "update/rejected", "delete/accepted")
+
 #: component → (service, operation, resource) it needs.
 NEEDED: dict[str, list[tuple[str, str, str]]] = {
     "vedette.CameraIngest": [
         (PUBSUB_SERVICE, PUBLISH, topics.local_status("cam-12")),
         (SECRET_SERVICE, SECRET, "vedette/camera/cam-12"),
+        (MQTT_SERVICE, TO_CLOUD, topics.shadow(THING, "get")),
+        (MQTT_SERVICE, TO_CLOUD, topics.shadow(THING, "update")),
+        *((MQTT_SERVICE, FROM_CLOUD, topics.shadow(THING, answer)) for answer in SHADOW_ANSWERS),
     ],
     "vedette.Inference": [
         (PUBSUB_SERVICE, PUBLISH, topics.local_inference("yolox_nano-0123456789ab")),

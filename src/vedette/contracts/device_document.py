@@ -138,4 +138,7 @@ class DeviceMemory(Contract):
     raw: Annotated[dict[str, Any], Field(description="`desired` as it came: what is refused now may fit later.")] = (
         Field(default_factory=dict)
     )
+    applied: Annotated[
+        dict[Identifier, dict[Identifier, ParameterValue]], Field(description="Parameters as they were set last.")
+    ] = Field(default_factory=dict)
     diagnostics: Annotated[DiagnosticsReport | None, Field(description="The latest that was answered.")] = None

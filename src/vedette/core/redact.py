@@ -78,6 +78,11 @@ class RedactingFilter(logging.Filter):
         """Remember secret values, to be removed wherever they appear."""
         self._secrets |= {secret for secret in secrets if secret}
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What was added."""
+        return tuple(self._secrets)
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record; always lets it pass."""
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import time
@@ -36,6 +37,8 @@ class FileBridge:
 
     def __init__(self, settings: FileIot, thing_name: str) -> None:
         self._settings = settings
+        self._thing = thing_name
+        self._asked_for_shadow = topics.shadow(thing_name, "get")
         self._alerts = topics.cloud_alerts(thing_name)
         self._acknowledgements = topics.cloud_ack(thing_name)
         self._bus: Bus[bytes] = Bus()
@@ -67,6 +70,9 @@ class FileBridge:
     async def publish(self, topic: str, payload: bytes, qos: int) -> None:  # noqa: ARG002
         """Writes one line; an alert goes on to the ledger."""
         assert self._log is not None
+        if topic == self._asked_for_shadow:
+            self._bus.publish(topics.shadow(self._thing, "get/rejected"), _no_shadow(payload))
+            return
         if topic == self._alerts and self._waiting.full():
             raise IpcError("ServiceError", "the ledger is behind; try again")
         line = {"topic": topic, "payload": _readable(payload), "time": time.time()}
@@ -112,6 +118,14 @@ class FileBridge:
 
 def _record(ledger: Ledger, batch: list[Entry]) -> dict[str, int]:
     return ledger.record(batch, received_s=time.time())
+
+
+def _no_shadow(request: bytes) -> bytes:
+    """What AWS IoT answers where nothing was ever said about a device; a question is nothing to write down."""
+    answer: dict[str, Any] = {"code": 404, "message": "No shadow exists with name: 'vedette'"}
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        answer["clientToken"] = json.loads(request)["clientToken"]
+    return json.dumps(answer).encode()
 
 
 def _readable(payload: bytes) -> Any:
