@@ -55,6 +55,7 @@ def status(
         "owner": "running" if answer is not None else trouble,
         "revision": plan.revision,
         "applications": [app.model_dump(mode="json") for app in answer.applications] if answer is not None else [],
+        "candidates": [app.model_dump(mode="json") for app in answer.candidates] if answer is not None else [],
         "plan": plan.model_dump(mode="json"),
         "problems": problems,
         "status": answer.status if answer is not None else {},
@@ -122,9 +123,11 @@ def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, 
     table = plain_table("application", "version", "rules", "models")
     for app in document["applications"]:
         rules = {rule.name for rule in plan.rules if rule.application == app["name"]}
-        models = [m.key for m in plan.models if any(p.application == app["name"] for p in m.pipelines)]
-        table.add_row(escape(app["name"]), app.get("version", ""), str(len(rules)), escape(", ".join(models)))
-    console.print(table if document["applications"] else "no application is attached")
+        table.add_row(escape(app["name"]), app.get("version", ""), str(len(rules)), _models(plan, app["name"]))
+    for app in document["candidates"]:
+        models = _models(plan, app["name"], candidate=True)
+        table.add_row(escape(app["name"]), f"{app.get('version', '')} (candidate)", "", models)
+    console.print(table if document["applications"] or document["candidates"] else "no application is attached")
     if insights:
         console.print(insight_table(insights))
     if hooks := _hooks(document):
@@ -135,6 +138,16 @@ def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, 
         _print_component(name, entry, console)
     for problem in document["problems"]:
         console.print(f"[yellow]problem:[/yellow] {escape(problem)}")
+
+
+def _models(plan: Plan, application: str, *, candidate: bool = False) -> str:
+    """The sessions that an application, or its candidate, is served by."""
+    found = [
+        session.key
+        for session in plan.models
+        if any((p.application, p.candidate) == (application, candidate) for p in session.pipelines)
+    ]
+    return escape(", ".join(found))
 
 
 def _print_component(name: str, entry: dict[str, Any], console: Console) -> None:

@@ -22,6 +22,9 @@ COMPONENT: Final = "vedette.Inference"
 #: A child reports life five times a second unless an analysis hangs; this long without is a hang of the whole process.
 SILENCE_S: Final = 2.0
 START_S: Final = 15.0
+#: The same for what gives way to everything else: on a busy device it may have to wait for long.
+BACKGROUND_SILENCE_S: Final = 30.0
+BACKGROUND_START_S: Final = 120.0
 #: Command that runs a model's process: no user's packages, no current directory on the path.
 CHILD: Final = (sys.executable, "-s", "-P", "-m", "inference.model")
 #: Track batches waiting to be published; the oldest go first.
@@ -56,12 +59,13 @@ class InferenceService(PlanService[InferenceConfig]):
                     "key": model.key,
                     "state_directory": config.stateDirectory,
                     "model_directory": models,
-                    "threads": config.threads or len(os.sched_getaffinity(0)),
+                    "threads": 1 if model.background else config.threads or len(os.sched_getaffinity(0)),
+                    "background": model.background,
                     "publish_tracks": config.publishTracks,
                     "dlr_python": config.dlrPython,
                 },
-                silence_limit_s=SILENCE_S,
-                start_limit_s=START_S,
+                silence_limit_s=BACKGROUND_SILENCE_S if model.background else SILENCE_S,
+                start_limit_s=BACKGROUND_START_S if model.background else START_S,
             )
             for model in plan.models
         ]

@@ -51,6 +51,8 @@ MODEL_RETRY_S: Final = 30.0
 STORAGE_RETRY_S: Final = 2.0
 #: Longest time for gate and load; after it the process is replaced.
 LOAD_LIMIT_S: Final = 120.0
+#: Nice value of what gives way to everything else.
+LOWEST_PRIORITY: Final = 19
 #: What one run of a detector that comes with the program usually takes, until it is known.
 BUILT_IN_RUN_S: Final = 0.02
 #: Track batches kept for publication between two looks.
@@ -67,6 +69,7 @@ class ModelSpec(Contract):
         threads: analyses at the same time.
         publish_tracks: whether batches are sent to the supervisor too.
         dlr_python: interpreter that runs what Neo compiled.
+        background: whether every other process of the device goes before this one.
     """
 
     key: str
@@ -75,6 +78,7 @@ class ModelSpec(Contract):
     threads: int
     publish_tracks: bool = False
     dlr_python: str = "/usr/bin/python3"
+    background: bool = False
 
 
 class ModelState(StrEnum):
@@ -137,6 +141,11 @@ class ModelProcess:
                 self._serve()
             except VedetteError as error:
                 self._rest(error)
+
+    def give_way(self) -> None:
+        """In the background: run when nobody else wants to. Pictures that are not reached in time are left out."""
+        if self._spec.background:
+            os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
 
     def _serve(self) -> None:
         """Load, analyse, until the link is closed or something fails."""
@@ -343,4 +352,6 @@ def main() -> None:
     """Entry point of the process. Whatever nobody foresaw ends it, and the supervisor starts a new one."""
     link = ChildLink()
     configure_logging()
-    ModelProcess(link).run()
+    process = ModelProcess(link)
+    process.give_way()
+    process.run()

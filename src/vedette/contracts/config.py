@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from vedette.contracts.base import Contract, Identifier, Seconds
 from vedette.contracts.camera import CameraConfig
+from vedette.contracts.comparison import ComparisonTask
 from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication
 from vedette.contracts.privacy import Privacy
@@ -130,6 +131,17 @@ class ApplicationConfig(ComponentConfig):
         return value
 
 
+class CandidateConfig(ApplicationConfig):
+    """Configuration of a candidate's component ``vedette.candidate.<name>``."""
+
+    task: Annotated[ComparisonTask, Field(description="What to compare, and for which rollout; also as JSON text.")]
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task_from_text(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) and value.strip() else value
+
+
 class LocalValue(Contract):
     """A parameter's value that was set on the device itself."""
 
@@ -153,6 +165,20 @@ class Attachments(Contract):
     """All applications of a device, as kept in ``<state>/attachments.json``."""
 
     applications: tuple[AttachedApplication, ...] = ()
+    candidates: Annotated[
+        tuple[AttachedApplication, ...], Field(description="Apart, so that a release that knows none reads the others.")
+    ] = ()
     local: Annotated[
         tuple[LocalValues, ...], Field(description="Also of applications that are not attached at the moment.")
     ] = ()
+
+
+class DeviceAgentConfig(ComponentConfig):
+    """Configuration of ``vedette.DeviceAgent``."""
+
+    helperDirectory: Annotated[  # noqa: N815
+        str, Field(min_length=1, description="Where the helper that runs as root leaves its answers.")
+    ] = "/var/lib/vedette-helper"
+    bootIdFile: Annotated[  # noqa: N815
+        str, Field(min_length=1, description="Tells one boot of the machine from another.")
+    ] = "/proc/sys/kernel/random/boot_id"

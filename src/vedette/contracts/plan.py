@@ -6,7 +6,7 @@ camera address and no credential.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -28,6 +28,9 @@ from vedette.contracts.manifest import (
     Tracker,
 )
 from vedette.contracts.privacy import Privacy
+
+#: Stands before the name of a candidate's pipeline; no application can be called so.
+CANDIDATE: Final = "candidate:"
 
 
 class AttachedApplication(Contract):
@@ -73,6 +76,7 @@ class PipelinePlan(Contract):
     """One application's pipeline on one device camera."""
 
     application: Identifier
+    candidate: Annotated[bool, Field(description="Of the version that is only compared with the running one.")] = False
     pipeline: Identifier
     camera: Annotated[Identifier, Field(description="The device's camera.")]
     app_camera: Annotated[Identifier, Field(description="The application's own name of it.")]
@@ -87,8 +91,8 @@ class PipelinePlan(Contract):
 
     @property
     def key(self) -> str:
-        """``<application>/<pipeline>``, the name in the journal."""
-        return f"{self.application}/{self.pipeline}"
+        """The name in the journal: ``<application>/<pipeline>``, after ``candidate:`` where it is one's."""
+        return f"{CANDIDATE if self.candidate else ''}{self.application}/{self.pipeline}"
 
 
 class ModelPlan(Contract):
@@ -97,6 +101,9 @@ class ModelPlan(Contract):
     key: Annotated[str, Field(description="Names the session: model files and settings that agree share one.")]
     file: Annotated[str, Field(description="Absolute path, or a name in the model store.")]
     model: Model
+    background: Annotated[
+        bool, Field(description="Serves candidates only: gives way to every other process of the device.")
+    ] = False
     pipelines: tuple[PipelinePlan, ...]
 
 

@@ -25,6 +25,20 @@ class DetachRequest(Contract):
     name: Identifier
 
 
+class AttachCandidateRequest(Contract):
+    """Put a version beside the running one of the same name, to be compared with it. Kept until detached."""
+
+    op: Literal["attach-candidate"] = "attach-candidate"
+    application: AttachedApplication
+
+
+class DetachCandidateRequest(Contract):
+    """Take a candidate away; the running version is not touched."""
+
+    op: Literal["detach-candidate"] = "detach-candidate"
+    name: Identifier
+
+
 class PlanRequest(Contract):
     """Ask what the device does."""
 
@@ -92,6 +106,9 @@ class StateAnswer(Contract):
     changed: Annotated[bool, Field(description="Whether the request changed anything.")] = False
     problems: tuple[str, ...] = ()
     applications: tuple[ApplicationSummary, ...] = ()
+    candidates: Annotated[
+        tuple[ApplicationSummary, ...], Field(description="Versions that are only compared with the running ones.")
+    ] = ()
     plan: Plan | None = None
     parameters: Annotated[tuple[ParameterState, ...], Field(description="Of the application asked for.")] = ()
     status: Annotated[
@@ -100,6 +117,13 @@ class StateAnswer(Contract):
 
 
 StateRequest = Annotated[
-    AttachRequest | DetachRequest | PlanRequest | StatusRequest | ParametersRequest | SetParametersRequest,
+    AttachRequest
+    | DetachRequest
+    | AttachCandidateRequest
+    | DetachCandidateRequest
+    | PlanRequest
+    | StatusRequest
+    | ParametersRequest
+    | SetParametersRequest,
     Field(discriminator="op"),
 ]

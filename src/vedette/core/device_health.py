@@ -18,6 +18,7 @@ from vedette.contracts.device_health import (
 )
 from vedette.contracts.health import AlertingHealth
 from vedette.core.messages import one_line
+from vedette.core.plan_candidates import SUFFIX
 
 #: A component writes its status once a second; one that was silent for so long is stuck or gone.
 SILENT_S: Final = 15.0
@@ -127,8 +128,8 @@ def _models(status: Mapping[str, Any]) -> dict[str, ModelHealth]:
     found: dict[str, ModelHealth] = {}
     entries = status.get("models")
     for name, entry in entries.items() if isinstance(entries, dict) else ():
-        if not isinstance(entry, dict):
-            continue
+        if not isinstance(entry, dict) or str(name).endswith(SUFFIX):
+            continue  # a candidate may be slow, and tells itself what is wrong with it
         cameras = entry.get("cameras")
         figures = [one for one in cameras.values() if isinstance(one, dict)] if isinstance(cameras, dict) else []
         found[str(name)[:_KEY]] = ModelHealth(

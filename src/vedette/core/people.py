@@ -101,7 +101,7 @@ class Watch:
 def watches(plan: Plan, camera: str) -> tuple[Watch, ...]:
     """The pipelines of a camera whose tracks can be believed to hold everyone the model can find.
 
-    Left out are models that know no people, pipelines that do not keep them, those that want to be very sure, and those
+    Left out are candidates, models that know no people, pipelines that do not keep them, those that want to be very sure, and those
     that look at parts of the picture only: someone larger than a part is not found in any.
 
     Args:
@@ -113,6 +113,7 @@ def watches(plan: Plan, camera: str) -> tuple[Watch, ...]:
         for session in plan.models
         for pipeline in session.pipelines
         if pipeline.camera == camera
+        and not pipeline.candidate
         and pipeline.tracker.high_confidence <= SUREST
         and (pipeline.tiles is None or pipeline.tiles.whole)
         and finds_people(session.model, pipeline.labels)

@@ -29,6 +29,7 @@ from vedette.contracts.plan import (
     StreamPlan,
 )
 from vedette.core.evidence import pre_roll_s
+from vedette.core.plan_candidates import SUFFIX, beside, in_words_of_candidates, shares
 from vedette.core.plan_hooks import plan_hooks
 
 _KEY_DIGITS: Final = 12
@@ -40,7 +41,12 @@ _Named = TypeVar("_Named", AttachedApplication, CameraConfig)
 _Bound = dict[str, tuple[str, ...]]
 
 
-def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[CameraConfig], revision: int = 0) -> Plan:
+def make_plan(
+    applications: Sequence[AttachedApplication],
+    cameras: Sequence[CameraConfig],
+    revision: int = 0,
+    candidates: Sequence[AttachedApplication] = (),
+) -> Plan:
     """Work out what a device has to do.
 
     Nothing here fails: what cannot be done (a camera that is not bound, not there, switched off) is said in
@@ -50,6 +56,8 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
         applications: what is deployed; one entry per application name.
         cameras: the device's cameras, with or without credentials; no address reaches the plan.
         revision: number of the plan, given by the owner of the state directory.
+        candidates: versions that are only compared with the applications of the same names. They get pipelines and
+            nothing else, and change nothing of what the applications get.
     """
     problems: list[str] = []
     apps = _one_each(applications, lambda app: app.manifest.name, "application", "attached", problems)
@@ -86,6 +94,12 @@ def make_plan(applications: Sequence[AttachedApplication], cameras: Sequence[Cam
                 wanted_s = max(streams[device].pre_roll_s, pre_roll_s(app.manifest))
                 streams[device] = streams[device].model_copy(update={"pre_roll_s": wanted_s})
         actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
+    running = tuple(pipelines)
+    for app in _one_each(candidates, lambda app: app.manifest.name, "candidate", "attached", problems).values():
+        own: list[str] = []
+        served = _pipelines(app, _bind(app, known, own), known, own)
+        pipelines += beside(app.manifest, served, running, streams, own)
+        problems += in_words_of_candidates(own, app.manifest.name)
     return Plan(
         revision=revision,
         streams=tuple(streams[name] for name in sorted(streams)),
@@ -327,14 +341,19 @@ def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> S
 def _sessions(pipelines: list[tuple[str, Model, PipelinePlan]]) -> tuple[ModelPlan, ...]:
     """Group the pipelines by model file and settings; of several files with one content the first by name is loaded."""
     groups: dict[str, tuple[str, Model, list[PipelinePlan]]] = {}
-    for file, model, plan in sorted(pipelines, key=lambda entry: entry[0]):
+    running = [(model_key(file, model), plan) for file, model, plan in pipelines if not plan.candidate]
+    # Candidates last: what is loaded for applications does not depend on them.
+    for file, model, plan in sorted(pipelines, key=lambda entry: (entry[2].candidate, entry[0])):
         key = model_key(file, model)
+        if plan.candidate and not shares(key, plan, running):
+            key += SUFFIX
         groups.setdefault(key, (file, model.model_copy(update={"file": file}), []))[2].append(plan)
     return tuple(
         ModelPlan(
             key=key,
             file=file,
             model=model,
+            background=all(plan.candidate for plan in plans),
             pipelines=tuple(sorted(plans, key=lambda plan: (plan.key, plan.camera))),
         )
         for key, (file, model, plans) in sorted(groups.items())

@@ -86,6 +86,14 @@ class Question:
     views: tuple[View, ...]
 
 
+def camera_fps(pipelines: Sequence[PipelinePlan]) -> float:
+    """Pictures a second that the most demanding pipeline of a camera wants.
+
+    Candidates are not asked where an application is served as well: it gets the pictures that it would get alone.
+    """
+    return max(plan.fps for plan in [plan for plan in pipelines if not plan.candidate] or pipelines)
+
+
 class CameraAnalysis:
     """The pipelines of one camera: one detection serves all that look alike. Used by one thread at a time.
 
@@ -120,8 +128,8 @@ class CameraAnalysis:
 
     @property
     def fps(self) -> float:
-        """Pictures a second that the most demanding pipeline wants."""
-        return max(stage.plan.fps for stage in self._stages.values())
+        """Pictures a second that are taken."""
+        return camera_fps([stage.plan for stage in self._stages.values()])
 
     @property
     def problem(self) -> str:

@@ -22,7 +22,7 @@ from vedette.contracts.errors import CameraError, ModelError
 from vedette.contracts.plan import PipelinePlan
 from vedette.core.scheduling import FairQueue
 from vedette.pipeline.attributes import AttributeLook
-from vedette.pipeline.camera import BatchTracker, CameraAnalysis, CameraFigures, Figures, Question
+from vedette.pipeline.camera import BatchTracker, CameraAnalysis, CameraFigures, Figures, Question, camera_fps
 from vedette.pipeline.look import Looker
 from vedette.ports.frames import FrameLease, FrameReader
 from vedette.ports.journal import JournalWriter
@@ -167,7 +167,7 @@ class DetectLoop:
                 else:  # its worker takes them over when it is done
                     known.waiting = tuple(plans)
             self._gap_reason = ""  # true of the cameras that were there at the start, not of those that come later
-            self._queue.set_weights({name: max(plan.fps for plan in plans) for name, plans in wanted.items()})
+            self._queue.set_weights({name: camera_fps(plans) for name, plans in wanted.items()})
             self._missing.notify_all()
 
     @property

@@ -33,7 +33,9 @@ from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication, Plan
 from vedette.contracts.state import (
     ApplicationSummary,
+    AttachCandidateRequest,
     AttachRequest,
+    DetachCandidateRequest,
     DetachRequest,
     ParametersRequest,
     ParameterState,
@@ -69,6 +71,7 @@ class StateOwner:
         self._callbacks: list[Callable[[Plan], None]] = []
         self._cameras: tuple[CameraConfig, ...] | None = None
         self._applications: dict[str, AttachedApplication] = {}
+        self._candidates: dict[str, AttachedApplication] = {}
         self._local: Local = {}
         self._notes: list[str] = []
         self._plan = Plan()
@@ -86,6 +89,12 @@ class StateOwner:
         """What is attached, by name."""
         with self._guard:
             return tuple(self._applications[name] for name in sorted(self._applications))
+
+    @property
+    def candidates(self) -> tuple[AttachedApplication, ...]:
+        """Versions that are only compared with the attached ones, by name."""
+        with self._guard:
+            return tuple(self._candidates[name] for name in sorted(self._candidates))
 
     def on_plan(self, callback: Callable[[Plan], None]) -> None:
         """Call back with every new plan after it is on disk, in order, from the thread that caused it.
@@ -163,6 +172,41 @@ class StateOwner:
                 return False
             self._store({key: app for key, app in self._applications.items() if key != name}, self._local)
             logger.info("application %s detached", name)
+            self._replan()
+            return True
+
+    def attach_candidate(self, application: AttachedApplication) -> bool:
+        """Add or replace a candidate, durably; False where it was attached exactly so.
+
+        What was set on this device for the running version does not hold for it: it would not hold either, were the
+        candidate deployed in its place.
+
+        Raises:
+            ConfigurationError: V106, a value of a parameter is not allowed; what was attached before stays.
+            StorageError: V401 or V404, cannot be written; attach it again.
+        """
+        with_parameters(application.manifest, application.parameters)
+        with self._guard:
+            name = application.manifest.name
+            changed = self._candidates.get(name) != application
+            if changed:
+                self._store(self._applications, self._local, {**self._candidates, name: application})
+                logger.info("candidate %s %s attached", name, application.manifest.version)
+            self._replan()
+            return changed
+
+    def detach_candidate(self, name: str) -> bool:
+        """Take a candidate away, durably; False where there is none of the name.
+
+        Raises:
+            StorageError: V401 or V404, cannot be written; nothing is changed.
+        """
+        with self._guard:
+            if name not in self._candidates:
+                return False
+            rest = {key: app for key, app in self._candidates.items() if key != name}
+            self._store(self._applications, self._local, rest)
+            logger.info("candidate %s detached", name)
             self._replan()
             return True
 
@@ -257,18 +301,9 @@ class StateOwner:
             )
             logger.warning("%s (%s)", self._notes[-1], error)
             return {}
-        found: dict[str, AttachedApplication] = {}
-        for entry in entries:
-            try:
-                application = AttachedApplication.model_validate(entry)
-            except ValidationError as error:
-                name = entry.get("manifest", {}).get("name", "?") if isinstance(entry, dict) else "?"
-                self._notes.append(
-                    f"application {name!r} in {path.name} cannot be read and is left out; attach it again"
-                )
-                logger.warning("%s (%s)", self._notes[-1], error.errors()[0]["msg"])
-                continue
-            found[application.manifest.name] = application
+        found = self._read_applications(entries, "application")
+        kept = document.get("candidates")
+        self._candidates = self._read_applications(kept if isinstance(kept, list) else [], "candidate")
         for entry in document.get("local") or ():
             try:
                 local = LocalValues.model_validate(entry)
@@ -278,13 +313,36 @@ class StateOwner:
             self._local[local.application] = local
         return found
 
-    def _store(self, applications: dict[str, AttachedApplication], local: Local) -> None:
+    def _read_applications(self, entries: Sequence[Any], kind: str) -> dict[str, AttachedApplication]:
+        found: dict[str, AttachedApplication] = {}
+        for entry in entries:
+            try:
+                application = AttachedApplication.model_validate(entry)
+            except ValidationError as error:
+                name = entry.get("manifest", {}).get("name", "?") if isinstance(entry, dict) else "?"
+                self._notes.append(
+                    f"{kind} {name!r} in {self.layout.attachments.name} cannot be read and is left out; attach it again"
+                )
+                logger.warning("%s (%s)", self._notes[-1], error.errors()[0]["msg"])
+                continue
+            found[application.manifest.name] = application
+        return found
+
+    def _store(
+        self,
+        applications: dict[str, AttachedApplication],
+        local: Local,
+        candidates: dict[str, AttachedApplication] | None = None,
+    ) -> None:
         local = bounded(local, applications)
+        candidates = self._candidates if candidates is None else candidates
         document = Attachments(
-            applications=tuple(applications[name] for name in sorted(applications)), local=tuple(local.values())
+            applications=tuple(applications[name] for name in sorted(applications)),
+            candidates=tuple(candidates[name] for name in sorted(candidates)),
+            local=tuple(local.values()),
         )
         write_durably(self.layout.attachments, document.model_dump_json(indent=1).encode())
-        self._applications, self._local = applications, local
+        self._applications, self._local, self._candidates = applications, local, candidates
 
     def _replan(self) -> None:
         if self._cameras is None:
@@ -294,7 +352,8 @@ class StateOwner:
             manifest, problems = effective(application, self._local.get(name))
             applications.append(application.model_copy(update={"manifest": manifest}))
             notes += problems
-        made = make_plan(applications, self._cameras, self._plan.revision)
+        candidates = [app.model_copy(update={"manifest": effective(app, None)[0]}) for app in self._candidates.values()]
+        made = make_plan(applications, self._cameras, self._plan.revision, candidates)
         made = made.model_copy(update={"problems": (*made.problems, *notes)})
         if made == self._plan and self.layout.plan.exists():
             return
@@ -328,6 +387,10 @@ class StateOwner:
             changed = self.attach(request.application)
         elif isinstance(request, DetachRequest):
             changed = self.detach(request.name)
+        elif isinstance(request, AttachCandidateRequest):
+            changed = self.attach_candidate(request.application)
+        elif isinstance(request, DetachCandidateRequest):
+            changed = self.detach_candidate(request.name)
         elif isinstance(request, SetParametersRequest):
             changed = self.set_parameters(request.name, request.values, user_name(uid))
         if isinstance(request, SetParametersRequest | ParametersRequest):
@@ -341,6 +404,7 @@ class StateOwner:
                 changed=changed,
                 problems=plan.problems,
                 applications=tuple(_summary(app) for app in self.applications),
+                candidates=tuple(_summary(app) for app in self.candidates),
                 plan=plan if isinstance(request, PlanRequest) else None,
                 parameters=parameters,
                 status=extra,
