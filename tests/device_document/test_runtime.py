@@ -181,11 +181,26 @@ def test_old_and_repeated_deltas_mean_nothing(device: Device) -> None:
     device.rest()
     assert url(device, "hall") == "rtsp://10.0.0.2/"
     reports = device.cloud.reports
-    for what, payload in [*old, *old]:
+    for what, payload in reversed([*old, *old]):
         device.bus.deliver(what, payload)
-    device.rest()
-    assert url(device, "hall") == "rtsp://10.0.0.2/"
+        device.rest()
+        assert url(device, "hall") == "rtsp://10.0.0.2/"
     assert device.cloud.reports == reports
+
+
+def test_an_answer_that_was_overtaken_means_nothing(device: Device) -> None:
+    device.cloud.update({"desired": {"revision": 1, "cameras": {"hall": {"url": "rtsp://10.0.0.1/"}}}})
+    device.rest()
+    device.clock[0] += CHECK_S
+    device.step()
+    assert [what for what, _ in device.cloud.flight] == ["get/accepted"]
+    device.cloud.update({"desired": {"revision": 2, "cameras": {"hall": {"url": "rtsp://10.0.0.2/"}}}})
+    device.deliver(1)
+    device.step()
+    assert url(device, "hall") == "rtsp://10.0.0.2/"
+    device.deliver(0)
+    device.step()
+    assert url(device, "hall") == "rtsp://10.0.0.2/"
 
 
 def test_what_somebody_else_reports_does_not_take_cameras_away(device: Device) -> None:
