@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
@@ -13,9 +12,7 @@ from aws_cdk import aws_lambda_event_sources as sources
 
 from infra.constructs.function import VedetteFunction
 from infra.constructs.queue import ReliableQueue
-
-#: Calls of one function that work on one queue at the same time.
-MAX_CALLS: Final = 10
+from vedette.contracts.functions import BATCH, MAX_CALLS
 
 
 def allow_table(role: iam.IRole, table: dynamodb.Table, key: kms.IKey, *actions: str, index: str | None = None) -> None:
@@ -46,7 +43,7 @@ def allow(role: iam.IRole, actions: Sequence[str], resources: Sequence[str]) -> 
     role.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
 
-def feed(function: VedetteFunction, queue: ReliableQueue, *, batch: int = 10) -> None:
+def feed(function: VedetteFunction, queue: ReliableQueue, *, batch: int = BATCH) -> None:
     """Let a function work on a queue, each message by itself."""
     function.function.add_event_source(
         sources.SqsEventSource(

@@ -16,6 +16,7 @@ from lambdas.common.ring_summaries import read_summary
 from lambdas.sweep.handler import Sweeper
 from tests.cloud.test_rollout_functions import POLICY, Account, account
 from vedette.contracts.fleet_metrics import Condition
+from vedette.core.scale.rollout import CALLS_AT_END, CALLS_PER_CHECK, CALLS_PER_RING
 
 __all__ = ["account"]
 
@@ -125,8 +126,9 @@ def test_a_check_and_a_rollout_ask_for_the_same_whatever_the_size(
     checks, rollouts, peaks = zip(*(found[size] for size in SIZES), strict=True)
     assert checks[0] == checks[1] == checks[2]
     assert rollouts[0] == rollouts[1] == rollouts[2]
-    # The rollout, the desired state, the count and the deployment's job are read, the rollout is written.
-    assert sum(checks[0].values()) == 7, checks[0]
+    assert sum(checks[0].values()) == CALLS_PER_CHECK, checks[0]
+    rest = sum(rollouts[0].values()) - rollouts[0]["iot:describe_job"] * CALLS_PER_CHECK
+    assert rest == CALLS_PER_RING + CALLS_AT_END, rollouts[0]
     assert max(peaks) < 4 << 20, "each is told by counters, not by devices"
 
 

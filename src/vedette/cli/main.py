@@ -28,7 +28,6 @@ COMMANDS: Final = (
     CommandSpec("doctor", "vedette.cli.doctor:doctor", "Check this machine, or the account.", _CHECK),
     CommandSpec("cost", "vedette.cli.cost:cost", "What a fleet costs, beside what Panorama charged.", _CHECK),
     CommandSpec("plan", "vedette.cli.plan:plan", "A fleet of a size beside the account's quotas.", _CHECK),
-    CommandSpec("logs", "vedette.cli.logs:logs", "Logs of a device's components, from the account.", _FLEET),
     CommandSpec(
         "model",
         "",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field
 
 from vedette.contracts.base import Contract
+
+#: Calls of one function that work on one queue at the same time, and messages of one call. With a tenth of a second for
+#: a message that is 500 a second: what 30,000 devices tell of themselves.
+MAX_CALLS: Final = 50
+BATCH: Final = 10
 
 Name = Annotated[str, Field(min_length=1)]
 #: What ``fleets_text`` makes.

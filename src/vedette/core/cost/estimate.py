@@ -8,7 +8,7 @@ from typing import Final
 
 from vedette.contracts.account import RINGS
 from vedette.contracts.cost import CostEstimate, CostInputs, CostLine, CostTotal, PanoramaInputs
-from vedette.contracts.fleet_metrics import metric_count
+from vedette.contracts.fleet_metrics import SWEEP_MINUTES, metric_count
 from vedette.core.cost.prices import HARDWARE, LOOKED_UP, PRICES
 
 _CENT: Final = Decimal("0.01")
@@ -34,12 +34,15 @@ _RECORD_KB: Final = 5
 #: A row of the ledger without its indexes, KB, and how long it is kept, months.
 _ROW_KB: Final = 2
 #: Writes of 1 KB for an alert: the row, its two indexes, that people were told, the sequence.
-_ALERT_WRITES: Final = 2 * _ROW_KB + 3
+ALERT_WRITES: Final = 2 * _ROW_KB + 3
 #: Writes of 1 KB for a device's own state: the item with a few cameras, and its copy in the index by fleet.
-_STATE_WRITES: Final = 4
+STATE_WRITES: Final = 4
+#: Reads of 4 KB for a device in a minute: counted every minute, and every fifth minute for the metrics; such a read is
+#: half a unit, and an item with its last message has 3 KB.
+_COUNTS: Final = (1 + Decimal(1) / SWEEP_MINUTES) * Decimal("0.375")
 _KEPT_MONTHS: Final = 3
 #: Time and memory of a function of 256 MB, for each message, GB-seconds.
-_LAMBDA_GB_S: Final = Decimal("0.025")
+LAMBDA_GB_S: Final = Decimal("0.025")
 
 
 def estimate(inputs: CostInputs, panorama: PanoramaInputs) -> CostEstimate:
@@ -138,8 +141,9 @@ def _states(one: CostInputs) -> Iterator[CostLine]:
     told = Decimal(one.devices) * MINUTES * one.months
     yield _priced("States", "queue: sent, deleted", 2 * told, "sqs_request")
     yield _priced("States", "function", told, "lambda_request")
-    yield _priced("States", "function, time", told * _LAMBDA_GB_S, "lambda_gb_s")
-    yield _priced("States", "table of devices", told * _STATE_WRITES, "dynamodb_write")
+    yield _priced("States", "function, time", told * LAMBDA_GB_S, "lambda_gb_s")
+    yield _priced("States", "table of devices", told * STATE_WRITES, "dynamodb_write")
+    yield _priced("States", "counts of the devices", _COUNTS * MINUTES * one.months * one.devices, "dynamodb_read")
     asked = QUEUES * _ASKED_PER_MINUTE * MINUTES * one.months
     yield _priced("Queues", "asked for messages", asked, "sqs_request")
 
@@ -149,7 +153,7 @@ def _reports(one: CostInputs) -> Iterator[CostLine]:
     reports = _report_count(one)
     yield _priced("Insights", "queue: sent, deleted", 2 * reports, "sqs_request")
     yield _priced("Insights", "function", reports, "lambda_request")
-    yield _priced("Insights", "function, time", reports * _LAMBDA_GB_S, "lambda_gb_s")
+    yield _priced("Insights", "function, time", reports * LAMBDA_GB_S, "lambda_gb_s")
     archived_gb = reports * _RECORD_KB / (_MB_PER_GB * 1024)
     yield _priced("Insights", "archive", archived_gb, "firehose")
     yield _priced("Insights", "archive as Parquet", archived_gb, "firehose_format")
@@ -159,8 +163,8 @@ def _alerts(one: CostInputs) -> Iterator[CostLine]:
     alerts = _alert_count(one)
     yield _priced("Alerts", "queue: sent, deleted", 2 * alerts, "sqs_request")
     yield _priced("Alerts", "ledger function", alerts, "lambda_request")
-    yield _priced("Alerts", "ledger function, time", alerts * _LAMBDA_GB_S, "lambda_gb_s")
-    yield _priced("Alerts", "ledger: rows, indexes, sequences", _ALERT_WRITES * alerts, "dynamodb_write")
+    yield _priced("Alerts", "ledger function, time", alerts * LAMBDA_GB_S, "lambda_gb_s")
+    yield _priced("Alerts", "ledger: rows, indexes, sequences", ALERT_WRITES * alerts, "dynamodb_write")
     kept_gb = alerts / one.months * min(_KEPT_MONTHS, one.months) * _ROW_KB / (_MB_PER_GB * 1024)
     yield _priced("Alerts", "ledger, kept for three months", kept_gb * one.months, "dynamodb_store")
     yield _priced("Alerts", "events", alerts, "eventbridge")

@@ -68,6 +68,7 @@ PRICES: Final[dict[str, Price]] = {
     "lambda_request": _price("0.20", _MILLION, "request", _LIST),
     "lambda_gb_s": _price("0.0000133334", 1, "GB-second on arm64", _LIST),
     "dynamodb_write": _price("0.625", _MILLION, "write of up to 1 KB", "published price list, us-east-2"),
+    "dynamodb_read": _price("0.125", _MILLION, "read of up to 4 KB", "published price list, us-east-2"),
     "dynamodb_store": _price("0.25", 1, "GB and month", "published price list, us-east-2"),
     "eventbridge": _price("1.00", _MILLION, "event", _LIST),
     "firehose": _price("0.029", 1, "GB taken in, each record as 5 KB or more", "third party"),

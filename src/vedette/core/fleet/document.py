@@ -21,7 +21,7 @@ _VALIDATION_S: Final = 60
 #: A device that has not answered by then has failed, minutes. Devices that are offline do not start this clock.
 _DEVICE_LIMIT_MINUTES: Final = 60
 #: Devices a minute, at first and at most, and how many must have succeeded before the rate doubles.
-_FIRST_RATE, _MAX_RATE, _STEP = 10, 500, 10
+FIRST_RATE, MAX_RATE, STEP = 10, 500, 10
 #: Share of failures, per cent, at which AWS itself stops before the gate is asked, and of how many devices at least.
 _ABORT_PERCENT, _ABORT_LEAST = 20.0, 5
 
@@ -57,11 +57,11 @@ def deployment_name(state: DesiredState) -> str:
 
 _JOB: Final[dict[str, Any]] = {
     "jobExecutionsRolloutConfig": {
-        "maximumPerMinute": _MAX_RATE,
+        "maximumPerMinute": MAX_RATE,
         "exponentialRate": {
-            "baseRatePerMinute": _FIRST_RATE,
+            "baseRatePerMinute": FIRST_RATE,
             "incrementFactor": 2.0,
-            "rateIncreaseCriteria": {"numberOfSucceededThings": _STEP},
+            "rateIncreaseCriteria": {"numberOfSucceededThings": STEP},
         },
     },
     "abortConfig": {

@@ -1,0 +1,1 @@
+"""What a fleet of a size asks of the account."""
