@@ -17,6 +17,7 @@ from vedette.adapters.state import set_parameters
 from vedette.cli.app_attach import assignments
 from vedette.cli.status import find_state_directory
 from vedette.cli.tables import plain_table
+from vedette.contracts.account import DEFAULT_STAGE
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.state import ParameterState
@@ -28,6 +29,13 @@ State = Annotated[
     Path | None, typer.Option("--state", help="State directory; default /var/lib/vedette, else the run going on.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+FleetDevice = Annotated[
+    str | None, typer.Option("--device", help="A device of the fleet, by its name or serial number.", metavar="THING")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="With --device: until it says that it holds, or why not.")]
+Timeout = Annotated[float, typer.Option(min=1, max=86_400, help="With --wait: seconds, at most.")]
+Stage = Annotated[str, typer.Option(help="Of the stacks, with --device.")]
+DEFAULT_TIMEOUT_S: Final = 60.0
 
 _SOURCES: Final[Mapping[str, str]] = {"manifest": "the manifest", "deployment": "the deployment"}
 
@@ -41,11 +49,16 @@ def set_(
         list[str] | None, typer.Option(help="NAME: take back what was set here; the deployment's value holds again.")
     ] = None,
     state: State = None,
+    device: FleetDevice = None,
+    wait: Wait = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    stage: Stage = DEFAULT_STAGE,
     json_: Json = False,
 ) -> None:
     """Change parameters of a running application: from the next picture on, without a restart.
 
-    What is set here lasts until another version or other parameters of the application are deployed.
+    What is set on this machine lasts until another version or other parameters of the application are deployed. With
+    --device it is set for one device of the fleet, from anywhere, and lasts until it is reset.
 
     Examples:
         vedette app set people_flow patience_s=30
@@ -53,6 +66,8 @@ def set_(
         vedette app set people_flow patience_s=30 urgency=critical --state /var/lib/vedette
 
         vedette app set people_flow --reset patience_s
+
+        vedette app set people_flow patience_s=30 --device SN-2041 --wait
     """
     wanted: dict[str, ParameterValue | None] = assignments(values or [], "")
     for name in reset or []:
@@ -61,6 +76,13 @@ def set_(
         wanted[name] = None
     if not wanted:
         raise UsageError("nothing to set.", hint=f"Write NAME=VALUE or --reset NAME; see: vedette app get {app}")
+    if device is not None:
+        if state is not None:
+            raise UsageError("--state and --device are for different places; give one of them.")
+        from vedette.cli.app_parameters_fleet import set_on_device
+
+        set_on_device(app, wanted, device, wait=wait, timeout_s=timeout, stage=stage, json_=json_)
+        return
     answer = set_parameters(state or find_state_directory(), app, wanted)
     _print(app, (entry for entry in answer.parameters if entry.name in wanted), as_json=json_)
 
@@ -69,15 +91,28 @@ def get(
     app: Name,
     name: Annotated[str | None, typer.Argument(help="One parameter; all where absent.", metavar="NAME")] = None,
     state: State = None,
+    device: FleetDevice = None,
+    stage: Stage = DEFAULT_STAGE,
     json_: Json = False,
 ) -> None:
     """Parameters of a running application: values in force, who set them, what is allowed.
+
+    With --device: what was set for one device of the fleet, and what it says of that.
 
     Examples:
         vedette app get people_flow
 
         vedette app get people_flow patience_s --json
+
+        vedette app get people_flow --device SN-2041
     """
+    if device is not None:
+        if state is not None:
+            raise UsageError("--state and --device are for different places; give one of them.")
+        from vedette.cli.app_parameters_fleet import get_from_device
+
+        get_from_device(app, name, device, stage=stage, json_=json_)
+        return
     found = ask_parameters(state or find_state_directory(), app).parameters
     if name is not None:
         known = [entry.name for entry in found]
