@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from vedette.contracts.account import ShortName
 from vedette.contracts.base import Contract, Identifier
-from vedette.contracts.comparison import ComparisonPolicy, ComparisonTask
+from vedette.contracts.comparison import Agreement, ComparisonPolicy, ComparisonTask
 from vedette.contracts.device import ThingName
 from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.manifest import ParameterValue
@@ -22,6 +22,8 @@ MAX_UNWELL: Final = 1000
 #: Longest that all rings of a rollout may take together, seconds.
 MAX_ROLLOUT_S: Final = 7 * 86400
 
+#: Devices of a fleet that may have applications of their own: to try out, not a way to run a fleet.
+MAX_OWN_DEVICES: Final = 100
 #: Beginning of the name of a ring that is one device: it has deployments of its own, beside those of its real ring.
 DEVICE_RING: Final = "thing/"
 
@@ -165,11 +167,23 @@ class RingStatus(StrEnum):
     RESTORED = "restored"
 
 
+class Compared(Contract):
+    """What the devices of a ring saw with a new version beside the running one."""
+
+    verdict: Verdict
+    reason: str
+    devices: Annotated[int, Field(ge=0, description="That have told.")] = 0
+    finished: Annotated[int, Field(ge=0, description="Of those, with the whole budget of pictures or time.")] = 0
+    overall: Agreement = Agreement()
+    labels: dict[str, Agreement] = Field(default_factory=dict)
+
+
 class RingStep(Contract):
     """One ring's part in a rollout."""
 
     ring: RingName
     status: RingStatus = RingStatus.WAITING
+    change: Annotated[Change | None, Field(description="Of this ring, where it is not the rollout's.")] = None
     undo: Annotated[RingChange | None, Field(description="What gives the ring back what it ran before.")] = None
     version: Annotated[int | None, Field(description="Of the desired state with the change in it.")] = None
     deployment_id: str | None = None
@@ -182,6 +196,7 @@ class RingStep(Contract):
     counts: RingCounts | None = None
     verdict: Verdict | None = None
     reason: str = ""
+    compared: Annotated[Compared | None, Field(description="Where versions were compared first.")] = None
 
 
 class Override(Contract):
@@ -209,6 +224,7 @@ class Rollout(Contract):
     policy: GatePolicy = GatePolicy()
     by: Operator
     overrides: tuple[Override, ...] = ()
+    takes_back: Annotated[RolloutId | None, Field(description="The rollout that this one takes back.")] = None
     status: RolloutStatus = RolloutStatus.RUNNING
     reason: str = ""
     created_at: int

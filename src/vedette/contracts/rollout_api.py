@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vedette.contracts.account import ShortName
-from vedette.contracts.base import Contract
-from vedette.contracts.rollout import Change, GatePolicy, Operator, Override, RingName, Rollout
+from vedette.contracts.base import Contract, Identifier
+from vedette.contracts.rollout import Change, DesiredState, GatePolicy, Operator, Override, RingName, Rollout
 from vedette.contracts.versions import RolloutId
 
 
@@ -19,6 +19,16 @@ class PlanRequest(Contract):
     fleet: ShortName
     change: Change
     rings: Annotated[tuple[RingName, ...], Field(description="All of the fleet's, in their order, where empty.")] = ()
+    compare: Annotated[bool, Field(description="Whether the first ring is to compare versions.")] = False
+
+
+class PlanRollbackRequest(Contract):
+    """What would give back what ran before the last rollout of an application that succeeded?"""
+
+    action: Literal["plan-rollback"] = "plan-rollback"
+    fleet: ShortName
+    application: Identifier
+    rings: Annotated[tuple[RingName, ...], Field(description="Those of that rollout where empty.")] = ()
 
 
 class StartRequest(Contract):
@@ -32,6 +42,9 @@ class StartRequest(Contract):
     policy: GatePolicy = GatePolicy()
     by: Operator
     overrides: Annotated[tuple[Override, ...], Field(max_length=8)] = ()
+    takes_back: Annotated[
+        RolloutId | None, Field(description="Each ring gets what it ran before this rollout, whatever the change says.")
+    ] = None
     planned_on: Annotated[
         dict[RingName, Change], Field(description="Ring → what it ran, as planned; refused if it has changed.")
     ] = Field(default_factory=dict)
@@ -53,6 +66,13 @@ class StatusRequest(Contract):
     rollout_id: RolloutId
 
 
+class DesiredRequest(Contract):
+    """What should each ring of a fleet run, and each device with applications of its own?"""
+
+    action: Literal["desired"] = "desired"
+    fleet: ShortName
+
+
 class ListRequest(Contract):
     """The newest rollouts of a fleet."""
 
@@ -62,7 +82,8 @@ class ListRequest(Contract):
 
 
 Request = Annotated[
-    PlanRequest | StartRequest | AbortRequest | StatusRequest | ListRequest, Field(discriminator="action")
+    PlanRequest | PlanRollbackRequest | StartRequest | AbortRequest | StatusRequest | DesiredRequest | ListRequest,
+    Field(discriminator="action"),
 ]
 
 
@@ -73,6 +94,9 @@ class PlannedRing(Contract):
     devices: Annotated[int, Field(ge=0)]
     version: Annotated[int, Field(ge=0, description="Of the ring's desired state.")]
     now: Annotated[Change, Field(description="What the ring runs of what the change is about.")]
+    to: Annotated[Change | None, Field(description="What the ring would get, where it is not the plan's change.")] = (
+        None
+    )
     nothing_to_do: bool
 
 
@@ -83,12 +107,19 @@ class Plan(Contract):
     change: Change
     rings: tuple[PlannedRing, ...]
     running: Annotated[RolloutId | None, Field(description="A rollout that excludes this one.")] = None
+    takes_back: Annotated[RolloutId | None, Field(description="The rollout that would be taken back.")] = None
 
 
 class RolloutList(Contract):
     """Answer to ``list``, the newest first."""
 
     rollouts: tuple[Rollout, ...]
+
+
+class DesiredList(Contract):
+    """Answer to ``desired``: the rings in their order, then the devices by name."""
+
+    states: tuple[DesiredState, ...]
 
 
 class Refusal(Contract):
@@ -106,4 +137,5 @@ class Answer(Contract):
     plan: Plan | None = None
     rollout: Rollout | None = None
     list: RolloutList | None = None
+    desired: DesiredList | None = None
     refused: Refusal | None = None

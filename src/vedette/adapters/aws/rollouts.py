@@ -13,13 +13,15 @@ from pydantic import ValidationError
 from vedette.adapters.aws.account import Account, aws_errors
 from vedette.contracts.account import ShortName
 from vedette.contracts.errors import CloudError
-from vedette.contracts.rollout import Change, GatePolicy, Rollout, RolloutStatus
+from vedette.contracts.rollout import Change, DesiredState, GatePolicy, Override, RingName, Rollout, RolloutStatus
 from vedette.contracts.rollout_api import (
     AbortRequest,
     Answer,
+    DesiredRequest,
     ListRequest,
     Plan,
     PlanRequest,
+    PlanRollbackRequest,
     StartRequest,
     StatusRequest,
 )
@@ -42,16 +44,66 @@ class Rollouts:
         self._account = account
         self._sleep = sleep
 
-    def plan(self, fleet: ShortName, change: Change, *, rings: tuple[ShortName, ...] = ()) -> Plan:
+    def plan(
+        self, fleet: ShortName, change: Change, *, rings: tuple[RingName, ...] = (), compare: bool = False
+    ) -> Plan:
         """What a change would do.
+
+        Args:
+            fleet: of the rings.
+            change: of each of them.
+            rings: some of the fleet's, or one device as ``thing/NAME``; all of the fleet's where empty.
+            compare: whether the first ring is to compare versions, so that what this needs is asked for, too.
 
         Raises:
             CloudError: V009 refused, V001 to V003.
         """
-        return _there(self._ask(PlanRequest(fleet=fleet, change=change, rings=rings)).plan)
+        return _there(self._ask(PlanRequest(fleet=fleet, change=change, rings=rings, compare=compare)).plan)
 
-    def start(self, plan: Plan, *, policy: GatePolicy | None = None) -> Rollout:
+    def plan_rollback(self, fleet: ShortName, application: str, *, rings: tuple[RingName, ...] = ()) -> Plan:
+        """What would give each ring back what it ran before the last rollout of an application that succeeded.
+
+        Args:
+            fleet: of the rings.
+            application: only its entry is given back.
+            rings: some of those of that rollout, or one device; all of them where empty.
+
+        Raises:
+            CloudError: V009 there is nothing to give back; V001 to V003.
+        """
+        request = PlanRollbackRequest(fleet=fleet, application=application, rings=rings)
+        return _there(self._ask(request).plan)
+
+    def rollback(
+        self,
+        fleet: ShortName,
+        application: str,
+        *,
+        rings: tuple[RingName, ...] = (),
+        policy: GatePolicy | None = None,
+    ) -> Rollout:
+        """Plan to give back what ran before, and start that.
+
+        Raises:
+            CloudError: V009, V001 to V003.
+        """
+        return self.start(self.plan_rollback(fleet, application, rings=rings), policy=policy)
+
+    def desired(self, fleet: ShortName) -> tuple[DesiredState, ...]:
+        """What each ring should run, and each device with applications of its own (ring ``thing/NAME``).
+
+        Raises:
+            CloudError: V009 there is no such fleet; V001 to V003.
+        """
+        return _there(self._ask(DesiredRequest(fleet=fleet)).desired).states
+
+    def start(self, plan: Plan, *, policy: GatePolicy | None = None, overrides: tuple[Override, ...] = ()) -> Rollout:
         """Roll out what was planned, if every ring still is as it was planned on.
+
+        Args:
+            plan: of a change, or of a rollback, which only the devices' health judges.
+            policy: of the gate.
+            overrides: checks that the operator passed over; they are recorded.
 
         Raises:
             CloudError: V009 refused, V001 to V003.
@@ -63,6 +115,8 @@ class Rollouts:
             rings=tuple(ring.ring for ring in plan.rings),
             policy=policy or GatePolicy(),
             by=self._caller(),
+            overrides=overrides,
+            takes_back=plan.takes_back,
             planned_on={ring.ring: ring.now for ring in plan.rings},
         )
         return _there(self._ask(request).rollout)
