@@ -18,6 +18,7 @@ from constructs import Construct
 
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.rollout import ComponentChoice
+from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
 
 _DECOMPRESSED: Final = "{artifacts:decompressedPath}/"
 
@@ -113,8 +114,12 @@ class ComponentVersions(Construct):
 
 
 def choices(built: tuple[BuiltComponent, ...]) -> dict[str, ComponentChoice]:
-    """What a new ring runs of them."""
-    return {component.name: ComponentChoice(version=component.version) for component in built}
+    """What a new ring runs of them; an application comes to a ring by a rollout, which says its cameras."""
+    return {
+        component.name: ComponentChoice(version=component.version)
+        for component in built
+        if not component.name.startswith((APPLICATION_PREFIX, CANDIDATE_PREFIX))
+    }
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:

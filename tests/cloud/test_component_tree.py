@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from tests.building.conftest import write_application
 from tests.cloud.conftest import resources, templates
 from tests.cloud.iot_policy import resolved
 from vedette.cli.main import main
 from vedette.contracts.errors import ConfigurationError
+from vedette.local.application_tree import build_application
 from vedette.local.artifacts import prepare_artifacts
 from vedette.local.component_tree import BuildSettings, Built, build_tree
+from vedette.local.data import data_directory
+from vedette.local.edge import EDGE_COMPONENTS
 from vedette.local.recipe import load_recipe
 
 BARE = BuildSettings.choose(libraries=False)
@@ -34,9 +39,9 @@ def built(tree: Path) -> tuple[Built, ...]:
 
 
 def test_all_components_are_in_it(built: tuple[Built, ...]) -> None:
-    assert [one.name for one in built] == [
-        *("vedette.Alerting", "vedette.AppHost", "vedette.CameraIngest", "vedette.Inference"),
-    ]
+    names = sorted(path.stem for path in data_directory("recipes").glob("*.yaml"))
+    assert [one.name for one in built] == names
+    assert set(EDGE_COMPONENTS) <= set(names)
 
 
 def test_the_same_sources_give_the_same_bytes(built: tuple[Built, ...], tmp_path: Path) -> None:
@@ -85,9 +90,7 @@ def test_each_becomes_a_version_that_stays(stack: dict[str, Any], built: tuple[B
         assert artifact["Uri"].startswith("s3://")
         unpacked = artifact["Uri"].rpartition("/")[2].removesuffix(".zip")
         for phase in ("install", "run"):
-            folder = {"vedette.CameraIngest": "camera_ingest", "vedette.AppHost": "app_host"}.get(
-                recipe["ComponentName"], recipe["ComponentName"].rpartition(".")[2].lower()
-            )
+            folder = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", recipe["ComponentName"].rpartition(".")[2]).lower()
             script = manifest["Lifecycle"][phase]["Script"]
             arguments = f" -m {folder}" if phase == "run" else ""
             if (phase, folder) == ("install", "camera_ingest"):
@@ -103,11 +106,11 @@ def test_new_rings_run_them(stack: dict[str, Any], built: tuple[Built, ...]) -> 
         }.items()
 
 
-def test_devices_may_load_these_objects_and_no_others(stack: dict[str, Any]) -> None:
+def test_devices_may_load_these_objects_and_no_others(stack: dict[str, Any], built: tuple[Built, ...]) -> None:
     (policy,) = [p for name, p in resources(stack, "AWS::IAM::Policy").items() if name.startswith("ComponentsLoad")]
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "s3:GetObject"
-    assert len(statement["Resource"]) == 4
+    assert len(statement["Resource"]) == len(built)
     assert "*" not in json.dumps(statement["Resource"])
 
 
@@ -121,6 +124,29 @@ def test_a_changed_content_is_another_resource(tree: Path, stack: dict[str, Any]
     before = set(resources(stack, "AWS::GreengrassV2::ComponentVersion"))
     after = set(resources(again, "AWS::GreengrassV2::ComponentVersion"))
     assert len(before - after) == len(after - before) == 1
+
+
+def test_an_application_with_two_artefacts_becomes_versions_and_no_ring_runs_it_unasked(
+    tree: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "tree"
+    shutil.copytree(tree, other)
+    build_application(write_application(tmp_path / "visits"), other, BARE)
+    stack = templates(json.dumps({"components": str(other)}))["deployments"]
+    made = [
+        json.loads(resolved(version["Properties"]["InlineRecipe"]))
+        for version in resources(stack, "AWS::GreengrassV2::ComponentVersion").values()
+    ]
+    (candidate,) = [recipe for recipe in made if recipe["ComponentName"] == "vedette.candidate.visits"]
+    (manifest,) = candidate["Manifests"]
+    content, runtime = (one["Uri"].rpartition("/")[2].removesuffix(".zip") for one in manifest["Artifacts"])
+    assert content != runtime
+    where = "{artifacts:decompressedPath}"
+    assert manifest["Lifecycle"]["run"]["Script"] == (
+        f"exec sh {where}/{runtime}/run.sh -m vedette app try {where}/{content}"
+    )
+    for function in resources(stack, "AWS::Lambda::Function").values():
+        assert "vedette.app.visits" not in function["Properties"]["Environment"]["Variables"]["BASELINE"]
 
 
 def test_a_folder_without_components_is_refused(tree: Path, tmp_path: Path) -> None:

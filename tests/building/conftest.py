@@ -1,0 +1,103 @@
+"""A tree for this machine, with its libraries, built once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import yaml
+
+from tests.edge.made_up import ZONE, clip, model
+from vedette.contracts.errors import UsageError
+from vedette.local.application_tree import BuiltApplication, build_application
+from vedette.local.component_tree import BuildSettings, Built, build_tree
+
+T = TypeVar("T")
+
+HOOK = """
+import json
+from pathlib import Path
+
+LIMITS = json.loads((Path(__file__).parent / "limits.json").read_text())
+
+def on_tracks(app, batch):
+    there = len(batch.objects) >= LIMITS["objects"]
+    if there != app.state.get("there", False):
+        app.state["there"] = there
+        app.alert("came" if there else "went", objects=batch.objects)
+"""
+
+
+def or_skip(build: Callable[[], T]) -> T:
+    """What was built; the test is skipped where the wheels cannot be downloaded and were not before."""
+    try:
+        return build()
+    except UsageError as error:
+        if error.code == "V710" and "downloaded" in error.message:
+            pytest.skip(f"needs wheels that pip cannot download here: {error.message[:200]}")
+        raise
+
+
+def write_application(folder: Path) -> Path:
+    """An application with a model beside it, a rule, a hook that reads a file, and a test with its recording."""
+    folder.mkdir(parents=True)
+    (folder / "nets").mkdir()
+    model(folder / "nets")
+    (folder / "hooks.py").write_text(HOOK)
+    (folder / "limits.json").write_text('{"objects": 1}')
+    (folder / ".secret").write_text("hidden files stay at home")
+    (folder / "tests").mkdir()
+    recording = clip(folder / "tests" / "visit.mkv", [(1.0, 2.0)], 3.0)
+    digest = hashlib.sha256(recording.read_bytes()).hexdigest()
+    test = {
+        "api": "vedette-test/v1",
+        "clips": {"gate": {"file": recording.name, "sha256": digest}},
+        "rules": ["enters"],
+        "alerts": [{"rule": "enters", "camera": "gate", "between_s": [0.5, 2.5]}],
+    }
+    (folder / "tests" / "visit.yaml").write_text(yaml.safe_dump(test))
+    document = {
+        "api": "vedette/v1",
+        "name": "visits",
+        "version": "1.2.3",
+        "cameras": {"gate": {}},
+        "models": {"objects": {"family": "yolox", "file": "nets/rectangle.onnx", "labels": ["thing", "other"]}},
+        "pipelines": {"main": {"model": "objects", "cameras": ["gate"], "fps": 10, "tracker": {"lost_s": 0.5}}},
+        "rules": {"enters": {"type": "zone_entered", "zone": ZONE, "severity": "info", "actions": ["cloud"]}},
+        "hooks": {"visits": {"file": "hooks.py", "cameras": ["gate"], "severity": "info", "actions": ["cloud"]}},
+        "actions": {"cloud": {"type": "iot_core"}},
+    }
+    (folder / "vedette.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def application_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The application's sources."""
+    return write_application(tmp_path_factory.mktemp("application") / "visits")
+
+
+@pytest.fixture(scope="session")
+def built_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree of our components for this machine."""
+    tree = tmp_path_factory.mktemp("built")
+    or_skip(lambda: build_tree(tree, BuildSettings.choose()))
+    return tree
+
+
+@pytest.fixture(scope="session")
+def built_components(built_tree: Path) -> tuple[Built, ...]:
+    """What is in it."""
+    from vedette.local.component_tree import read_tree
+
+    return read_tree(built_tree)
+
+
+@pytest.fixture(scope="session")
+def built_application(tmp_path_factory: pytest.TempPathFactory, application_folder: Path) -> BuiltApplication:
+    """The application's components, in a tree of their own."""
+    tree = tmp_path_factory.mktemp("built-application")
+    return or_skip(lambda: build_application(application_folder, tree, BuildSettings.choose()))

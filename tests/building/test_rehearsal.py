@@ -1,0 +1,104 @@
+"""What a device does with a built tree: the artefacts alone, no checkout, no network; a picture in, an alert out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.processes import descendants
+from tests.conftest import REPOSITORY
+from tests.edge.made_up import clip
+from tests.edge.running import wait_until
+from vedette.local.application_tree import BuiltApplication
+from vedette.local.core import ComponentSpec, ComponentState, FileIot, LocalCore, LocalCoreConfig
+from vedette.local.ledger import Ledger
+from vedette.local.simulated import SimulatedCameras
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
+INSTALL_LIMIT_S = 150.0
+OURS = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
+APPLICATION = "vedette.app.visits"
+
+
+@pytest.mark.timeout(400)
+def test_a_device_needs_nothing_but_the_tree(
+    built_tree: Path, built_application: BuiltApplication, short_tmp: Path
+) -> None:
+    tree = short_tmp / "tree"
+    shutil.copytree(built_tree, tree)
+    shutil.copytree(built_application.components[0].recipe.parent.parent, tree, dirs_exist_ok=True)
+    files = {"gate": clip(short_tmp / "gate.mkv", [(1.0, 2.5)], 4.0)}
+    common = {"stateDirectory": str(short_tmp / "state"), "logLevel": "INFO"}
+    ledger_file = short_tmp / "iot-core.jsonl"
+    config = LocalCoreConfig(
+        root=short_tmp / "core",
+        thing_name="rehearsal",
+        recipe_dirs=(tree / "recipes",),
+        artifact_dirs=(tree / "artifacts",),
+        iot=FileIot(ledger_file),
+        lite_quirks=True,
+    )
+    with SimulatedCameras(files, log_file=short_tmp / "cameras.log") as cameras, LocalCore(config) as core:
+        specs = {name: ComponentSpec(configuration_merge=common) for name in OURS}
+        seen = {"gate": {"url": cameras.urls["gate"]}}
+        specs[OURS[0]] = ComponentSpec(configuration_merge={**common, "cameras": seen})
+        specs[APPLICATION] = ComponentSpec(configuration_merge=common)
+        core.deploy(specs)
+        for name in specs:
+            core.wait_for(name, ComponentState.RUNNING, INSTALL_LIMIT_S)
+        ledger = Ledger(Path(f"{ledger_file}.ledger"))
+        try:
+            wait_until(
+                lambda: {"enters", "visits"} <= {message["alert"]["rule"] for message in ledger.alerts()},
+                90,
+                "an alert of the rule and one of the hook in the account's ledger",
+            )
+        finally:
+            ledger.close()
+        states = core.states()
+        assert {status.failures for status in states.values()} == {0}
+        checked = 0
+        for name in specs:
+            pid = states[name].pid
+            assert pid is not None
+            checked += sum(check_process(each, short_tmp / "core" / "work" / name) for each in descendants([pid]))
+        assert checked >= len(specs) + 4  # a camera, a model, a judge, a hook
+
+
+def check_process(pid: int, work: Path) -> bool:
+    """The process runs what was built, by the environment made from it, and has nothing of this checkout open."""
+    process = Path(f"/proc/{pid}")
+    try:
+        command = process.joinpath("cmdline").read_bytes().decode().split("\0")
+        environment = process.joinpath("environ").read_bytes().decode()
+        maps = process.joinpath("maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # it has ended meanwhile
+    assert command[0].startswith(f"{work}/venv-"), command
+    assert {"-s", "-P"} <= set(command), command
+    assert str(REPOSITORY) not in maps, [line for line in maps.splitlines() if str(REPOSITORY) in line]
+    variables = dict(entry.split("=", 1) for entry in environment.split("\0") if "=" in entry)
+    assert str(REPOSITORY) not in variables.get("PYTHONPATH", "")
+    libraries = {line.split()[-1] for line in maps.splitlines() if "/site-packages/" in line}
+    assert {library for library in libraries if not library.startswith(f"{work}/venv-")} == set()
+    return True
+
+
+def test_the_application_was_packed_as_it_is(built_application: BuiltApplication, tmp_path: Path) -> None:
+    import zipfile
+
+    built, candidate = built_application.components
+    assert built_application.notes == ()
+    inside = {"hooks.py", "limits.json", "models/rectangle.onnx", "tests/visit.mkv", "tests/visit.yaml", "vedette.yaml"}
+    with zipfile.ZipFile(built.artifacts[0].path) as archive:
+        names = {name.removeprefix("application/") for name in archive.namelist() if name.startswith("application/")}
+        assert names == inside
+        manifest = json.loads(archive.read("application/vedette.yaml"))
+    assert manifest["models"]["objects"]["file"] == "models/rectangle.onnx"
+    assert len(manifest["models"]["objects"]["sha256"]) == 64
+    with zipfile.ZipFile(candidate.artifacts[0].path) as archive:
+        assert set(archive.namelist()) == inside
