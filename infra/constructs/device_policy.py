@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vedette.contracts.logs import JOURNAL_LOGS, component_group, nucleus_group
 from vedette.contracts.topics import cloud_ack, cloud_alerts, cloud_health, cloud_insights
 
 #: The thing that an MQTT connection belongs to.
@@ -19,8 +20,6 @@ CREDENTIALS_THING: Final = "${credentials-iot:ThingName}"
 SECRET_TAG: Final = "vedette-device"  # noqa: S105 - a name
 #: Holds a space, so that it is no device's name.
 EVERY_DEVICE: Final = "every device"
-#: Log groups of components, as Greengrass's log manager names them.
-COMPONENT_LOGS: Final = "/aws/greengrass/UserComponent"
 #: What a device of the older and of the newer nucleus tells Greengrass of itself.
 _GREENGRASS_STATE: Final = ("greengrass/health/json", "greengrassv2/health/json")
 
@@ -131,10 +130,13 @@ def credentials(place: Place, data: DeviceData) -> list[dict[str, Any]]:
 
 def _logs(place: Place) -> list[dict[str, Any]]:
     """Streams that end in the device's own name; the groups were made, with an end to what they keep."""
-    group = place.arn("logs", f"log-group:{COMPONENT_LOGS}/{place.region}/vedette.*")
+    days = [component_group(place.region, "vedette.*"), nucleus_group(place.region)]
+    groups = [place.arn("logs", f"log-group:{name}") for name in days]
+    journal = place.arn("logs", f"log-group:{JOURNAL_LOGS}")
+    streams = [f"{group}:log-stream:/*/thing/{CREDENTIALS_THING}" for group in groups]
     return [
-        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{group}:log-stream:/*/thing/{CREDENTIALS_THING}"),
-        _allow("logs:DescribeLogStreams", f"{group}:*"),
+        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [*streams, f"{journal}:log-stream:{CREDENTIALS_THING}"]),
+        _allow("logs:DescribeLogStreams", [f"{group}:*" for group in (*groups, journal)]),
     ]
 
 

@@ -35,6 +35,7 @@ from vedette.contracts.functions import (
     RolloutSettings,
     fleets_text,
 )
+from vedette.contracts.logs import component_group
 
 #: A step asks for the same few things whatever the size of a ring; the rest is the services' own retries.
 _STEP_LIMIT_S: Final = 120
@@ -137,6 +138,8 @@ class DeploymentsStack(Stack):
             count_queue=self._counts.queue_url,
             event_bus=self._bus.event_bus_name,
             groups_arn=self._place.arn("iot", "thinggroup/"),
+            log_key=self._storage.keys.logs.key_arn,
+            log_days=self._settings.log_days,
             baseline=json.dumps(baseline),
             **more,
         )
@@ -163,6 +166,7 @@ class DeploymentsStack(Stack):
         allow_table(function.role, self._fleet.devices, key, "GetItem")
         allow_table(function.role, self._fleet.ring_counts, key, "GetItem")
         self._may_ask_for_counts(function)
+        self._may_make_log_groups(function)
         # Of no resource, either.
         allow(function.role, ["greengrass:ListDeployments"], ["*"])
         allow(function.role, ["greengrass:GetDeployment"], [self._place.arn("greengrass", "deployments:*")])
@@ -188,6 +192,15 @@ class DeploymentsStack(Stack):
                 resources=[self._storage.keys.messages.key_arn],
                 conditions={"StringEquals": {"kms:ViaService": f"sqs.{self.region}.amazonaws.com"}},
             )
+        )
+
+    def _may_make_log_groups(self, function: VedetteFunction) -> None:
+        group = self._place.arn("logs", f"log-group:{component_group(self.region, 'vedette.app.*')}")
+        allow(function.role, ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:PutRetentionPolicy"], [group])
+        named = f"log-group:{component_group('<AWS::Region>', 'vedette.app.*')}"
+        accept(
+            function.role,
+            {f"AwsSolutions-IAM5[Resource::{_LOGS}:{named}]": "Groups of applications, of whatever name."},
         )
 
     def _may_create_deployments(self, function: VedetteFunction) -> None:
@@ -288,6 +301,7 @@ class DeploymentsStack(Stack):
         return str(self.get_logical_id(function.function.node.default_child))
 
 
+_LOGS: Final = "arn:aws:logs:<AWS::Region>:<AWS::AccountId>"
 _IOT: Final = "arn:aws:iot:<AWS::Region>:<AWS::AccountId>"
 _GREENGRASS: Final = "arn:aws:greengrass:<AWS::Region>:<AWS::AccountId>"
 _SENDING: Final = "What AWS asks of a sender to an encrypted queue, with the one key of queues."

@@ -12,7 +12,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs import device_policy
-from infra.constructs.device_policy import COMPONENT_LOGS, DeviceData, Place
+from infra.constructs.device_policy import DeviceData, Place
 from infra.constructs.function import log_group, publish
 from infra.constructs.provisioning import Provisioning, ProvisioningProps
 from infra.constructs.reasons import accept
@@ -29,8 +29,9 @@ from vedette.contracts.account import (
     stack,
 )
 from vedette.contracts.account import device_policy as device_policy_name
+from vedette.contracts.logs import JOURNAL_LOGS, component_group, nucleus_group
 
-#: Components whose logs devices may send, where the owner asks for that.
+#: Components whose logs devices may send. Groups of applications are made when they are rolled out.
 COMPONENTS: Final = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
 
 
@@ -113,16 +114,13 @@ class FleetStack(Stack):
 
     def _component_logs(self) -> None:
         """Made here, because a group that a device made would keep its logs for ever."""
-        for component in COMPONENTS:
-            group = log_group(
-                self,
-                f"Logs-{component.partition('.')[2]}",
-                settings=self._settings,
-                key=self._storage.keys.logs,
-            )
+        names = {component.partition(".")[2]: component_group(self.region, component) for component in COMPONENTS}
+        names |= {"Nucleus": nucleus_group(self.region), "Journal": JOURNAL_LOGS}
+        for short, name in names.items():
+            group = log_group(self, f"Logs-{short}", settings=self._settings, key=self._storage.keys.logs)
             resource = group.node.default_child
             assert isinstance(resource, logs.CfnLogGroup)
-            resource.log_group_name = f"{COMPONENT_LOGS}/{self.region}/{component}"
+            resource.log_group_name = name
 
     def _device_role(self) -> iam.Role:
         alias = role_alias(self._settings.stage)
@@ -178,7 +176,10 @@ class FleetStack(Stack):
 def _reasons(stage: str) -> dict[str, str]:
     """Why the wildcards in the role of devices are as narrow as can be."""
     ours = f"{stack(stage, 'storage')}:ExportsOutputFnGetAtt"
-    logs_of = f"arn:aws:logs:<AWS::Region>:<AWS::AccountId>:log-group:{COMPONENT_LOGS}/<AWS::Region>/vedette.*"
+    groups = "arn:aws:logs:<AWS::Region>:<AWS::AccountId>:log-group:"
+    logs_of = f"{groups}{component_group('<AWS::Region>', 'vedette.*')}"
+    nucleus = f"{groups}{nucleus_group('<AWS::Region>')}"
+    listing = "Greengrass's log manager asks for the streams of a group; their names are no secret."
     secrets = "arn:aws:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:vedette"
     thing = "<credentials-iot:ThingName>"
     own = "of which each device reads those tagged with its name or for every device"
@@ -188,7 +189,10 @@ def _reasons(stage: str) -> dict[str, str]:
             f"{ours}ArtefactsC012E42AArnBAB43CB7/*": "Every device may load every component; none may write one.",
             f"{ours}Evidence4CC26D68Arn9E0A376E/{thing}/*": "Everything below the device's own name.",
             f"{logs_of}:log-stream:/*/thing/{thing}": "Streams by day that end in the device's name.",
-            f"{logs_of}:*": "Greengrass's log manager asks for the streams of a group; their names are no secret.",
+            f"{nucleus}:log-stream:/*/thing/{thing}": "Streams by day that end in the device's name.",
+            f"{logs_of}:*": listing,
+            f"{nucleus}:*": listing,
+            f"{groups}{JOURNAL_LOGS}:*": listing,
             f"{secrets}/camera/*": f"Credentials of cameras, {own}.",
             f"{secrets}/receiver/*": f"Keys of receivers, {own}.",
         }.items()

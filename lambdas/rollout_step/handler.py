@@ -10,14 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas.common.events import send_event
 from lambdas.common.fleet_view import StoredRing
+from lambdas.common.log_groups import keep_logs_of
 from lambdas.common.ring_change import settle
 from lambdas.common.ring_look import before, look
 from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import RingStatus, RingStep, Rollout, RolloutStatus, Verdict
-from vedette.contracts.versions import RolloutId
+from vedette.contracts.rollout import ApplicationChange, RingStatus, RingStep, Rollout, RolloutStatus, Verdict
+from vedette.contracts.versions import APPLICATION_PREFIX, RolloutId
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, subject, undoing
 from vedette.core.fleet.gate import Finding
@@ -84,6 +85,7 @@ def _begin(kept: Kept) -> Next:
         undo = undoing(ring.newest(), rollout.change)
         rollout = progress.begun(rollout, step.ring, undo=undo, before=was, now_s=_now())
         revision = store.save(rollout, revision)
+        _keep_logs(rollout)
     settled = settle(ring, rollout.change)
     rollout = progress.deployed(
         rollout, step.ring, version=settled.version, deployment_id=settled.deployment_id, now_s=_now()
@@ -160,6 +162,17 @@ def _ring(rollout: Rollout, step: RingStep) -> tuple[Store, StoredRing]:
     chosen = settings(RolloutSettings)
     store = Store(chosen)
     return store, StoredRing(store, chosen, rollout.fleet, step.ring, rollout.rollout_id)
+
+
+def _keep_logs(rollout: Rollout) -> None:
+    """A log group for an application that comes in. Not vital: without one devices keep its logs to themselves."""
+    change = rollout.change
+    if not isinstance(change, ApplicationChange) or change.to is None:
+        return
+    try:
+        keep_logs_of(settings(RolloutSettings), APPLICATION_PREFIX + change.name)
+    except CloudError as error:
+        logger("rollout_step").warning("no log group", extra={"reason": error.message})
 
 
 def _words(error: dict[str, Any] | None) -> str:

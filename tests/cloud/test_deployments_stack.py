@@ -58,6 +58,15 @@ def test_a_step_may_ask_for_a_count_and_write_to_no_other_queue(stack: dict[str,
     assert [as_list(s["Action"]) for s in reads] == [["dynamodb:GetItem"]]
 
 
+def test_a_step_makes_log_groups_of_applications_only(stack: dict[str, Any]) -> None:
+    said = statements(stack, "Step")
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/greengrass/UserComponent/{REGION}"
+    for action in ("logs:CreateLogGroup", "logs:PutRetentionPolicy"):
+        assert allows(said, action, f"{group}/vedette.app.ppe", thing="")
+        assert not allows(said, action, f"{group}/vedette.Alerting", thing="")
+        assert not allows(said, action, f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/other", thing="")
+
+
 def test_history_of_desired_states_is_added_to_and_never_changed(stack: dict[str, Any]) -> None:
     for role in ("Step", "Api", "Baseline"):
         for statement in statements(stack, role):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
 
+from infra.stacks.fleet import COMPONENTS
 from lambdas.claim.handler import overrides
 from tests.cloud.conftest import EVERYTHING, resources, templates
 from tests.cloud.iot_policy import ACCOUNT, REGION, allows, resolved
 from vedette.contracts.device import DeviceRecord
+from vedette.contracts.logs import JOURNAL_LOGS, component_group, day_stream, nucleus_group
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,24 @@ def test_logs_of_devices_have_the_names_greengrass_uses(fleet: dict[str, Any]) -
         resolved(g["Properties"].get("LogGroupName", "")) for g in resources(fleet, "AWS::Logs::LogGroup").values()
     }
     assert f"/aws/greengrass/UserComponent/{REGION}/vedette.Alerting" in named
+    assert {f"/aws/greengrass/GreengrassSystemComponent/{REGION}/System", "greengrass/systemLogs"} <= named
+
+
+def test_a_device_writes_the_streams_that_commands_read_and_no_others(fleet: dict[str, Any]) -> None:
+    """The names of log manager and forwarder, of commands and of the role are the same."""
+    said = role_statements(fleet, "DeviceRole")
+    day, groups = date(2026, 11, 27), [component_group(REGION, name) for name in (*COMPONENTS, "vedette.app.ppe")]
+    for group in (*groups, nucleus_group(REGION)):
+        arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            assert allows(said, action, f"{arn}:log-stream:{day_stream(day, 'cam')}", thing="cam"), group
+            assert not allows(said, action, f"{arn}:log-stream:{day_stream(day, 'cam2')}", thing="cam"), group
+        assert allows(said, "logs:DescribeLogStreams", f"{arn}:log-stream:x", thing="cam")
+    journal = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{JOURNAL_LOGS}"
+    assert allows(said, "logs:PutLogEvents", f"{journal}:log-stream:cam", thing="cam")
+    assert not allows(said, "logs:PutLogEvents", f"{journal}:log-stream:cam2", thing="cam")
+    other = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/x:log-stream:{day_stream(day, 'cam')}"
+    assert not allows(said, "logs:PutLogEvents", other, thing="cam")
 
 
 def role_statements(fleet: dict[str, Any], role: str) -> list[dict[str, Any]]:

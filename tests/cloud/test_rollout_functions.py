@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "DEVICES_TABLE": "devices",
     "RINGS_TABLE": "rings",
     "COUNT_QUEUE": "https://queue",
+    "LOG_KEY": "arn:aws:kms:eu-central-1:123456789012:key/logs",
+    "LOG_DAYS": "30",
     "EVENT_BUS": "default",
     "GROUPS_ARN": "arn:aws:iot:eu-central-1:123456789012:thinggroup/",
     "BASELINE": json.dumps({"aws.greengrass.Nucleus": {"version": "2.14.3"}}),
@@ -117,7 +119,8 @@ class Account:
         self.counts = Counts(self.dynamodb, lambda: self.now)
         others = {"greengrassv2": self.greengrass, "stepfunctions": self.machine, "events": self.machine}
         others |= {"iot": self.greengrass, "sqs": self.counts}
-        for module in ("fleet_view", "ring_look", "rollout_store"):
+        others["logs"] = self.logs = boto3.client("logs")
+        for module in ("fleet_view", "log_groups", "ring_look", "rollout_store"):
             monkeypatch.setattr(f"lambdas.common.{module}.client", lambda name: others.get(name, self.dynamodb))
         for module in ("rollout_api", "rollout_step"):
             monkeypatch.setattr(f"lambdas.{module}.handler.client", lambda name: others.get(name, self.dynamodb))
@@ -528,3 +531,27 @@ def test_one_that_refused_and_is_gone_has_refused(account: Account) -> None:
     account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
     assert account.step("begin", "rollout-1") == "wait"
     assert account.step("check", "rollout-1") == "roll-back"
+
+
+def test_an_application_has_a_log_group_before_its_devices_write(account: Account) -> None:
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    account.step("begin", "rollout-1")
+    (group,) = account.logs.describe_log_groups()["logGroups"]
+    assert group["logGroupName"] == "/aws/greengrass/UserComponent/eu-central-1/vedette.app.ppe"
+    assert group["retentionInDays"] == 30
+    assert group["kmsKeyId"] == "arn:aws:kms:eu-central-1:123456789012:key/logs"
+    account.logs.put_retention_policy(logGroupName=group["logGroupName"], retentionInDays=7)
+    account.step("roll-back", "rollout-1")
+    account.start("ppe", "2.0.0", "rollout-2", rings=["early"])
+    account.step("begin", "rollout-2")
+    (group,) = account.logs.describe_log_groups()["logGroups"]
+    assert group["retentionInDays"] == 7, "what an operator chose stays"
+
+
+def test_a_log_group_that_cannot_be_made_stops_nothing(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: Any) -> None:
+        raise throttled("CreateLogGroup")
+
+    monkeypatch.setattr(account.logs, "create_log_group", refused)
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
+    assert account.step("begin", "rollout-1") == "wait"

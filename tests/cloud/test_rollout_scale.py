@@ -84,8 +84,15 @@ def grown(account: Account, monkeypatch: pytest.MonkeyPatch, size: int, unwell: 
     calls: Counter[str] = Counter()
     fakes = {"greengrassv2": account.greengrass, "iot": account.greengrass, "sqs": account.counts}
     fakes |= {"stepfunctions": account.machine, "events": account.machine, "dynamodb": account.dynamodb}
+    fakes["logs"] = account.logs
     clients = {service: Counted(service, inner, calls) for service, inner in fakes.items()}
-    for module in ("common.fleet_view", "common.ring_look", "common.rollout_store", "rollout_api.handler"):
+    for module in (
+        "common.fleet_view",
+        "common.log_groups",
+        "common.ring_look",
+        "common.rollout_store",
+        "rollout_api.handler",
+    ):
         monkeypatch.setattr(f"lambdas.{module}.client", clients.__getitem__)
     monkeypatch.setattr("lambdas.rollout_step.handler.client", clients.__getitem__)
     return calls
@@ -122,6 +129,8 @@ def test_a_check_and_a_rollout_ask_for_the_same_whatever_the_size(
     found = {}
     for size in SIZES:
         account.greengrass.deployments.clear()
+        for group in account.logs.describe_log_groups()["logGroups"]:
+            account.logs.delete_log_group(logGroupName=group["logGroupName"])
         found[size] = rolled_out(account, monkeypatch, size)
     checks, rollouts, peaks = zip(*(found[size] for size in SIZES), strict=True)
     assert checks[0] == checks[1] == checks[2]

@@ -50,6 +50,7 @@ COMMANDS: Final = (
     CommandSpec("rollback", "vedette.cli.rollback:rollback", "Give devices back what they ran before.", _FLEET),
     CommandSpec("remove", "vedette.cli.remove:remove", "Take an application from devices.", _FLEET),
     CommandSpec("abort", "vedette.cli.rollback:abort", "Stop a rollout and take it back.", _FLEET),
+    CommandSpec("logs", "vedette.cli.logs:logs", "Logs of a device's components, from the account.", _FLEET),
     CommandSpec(
         "cloud",
         "",
@@ -113,6 +114,8 @@ COMMANDS: Final = (
             CommandSpec("show", "vedette.cli.device_show:show", "Everything about one device."),
             CommandSpec("log-level", "vedette.cli.device_document:log_level", "What a device logs, from now on."),
             CommandSpec("diagnose", "vedette.cli.device_document:diagnose", "Ask a device how it is, in one file."),
+            CommandSpec("update", "vedette.cli.device_update:update", "Another nucleus or runtime, ring by ring."),
+            CommandSpec("reboot", "vedette.cli.device_reboot:reboot", "Restart machines."),
             CommandSpec("retire", "vedette.cli.device_retire:retire", "Take a device out of the fleet for good."),
         ),
     ),

@@ -54,6 +54,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V020", "no such device"),
         ErrorCode("V021", "job refused"),
         ErrorCode("V022", "job did not succeed"),
+        ErrorCode("V024", "no such logs"),
         ErrorCode("V101", "manifest cannot be read"),
         ErrorCode("V102", "manifest has mistakes"),
         ErrorCode("V103", "configuration value not allowed"),

@@ -128,6 +128,8 @@ class RolloutSettings(FunctionSettings):
     count_queue: Annotated[Name, Field(description="Where a count is asked for: address of the queue of `sweep`.")]
     event_bus: Name
     groups_arn: Annotated[str, Field(pattern=r"^arn:.*:thinggroup/$", description="Beginning of all groups' ARNs.")]
+    log_key: Annotated[Name, Field(description="Encrypts log groups that are made of applications, its ARN.")]
+    log_days: Annotated[int, Field(ge=1, description="How long they keep what is in them.")]
     baseline: Annotated[str, Field(description="What a ring runs of which nothing was decided: component → choice.")]
 
 

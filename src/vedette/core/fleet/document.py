@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from vedette.contracts.logs import LOG_MANAGER
 from vedette.contracts.rollout import ApplicationChoice, ComponentChoice, DesiredState
 from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
+from vedette.core.fleet.log_manager import with_logs_of
 
 #: Components of ours have their configuration from the document alone: it is reset to the recipe's default first.
+#: So has the log manager, which is told of each of them.
 _OURS: Final = "vedette."
 #: How long components may put off an update that they are told of, seconds.
 _NOTICE_S: Final = 60
@@ -33,7 +36,12 @@ def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
         state: of the ring.
         target_arn: the ring's thing group.
     """
-    components = {name: _component(name, choice) for name, choice in state.components.items()}
+    applications = [APPLICATION_PREFIX + name for name in state.applications]
+    running = [*state.components, *applications, *(CANDIDATE_PREFIX + name for name in state.candidates)]
+    components = {
+        name: _component(name, with_logs_of(choice, running) if name == LOG_MANAGER else choice)
+        for name, choice in state.components.items()
+    }
     for prefix, chosen in ((APPLICATION_PREFIX, state.applications), (CANDIDATE_PREFIX, state.candidates)):
         components |= {prefix + name: _application(prefix + name, choice) for name, choice in chosen.items()}
     return {
@@ -85,7 +93,7 @@ def _application(component: str, choice: ApplicationChoice) -> dict[str, Any]:
 
 def _component(name: str, choice: ComponentChoice) -> dict[str, Any]:
     update: dict[str, Any] = {}
-    if name.startswith(_OURS):
+    if name.startswith(_OURS) or name == LOG_MANAGER:
         update["reset"] = [""]
     if choice.configuration:
         update["merge"] = json.dumps(choice.configuration, sort_keys=True, separators=(",", ":"))
