@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -29,6 +29,8 @@ from vedette.core.parameters import with_parameters
 from vedette.ports.bus import Bus
 
 logger = logging.getLogger("vedette.app")
+
+_Config = TypeVar("_Config", bound=ApplicationConfig)
 
 #: Between two tries to reach the owner of the state directory. Constant: the owner is back within a second.
 RETRY_S: Final = 0.5
@@ -55,20 +57,20 @@ def attach(
     """
     logging.getLogger().setLevel(logging.INFO)
     manifest = load_manifest(directory)
-    with _wake_ups() as (waker, wake):
+    with wake_ups() as (waker, wake):
         attacher = Attacher(directory, manifest, waker)
         if state is not None:
             config = ApplicationConfig(
-                stateDirectory=str(state), bindings=_bindings(bind or []), parameters=assignments(set_ or [])
+                stateDirectory=str(state), bindings=bindings(bind or []), parameters=assignments(set_ or [])
             )
             attacher.run(lambda: config, lambda: None)
             return
         if bind or set_:
             raise UsageError("--bind and --set are for use with --state; under Greengrass they are configuration.")
-        bus = _connect()
+        bus = connect()
         try:
             bus.on_configuration_change(wake)
-            attacher.run(lambda: _configuration(bus), bus.report_running)
+            attacher.run(lambda: configuration(bus, ApplicationConfig), bus.report_running)
         finally:
             bus.close()
 
@@ -83,22 +85,38 @@ def detach(
     print(f"{name} detached")
 
 
-def _connect() -> Bus:
+def connect() -> Bus:
+    """To the nucleus.
+
+    Raises:
+        CoreError: V603, there is none.
+    """
     from vedette.adapters.bus.greengrass import GreengrassBus
 
     return GreengrassBus()
 
 
-def _configuration(bus: Bus) -> ApplicationConfig:
+def configuration(bus: Bus, kind: type[_Config]) -> _Config:
+    """The configuration of this component, of one kind.
+
+    Raises:
+        ConfigurationError: V103, it is none.
+        CoreError: V603, the nucleus does not answer.
+    """
     try:
-        return ApplicationConfig.model_validate(bus.configuration())
+        return kind.model_validate(bus.configuration())
     except (ValidationError, ValueError) as error:
         first = error.errors(include_input=False)[0] if isinstance(error, ValidationError) else None
         text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
         raise ConfigurationError(f"configuration of this component: {text}.", code="V103") from error
 
 
-def _bindings(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def bindings(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """``CAMERA=DEVICE_CAMERA[,…]`` each.
+
+    Raises:
+        UsageError: V701, not of that form.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for argument in arguments:
         name, separator, devices = argument.partition("=")
@@ -148,7 +166,7 @@ class Stopped:
 
 
 @contextmanager
-def _wake_ups() -> Iterator[tuple[Stopped, Callable[[], None]]]:
+def wake_ups() -> Iterator[tuple[Stopped, Callable[[], None]]]:
     """SIGTERM and SIGINT set ``Stopped``; they and the function given wake who waits."""
     readable, writable = socket.socketpair()
     readable.setblocking(False)

@@ -20,6 +20,9 @@ MAX_LABELS: Final = 16
 OTHER_LABELS: Final = "*"
 #: Names of failed golden clips in a report.
 MAX_FAILURES: Final = 8
+#: Notes in a report, and letters of one.
+MAX_NOTES: Final = 4
+MAX_NOTE: Final = 200
 #: Devices whose reports are kept of one comparison: an item of a table has an end, and the sample is large enough.
 MAX_DEVICES: Final = 200
 #: Nucleus lite takes messages of 10,000 bytes, and the payload travels as base64 inside JSON.
@@ -98,6 +101,10 @@ class ComparisonReport(Contract):
     labels: Annotated[dict[str, Agreement], Field(max_length=MAX_LABELS + 1)] = Field(default_factory=dict)
     golden: Annotated[GoldenClips | None, Field(description="None while they have not been run.")] = None
     problem: Annotated[str, Field(max_length=400, description="Why it cannot be compared, for people.")] = ""
+    notes: Annotated[
+        tuple[Annotated[str, Field(max_length=MAX_NOTE)], ...],
+        Field(max_length=MAX_NOTES, description="What was left out of the comparison, for people; hinders nothing."),
+    ] = ()
 
 
 class Comparison(Contract):

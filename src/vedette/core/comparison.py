@@ -133,6 +133,12 @@ class Comparer:
         rows = [p.row for site in self._sites.values() for waiting in site.waiting for p in waiting.values()]
         return min(rows, default=None)
 
+    def forget_waiting(self) -> None:
+        """Drop what waits: its rows cannot be read again, because the journal is another one now."""
+        for site in self._sites.values():
+            for waiting in site.waiting:
+                waiting.clear()
+
     def labels(self) -> dict[str, Agreement]:
         """What was counted, those labels by themselves of which there is most. Objects in view count as they stand."""
         sums = self._sums.copy()

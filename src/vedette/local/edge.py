@@ -18,14 +18,24 @@ from typing import Any, Final
 from vedette.adapters.state.files import write_durably
 from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.camera import CameraConfig
+from vedette.contracts.comparison import ComparisonTask
 from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
 from vedette.contracts.privacy import Privacy
-from vedette.contracts.versions import APPLICATION_PREFIX
+from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
 from vedette.local.application_files import copy_application
-from vedette.local.application_recipe import EDGE_COMPONENTS, application_recipe, application_text
+from vedette.local.application_recipe import (
+    CANDIDATE_ARCHIVE,
+    EDGE_COMPONENTS,
+    RUNTIME_ARCHIVE,
+    Form,
+    application_document,
+    application_recipe,
+    application_text,
+)
 from vedette.local.core import BrokerIot, ComponentSpec, FileIot, LocalCore, LocalCoreConfig
 from vedette.local.data import data_directory
+from vedette.local.recipe import parse_recipe
 
 __all__ = ["EDGE_COMPONENTS", "Edge", "EdgeSettings", "RunApplication", "application_recipe", "with_alerts_file"]
 
@@ -111,6 +121,16 @@ def with_alerts_file(manifest: Manifest, alerts_file: Path) -> Manifest:
     return manifest.model_copy(update={"actions": actions, "rules": rules, "hooks": hooks})
 
 
+def _given(application: RunApplication) -> dict[str, Any]:
+    """What a deployment says of an application."""
+    return {
+        "bindings": {name: list(bound) for name, bound in application.bindings.items()},
+        "parameters": {
+            name: list(value) if isinstance(value, tuple) else value for name, value in application.parameters.items()
+        },
+    }
+
+
 class Edge:
     """A running edge side. Use as a context manager; applications come and go while it runs."""
 
@@ -171,6 +191,32 @@ class Edge:
         """
         self._deploy({}, (application,))
 
+    def add_candidate(self, application: RunApplication, task: ComparisonTask) -> None:
+        """Put another version beside a running application, to be compared with it.
+
+        Raises:
+            CoreError: V6xx, see ``LocalCore.deploy``; everything stays as it was.
+        """
+        manifest = application.manifest
+        folder = self.settings.root / "candidate" / manifest.name / manifest.version
+        self._write_files(manifest, application.directory, folder, whole=True)  # with its tests
+        merge = self._common() | _given(application) | {"task": task.model_dump(mode="json")}
+        recipe = parse_recipe(application_document(manifest, Form.CANDIDATE), source=f"candidate of {manifest.name}")
+        self.core.deploy(
+            {recipe.name: ComponentSpec(configuration_merge=merge, reset=("",))},
+            extra_recipes=[recipe],
+            artifact_sources={CANDIDATE_ARCHIVE: folder, RUNTIME_ARCHIVE: data_directory("components")},
+        )
+
+    def remove_candidate(self, name: str) -> None:
+        """Take a candidate away; the running application is not touched.
+
+        Raises:
+            CoreError: V602, there is none.
+        """
+        self.core.remove(f"{CANDIDATE_PREFIX}{name}")
+        shutil.rmtree(self.settings.root / "candidate" / name, ignore_errors=True)
+
     def remove(self, name: str) -> None:
         """Take an application away; the others are not touched.
 
@@ -189,24 +235,21 @@ class Edge:
             manifest = with_alerts_file(app.manifest, self.settings.alerts_file)
             sources[f"{manifest.name}.zip"] = self._write_application(manifest, app.directory)
             recipes.append(application_recipe(manifest))
-            merge = {
-                **self._common(),
-                "bindings": {name: list(bound) for name, bound in app.bindings.items()},
-                "parameters": {
-                    name: list(value) if isinstance(value, tuple) else value for name, value in app.parameters.items()
-                },
-            }
+            merge = self._common() | _given(app)
             components[app.component] = ComponentSpec(configuration_merge=merge, reset=("",))
         self.core.deploy(components, extra_recipes=recipes, artifact_sources=sources)
 
     def _write_application(self, manifest: Manifest, source: Path | None) -> Path:
         """The application's directory, one per version, so that the one that runs keeps its own."""
         folder = self.settings.root / "application" / manifest.name / manifest.version / manifest.name
-        if source is not None and manifest.hooks:
+        self._write_files(manifest, source, folder, whole=bool(manifest.hooks))
+        return folder
+
+    def _write_files(self, manifest: Manifest, source: Path | None, folder: Path, *, whole: bool) -> None:
+        if source is not None and whole:
             copy_application(source, folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "vedette.yaml").write_text(application_text(manifest))
-        return folder
 
     def _check_space(self) -> None:
         self.settings.root.mkdir(parents=True, exist_ok=True)
@@ -226,8 +269,8 @@ class Edge:
             kept = [entry for entry in document["applications"] if entry["manifest"]["name"] in names]
         except (OSError, ValueError, KeyError, TypeError):
             return  # nothing there, or for its owner to judge
-        if len(kept) < len(document["applications"]):
-            write_durably(path, json.dumps({**document, "applications": kept}).encode())
+        if len(kept) < len(document["applications"]) or document.get("candidates"):
+            write_durably(path, json.dumps({**document, "applications": kept, "candidates": []}).encode())
 
     def _write_secrets(self) -> None:
         self._forget_secrets()  # those of a run that was killed

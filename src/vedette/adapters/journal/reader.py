@@ -31,13 +31,15 @@ class SqliteJournalReader:
     Args:
         path: ``<state>/journal.db``; it need not exist yet.
         bell: where to listen for writers; made anew. None: the file is looked at every 0.1 s.
+        repair: whether to put a damaged file aside. Who only looks on leaves that to those who need the journal.
 
     Raises:
         StorageError: V401, the path of the bell is too long for a Unix socket or cannot be bound.
     """
 
-    def __init__(self, path: Path, bell: Path | None = None) -> None:
+    def __init__(self, path: Path, bell: Path | None = None, *, repair: bool = True) -> None:
         self._path = path
+        self._repair = repair
         self._name = ""
         self._connection: sqlite3.Connection | None = None
         self._bell = listen(bell) if bell is not None else None
@@ -76,6 +78,11 @@ class SqliteJournalReader:
     def position(self, before_wall_s: float) -> int:
         """Sequence number of the newest batch analysed before a time; 0 where there is none. Looks at every row."""
         rows = self._query("SELECT max(seq), x'' FROM batches WHERE at < ?", (before_wall_s,))
+        return int(rows[0][0] or 0) if rows else 0
+
+    def newest(self) -> int:
+        """Sequence number of the newest row; 0 where there is none."""
+        rows = self._query("SELECT max(seq), x'' FROM batches", ())
         return int(rows[0][0] or 0) if rows else 0
 
     def last(self, pipeline: str, camera: str, since_wall_s: float) -> TrackBatch | None:
@@ -153,7 +160,10 @@ class SqliteJournalReader:
 
     def _failed(self, error: sqlite3.Error) -> None:
         self.problem = f"journal {self._path} cannot be read ({error})"
-        if files.is_damage(error):
+        if files.is_damage(error) and not self._repair:
+            self._disconnect()
+            self._name = ""
+        elif files.is_damage(error):
             self._disconnect()
             self.problem = files.put_aside(self._path, self._name, str(error)).message
         else:
