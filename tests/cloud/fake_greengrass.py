@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -59,6 +60,21 @@ class Greengrass:
         assert request["historyFilter"] == "LATEST_ONLY"
         found = [n for n, one in enumerate(self.deployments) if one["targetArn"] == request["targetArn"]]
         return {"deployments": [{"deploymentId": f"d{found[-1]}"}] if found else []}
+
+    def get_paginator(self, operation: str) -> Greengrass:
+        assert operation == "list_effective_deployments"
+        return self
+
+    def paginate(self, *, coreDeviceThingName: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - as boto3 has it
+        """What a device made of the deployments to itself."""
+        if coreDeviceThingName in self.unheard:
+            raise NotFoundError
+        for number, one in enumerate(self.deployments):
+            if one["targetArn"].endswith(f":thing/{coreDeviceThingName}") and coreDeviceThingName not in self.pending:
+                wanted = {(name, entry["componentVersion"]) for name, entry in one["components"].items()}
+                status = "FAILED" if wanted & self.broken else "SUCCEEDED"
+                about = {"targetArn": one["targetArn"], "deploymentId": f"d{number}"}
+                yield {"effectiveDeployments": [about | {"coreDeviceExecutionStatus": status}]}
 
     def get_deployment(self, *, deploymentId: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
         return {"deploymentId": deploymentId, "iotJobId": f"job-{deploymentId}"}

@@ -12,11 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lambdas.common import runtime
+from lambdas.common import fleet_view, ring_look, runtime
 from lambdas.rollout_api import handler as api
 from lambdas.rollout_step import handler as step
 from lambdas.sweep.handler import Sweeper
 from tests.cloud.fake_greengrass import Greengrass
+from vedette.contracts.functions import RolloutSettings
+from vedette.contracts.rollout import GatePolicy, RingStep
 
 EVENTS = Path(__file__).parent / "events"
 ARNS = "arn:aws:greengrass:eu-central-1:123456789012:components:"
@@ -120,10 +122,11 @@ class Account:
         others = {"greengrassv2": self.greengrass, "stepfunctions": self.machine, "events": self.machine}
         others |= {"iot": self.greengrass, "sqs": self.counts}
         others["logs"] = self.logs = boto3.client("logs")
-        for module in ("fleet_view", "log_groups", "ring_look", "rollout_store"):
+        for module in ("fleet_view", "log_groups", "own_devices", "ring_look", "rollout_store"):
             monkeypatch.setattr(f"lambdas.common.{module}.client", lambda name: others.get(name, self.dynamodb))
         for module in ("rollout_api", "rollout_step"):
             monkeypatch.setattr(f"lambdas.{module}.handler.client", lambda name: others.get(name, self.dynamodb))
+        monkeypatch.setattr("lambdas.rollout_api.planning.client", lambda name: others.get(name, self.dynamodb))
         monkeypatch.setattr("time.time", lambda: self.now)
         for version in ("1.0.0", "2.0.0", "3.0.0"):
             for name in ("ppe", "belt"):
@@ -555,3 +558,26 @@ def test_a_log_group_that_cannot_be_made_stops_nothing(account: Account, monkeyp
     monkeypatch.setattr(account.logs, "create_log_group", refused)
     account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
     assert account.step("begin", "rollout-1") == "wait"
+
+
+def test_a_ring_that_is_one_device_is_judged_by_that_device(account: Account) -> None:
+    chosen, policy = runtime.settings(RolloutSettings), GatePolicy(soak_s=0, timeout_s=60)
+    ring, now = "thing/early-1", account.now
+    account.device("early-1", conditions={"S": "hot"}, last_seen_ms={"N": str(now * 1000)})
+    was = ring_look.before(chosen, "main", ring, now_s=now)
+    assert was == {"early-1": ("hot",)}
+    target = fleet_view.target(chosen, "main", ring)
+    assert target == "arn:aws:iot:eu-central-1:123456789012:thing/early-1"
+    step = RingStep(ring=ring, began_at=now, unwell_before=was)
+    for pending, broken, expected in ((True, False, (0, 0)), (False, False, (1, 0)), (False, True, (0, 1))):
+        account.greengrass.pending = {"early-1"} if pending else set()
+        account.greengrass.broken = {("vedette.app.ppe", "1.0.0")} if broken else set()
+        account.greengrass.create_deployment(
+            targetArn=target, clientToken=str(expected), components={"vedette.app.ppe": {"componentVersion": "1.0.0"}}
+        )
+        counts, unsure = ring_look.look(chosen, "main", step, policy, now_s=now)
+        assert (counts.succeeded, counts.failed) == expected
+        assert (counts.devices, counts.online, counts.newly_unwell, unsure) == (1, 1, 0, ())
+    account.device("early-1", conditions={"S": "hot,camera_down"}, last_seen_ms={"N": str(now * 1000)})
+    assert ring_look.look(chosen, "main", step, policy, now_s=now)[0].newly_unwell == 1
+    assert account.counts.asked == 0

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.cloud.sandbox_account import SandboxAccount
 from vedette.adapters.aws.account import Account
+from vedette.adapters.aws.device_logs import DeviceLogs
 from vedette.adapters.aws.registry import Registry
 from vedette.adapters.aws.rollouts import Rollouts
 from vedette.contracts.account import ring_group
 from vedette.contracts.errors import CloudError
+from vedette.contracts.logs import day_stream
 from vedette.contracts.rollout import ApplicationChange, ApplicationChoice, GatePolicy, RolloutStatus
 
 pytestmark = pytest.mark.slow
@@ -44,6 +47,18 @@ def installed(sandbox: SandboxAccount, thing: str) -> dict[str, str]:
     return {one["componentName"]: one["componentVersion"] for one in found}
 
 
+def read_what_a_device_logs(sandbox: SandboxAccount, account: Account, thing: str) -> None:
+    """The rollout has made the application's log group; a device writes to it, and the command reads it there."""
+    found, logs, now_s = DeviceLogs(account, thing), sandbox.client("logs"), time.time()
+    (_, group) = found.groups("ppe")
+    stream = day_stream(datetime.fromtimestamp(now_s, UTC).date(), thing)
+    logs.create_log_stream(logGroupName=group.name, logStreamName=stream)
+    event = {"timestamp": int(now_s * 1000), "message": "attached"}
+    logs.put_log_events(logGroupName=group.name, logStreamName=stream, logEvents=[event])
+    (line,) = found.lines(found.groups(), int(now_s - 60) * 1000, int(now_s + 60) * 1000)
+    assert (line.component, line.text) == (APP, "attached")
+
+
 def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, sandbox_commands: Account) -> None:
     sandbox.invoke(sandbox_commands.made("baseline-function"), {})
     canary = become_device(sandbox, sandbox_commands, "SN-CANARY", "canary")
@@ -58,6 +73,7 @@ def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, san
     for thing in (canary, rest):
         assert installed(sandbox, thing)[APP] == "1.0.0"
         assert "aws.greengrass.Nucleus" in installed(sandbox, thing)
+    read_what_a_device_logs(sandbox, sandbox_commands, canary)
 
     sandbox.ask(f"/vedette/devices/{canary}", {"fails": {APP: "2.0.0"}})
     started = rollouts.start(rollouts.plan("main", bad), policy=FAST)

@@ -12,6 +12,7 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from lambdas.common.places import Places
+from lambdas.common.ring_summaries import read_summary, write_summary
 from lambdas.common.states import DeviceStates
 from lambdas.common.streams import send_rows
 from lambdas.health import handler as health_handler
@@ -41,6 +42,7 @@ from vedette.contracts.archive import ALERT_COLUMNS, INSIGHT_COLUMNS
 from vedette.contracts.errors import CloudError
 from vedette.contracts.fleet_metrics import metric_count
 from vedette.contracts.functions import DeviceStateSettings, InsightsSettings, SweepSettings, fleets_of, fleets_text
+from vedette.contracts.ring_summary import RingSummary
 
 NOW_MS = 1_800_000_000_000
 LOG = Logger(service="test", level="CRITICAL")
@@ -222,6 +224,11 @@ class TestPresence:
         assert item(account)["connected"]["BOOL"] is True
 
 
+def order(body: dict[str, Any]) -> dict[str, Any]:
+    """What the queue of the sweep brings."""
+    return {"Records": [{"messageId": "m", "body": json.dumps(body), "attributes": {"SentTimestamp": "0"}}]}
+
+
 class TestSweep:
     INDEX, FLEETS = "by-fleet", {"main": ("canary", "rest"), "north": ("canary",)}
 
@@ -300,6 +307,53 @@ class TestSweep:
         north = [one["Value"] for one in sent if one["Dimensions"] == [{"Name": "Fleet", "Value": "north"}]]
         assert north == [0] * 9, "a fleet without devices is counted too"
         assert len(sent) <= sum(metric_count(len(rings)) for rings in self.FLEETS.values())
+
+    def test_each_ring_is_summed_up_for_rollouts(self, indexed: Account) -> None:
+        seen = self.seen(indexed)
+        self.put(indexed, "a", **seen, conditions={"S": "camera_down,hot"})
+        self.put(indexed, "b", **seen)
+        self.put(indexed, "c", **self.seen(indexed, 3_600))
+        self.put(indexed, "d")
+        self.put(indexed, "e", connected={"BOOL": True}, connection_version={"N": "1"}, connection_ms={"N": "1"})
+        self.put(indexed, "f", fleet="north", **seen)
+        self.sweeper(indexed, Client("cloudwatch")).work(order({"count": "main"}))
+        found = read_summary(indexed.tables, "rings", "main", "canary")
+        assert found is not None
+        assert (found.devices, found.online, found.unwell, found.unhealthy) == (5, 3, 2, 1)
+        assert (found.untold, found.untold_devices, found.fleet_devices) == (("d",), 1, 5)
+        assert found.wrong == {"a": ("camera_down", "hot"), "c": ("offline",)}
+        empty = read_summary(indexed.tables, "rings", "main", "rest")
+        assert empty is not None
+        assert empty.devices == 0
+        assert read_summary(indexed.tables, "rings", "north", "canary") is None, "another fleet was not asked for"
+
+    @pytest.mark.parametrize("body", ['{"count": "*"}', '{"count": "main"}'])
+    def test_a_count_for_rollouts_sends_no_metrics(self, indexed: Account, body: str) -> None:
+        cloudwatch = Client("cloudwatch")
+        cloudwatch.before["put_metric_data"] = refuse("PutMetricData")
+        assert failed(self.sweeper(indexed, cloudwatch).work(order(json.loads(body)))) == set()
+        assert read_summary(indexed.tables, "rings", "main", "canary") is not None
+
+    @pytest.mark.parametrize("body", ["{}", "no JSON", "[]", '{"count": 5}', '{"source": "aws.events"}'])
+    def test_any_other_order_is_a_whole_round(self, indexed: Account, body: str) -> None:
+        cloudwatch = Client("cloudwatch")
+        cloudwatch.before["put_metric_data"] = refuse("PutMetricData")
+        record = {"messageId": "m", "body": body, "attributes": {"SentTimestamp": "0"}}
+        assert failed(self.sweeper(indexed, cloudwatch).work({"Records": [record]})) == {"m"}
+
+    def test_an_unknown_fleet_is_counted_by_nobody(self, indexed: Account) -> None:
+        assert failed(self.sweeper(indexed, Client("cloudwatch")).work(order({"count": "south"}))) == set()
+        assert indexed.tables.scan(TableName="rings")["Items"] == []
+
+    def test_a_count_that_began_earlier_does_not_replace_a_later_one(self, indexed: Account) -> None:
+        sweeper = self.sweeper(indexed, Client("cloudwatch"))
+        sweeper.work(order({"count": "*"}))
+        later = read_summary(indexed.tables, "rings", "main", "canary")
+        assert later is not None
+        write_summary(
+            indexed.tables, "rings", "main", "canary", RingSummary(counted_at=later.counted_at - 1, devices=9)
+        )
+        assert read_summary(indexed.tables, "rings", "main", "canary") == later
 
     def test_a_throttled_count_is_repeated(self, indexed: Account) -> None:
         cloudwatch = Client("cloudwatch")
