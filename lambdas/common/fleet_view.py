@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from lambdas.common.own_devices import note
 from lambdas.common.ring_summaries import read_summary
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client
@@ -75,4 +76,8 @@ class StoredRing:
         # newest one, the newest must be made anew, and the same token would only answer with the old one.
         token = hashlib.sha256(f"{self._rollout_id} {self._fleet}/{self._ring} {state.version}".encode()).hexdigest()
         request = deployment(state, target(self._settings, self._fleet, self._ring))
+        if self._ring.startswith(DEVICE_RING):
+            # Before the deployment, so that a change of the device's ring finds it; settling does it again, and the
+            # last one notes the newest state.
+            note(self._settings, self._fleet, self._ring.removeprefix(DEVICE_RING), state.applications)
         return str(client("greengrassv2").create_deployment(**request, clientToken=token)["deploymentId"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -14,12 +16,15 @@ from lambdas.common.runtime import client
 from vedette.contracts.account import BY_FLEET
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import Change, ComponentChoice, DesiredState, Rollout, RolloutStatus
+from vedette.contracts.rollout import DEVICE_RING, Change, ComponentChoice, DesiredState, Rollout, RolloutStatus
 from vedette.contracts.versions import ComponentName
 from vedette.core.fleet.desired import subject
+from vedette.core.fleet.rollout import longest_s
 
 #: How much longer than all its time limits a rollout keeps others out, if it dies without a word, seconds.
 _GRACE_S: Final = 86_400
+#: Rollouts of a fleet in which one is looked for: so many requests at most, and so many in each.
+_PAGES, _PAGE = 10, 100
 _BASELINE: Final = TypeAdapter(dict[ComponentName, ComponentChoice])
 
 
@@ -61,7 +66,9 @@ class Store:
         )["Items"]
         if found:
             return DesiredState.model_validate_json(found[0]["state"]["S"])
-        return DesiredState(fleet=fleet, ring=ring, components=self.baseline())
+        # What lies below the applications comes to a device with its ring, whoever has applications of its own.
+        own = ring.startswith(DEVICE_RING)
+        return DesiredState(fleet=fleet, ring=ring, components={} if own else self.baseline())
 
     def baseline(self) -> dict[ComponentName, ComponentChoice]:
         """Components of a ring of which nothing was decided yet."""
@@ -106,7 +113,7 @@ class Store:
         """
         table = self._settings.rollouts_table
         lock = _lock(rollout)
-        limits = len(rollout.rings) * rollout.policy.timeout_s + _GRACE_S
+        limits = longest_s(rollout.policy, len(rollout.rings)) + _GRACE_S
         held = {
             "rollout_id": {"S": lock},
             "holder": {"S": rollout.rollout_id},
@@ -219,6 +226,32 @@ class Store:
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": rollout.rollout_id}},
             )
+
+    def succeeded(self, fleet: str, what: str) -> Iterator[Rollout]:
+        """A fleet's rollouts of a subject that succeeded, the newest first, among the newest of all.
+
+        Args:
+            fleet: of the rollouts.
+            what: the subject.
+        """
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._settings.rollouts_table,
+            IndexName=BY_FLEET,
+            KeyConditionExpression="fleet = :fleet",
+            FilterExpression="#status = :succeeded",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":fleet": {"S": fleet},
+                ":succeeded": {"S": RolloutStatus.SUCCEEDED.value},
+            },
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": _PAGE},
+        )
+        for page in islice(pages, _PAGES):
+            for item in page["Items"]:
+                found = _kept(item).rollout
+                if subject(found.change) == what:
+                    yield found
 
     def of_fleet(self, fleet: str, limit: int) -> list[Rollout]:
         """A fleet's rollouts, the newest first."""

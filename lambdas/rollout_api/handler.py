@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
 
-from lambdas.common.fleet_view import device_count
+from lambdas.common.own_devices import own_applications
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client, logger, settings
+from lambdas.rollout_api import planning
 from vedette.contracts.base import mistakes
 from vedette.contracts.errors import CloudError
-from vedette.contracts.functions import RolloutApiSettings, fleets_of
-from vedette.contracts.rollout import (
-    MAX_CHECKS,
-    MAX_ROLLOUT_S,
-    ApplicationChange,
-    Change,
-    GatePolicy,
-    Rollout,
-    RolloutStatus,
-)
+from vedette.contracts.functions import RolloutApiSettings
+from vedette.contracts.rollout import DEVICE_RING, Change, Rollout, RolloutStatus
 from vedette.contracts.rollout_api import (
     AbortRequest,
     Answer,
+    DesiredList,
+    DesiredRequest,
     ListRequest,
-    Plan,
-    PlannedRing,
     PlanRequest,
+    PlanRollbackRequest,
     Refusal,
     Request,
     RolloutList,
     StartRequest,
     StatusRequest,
 )
-from vedette.contracts.versions import APPLICATION_PREFIX
 from vedette.core.fleet import rollout as progress
-from vedette.core.fleet.desired import holds, undoing
+from vedette.core.fleet.desired import subject, undoing
 
 _REQUEST: Final[TypeAdapter[Any]] = TypeAdapter(Request)
 _NOT_NOW: Final = frozenset(
@@ -75,7 +69,9 @@ def _answer(request: Any) -> Answer:
     store = Store(chosen)
     match request:
         case PlanRequest():
-            return Answer(plan=_plan(request, chosen, store))
+            return Answer(plan=planning.plan(request, chosen, store))
+        case PlanRollbackRequest():
+            return Answer(plan=planning.plan_rollback(request, chosen, store))
         case StartRequest():
             return Answer(rollout=_start(request, chosen, store))
         case AbortRequest():
@@ -83,72 +79,79 @@ def _answer(request: Any) -> Answer:
             return Answer(rollout=store.ask_to_abort(request.rollout_id, why).rollout)
         case StatusRequest():
             return Answer(rollout=store.load(request.rollout_id).rollout)
+        case DesiredRequest():
+            return Answer(desired=_desired(request, chosen, store))
         case ListRequest():
-            _rings(chosen, request.fleet, ())
+            planning.rings(chosen, request.fleet, ())
             return Answer(list=RolloutList(rollouts=tuple(store.of_fleet(request.fleet, request.limit))))
     raise AssertionError(request)
 
 
-def _plan(request: PlanRequest, chosen: RolloutApiSettings, store: Store) -> Plan:
-    _there(chosen, request.change)
-    planned = []
-    for ring in _rings(chosen, request.fleet, request.rings):
-        state = store.newest(request.fleet, ring)
-        planned.append(
-            PlannedRing(
-                ring=ring,
-                devices=device_count(chosen, request.fleet, ring),
-                version=state.version,
-                now=undoing(state, request.change),
-                nothing_to_do=state.version > 0 and holds(state, request.change),
-            )
-        )
-    return Plan(
-        fleet=request.fleet,
-        change=request.change,
-        rings=tuple(planned),
-        running=store.holder(request.fleet, request.change),
-    )
-
-
 def _start(request: StartRequest, chosen: RolloutApiSettings, store: Store) -> Rollout:
-    rings = _rings(chosen, request.fleet, request.rings)
-    _few_enough_checks(request.policy, len(rings))
-    rollout = progress.planned(
+    rings = planning.rings(chosen, request.fleet, request.rings)
+    planning.few_enough_checks(request.policy, len(rings))
+    rollout = _known(store, request)
+    if rollout is None:
+        changes = _changes(request, rings, store)
+        compare = request.policy.comparison is not None and request.takes_back is None
+        planning.may(chosen, store, request.fleet, changes, compare=compare)
+        _as_planned(request, store)
+        rollout = _new(request, changes)
+        store.create(rollout)
+    elif rollout.status is not RolloutStatus.RUNNING:
+        return rollout
+    _run(chosen, store, rollout)
+    return rollout
+
+
+def _changes(request: StartRequest, rings: tuple[str, ...], store: Store) -> dict[str, Change]:
+    """Ring → what it is to get."""
+    if request.takes_back is None:
+        return dict.fromkeys(rings, request.change)
+    last = store.load(request.takes_back).rollout
+    if subject(last.change) != subject(request.change):
+        raise CloudError(f"rollout {last.rollout_id!r} is of something else.", code="V009")
+    return planning.given_back(last, rings, request.fleet, store)
+
+
+def _new(request: StartRequest, changes: Mapping[str, Change]) -> Rollout:
+    first = next(iter(changes.values()))
+    return progress.planned(
         rollout_id=request.rollout_id,
         fleet=request.fleet,
-        rings=rings,
-        change=request.change,
+        rings=changes,
+        change=first,
         policy=request.policy,
         by=request.by,
         now_s=int(time.time()),
+        overrides=request.overrides,
+        takes_back=request.takes_back,
+        changes={ring: change for ring, change in changes.items() if change != first},
     )
-    known = _known(store, rollout)
-    if known is None:
-        _there(chosen, request.change)
-        _as_planned(request, store)
-        store.create(rollout)
-    elif known.status is not RolloutStatus.RUNNING:
-        return known
-    _run(chosen, store, known or rollout)
-    return known or rollout
 
 
-def _known(store: Store, rollout: Rollout) -> Rollout | None:
+def _known(store: Store, request: StartRequest) -> Rollout | None:
     """The rollout of this id, if this is the same request once more.
 
     Raises:
         CloudError: V009, the id is another rollout's.
     """
     try:
-        found = store.load(rollout.rollout_id).rollout
+        found = store.load(request.rollout_id).rollout
     except CloudError as error:
         if error.code != "V009":
             raise
         return None
-    if (found.fleet, found.change) != (rollout.fleet, rollout.change):
-        raise CloudError(f"rollout {rollout.rollout_id!r} is of something else.", code="V009")
+    if (found.fleet, found.change, found.takes_back) != (request.fleet, request.change, request.takes_back):
+        raise CloudError(f"rollout {request.rollout_id!r} is of something else.", code="V009")
     return found
+
+
+def _desired(request: DesiredRequest, chosen: RolloutApiSettings, store: Store) -> DesiredList:
+    """One request for each ring, and for each of the few devices with applications of their own."""
+    names = [*planning.rings(chosen, request.fleet, ())]
+    names += [DEVICE_RING + thing for thing in own_applications(chosen, request.fleet)]
+    return DesiredList(states=tuple(store.newest(request.fleet, name) for name in names))
 
 
 def _run(chosen: RolloutApiSettings, store: Store, rollout: Rollout) -> None:
@@ -170,56 +173,9 @@ def _run(chosen: RolloutApiSettings, store: Store, rollout: Rollout) -> None:
         raise
 
 
-def _rings(chosen: RolloutApiSettings, fleet: str, asked: tuple[str, ...]) -> tuple[str, ...]:
-    fleets = fleets_of(chosen.fleets)
-    if fleet not in fleets:
-        raise CloudError(f"there is no fleet {fleet!r}; there are: {', '.join(sorted(fleets))}.", code="V009")
-    unknown = [ring for ring in asked if ring not in fleets[fleet]]
-    if unknown:
-        raise CloudError(
-            f"fleet {fleet!r} has no ring {unknown[0]!r}; it has: {', '.join(fleets[fleet])}.", code="V009"
-        )
-    return tuple(ring for ring in fleets[fleet] if not asked or ring in asked)
-
-
-def _there(chosen: RolloutApiSettings, change: Change) -> None:
-    """Refuse a version of ours that the account does not have; AWS's own components are AWS's to know."""
-    wanted = {APPLICATION_PREFIX + change.name: change.to} if isinstance(change, ApplicationChange) else dict(change.to)
-    greengrass = client("greengrassv2")
-    for name, choice in wanted.items():
-        if choice is None or not name.startswith("vedette."):
-            continue
-        try:
-            found = greengrass.describe_component(arn=f"{chosen.components_arn}{name}:versions:{choice.version}")
-        except greengrass.exceptions.ResourceNotFoundException:
-            raise CloudError(f"component {name} {choice.version} is not in the account.", code="V009") from None
-        state = found["status"]["componentState"]
-        if state != "DEPLOYABLE":
-            said = found["status"].get("message", "")
-            raise CloudError(f"component {name} {choice.version} cannot be deployed: {state} {said}.", code="V009")
-
-
 def _as_planned(request: StartRequest, store: Store) -> None:
     for ring, expected in request.planned_on.items():
         if undoing(store.newest(request.fleet, ring), request.change) != expected:
             raise CloudError(
                 f"ring {ring!r} runs something else than when this was planned.", hint="Plan again.", code="V009"
             )
-
-
-def _few_enough_checks(policy: GatePolicy, rings: int) -> None:
-    longest = rings * policy.timeout_s
-    if longest > MAX_ROLLOUT_S:
-        raise CloudError(
-            f"policy: {rings} rings of {policy.timeout_s} s are {longest} s; {MAX_ROLLOUT_S} are allowed.",
-            hint="Give each ring less time.",
-            code="V009",
-        )
-    checks = longest // policy.check_every_s
-    if checks > MAX_CHECKS:
-        raise CloudError(
-            f"policy: {rings} rings of {policy.timeout_s} s, checked every {policy.check_every_s} s, are {checks} "
-            f"checks; {MAX_CHECKS} are allowed.",
-            hint="Check less often, or give each ring less time.",
-            code="V009",
-        )

@@ -89,9 +89,11 @@ def grown(account: Account, monkeypatch: pytest.MonkeyPatch, size: int, unwell: 
     for module in (
         "common.fleet_view",
         "common.log_groups",
+        "common.own_devices",
         "common.ring_look",
         "common.rollout_store",
         "rollout_api.handler",
+        "rollout_api.planning",
     ):
         monkeypatch.setattr(f"lambdas.{module}.client", clients.__getitem__)
     monkeypatch.setattr("lambdas.rollout_step.handler.client", clients.__getitem__)

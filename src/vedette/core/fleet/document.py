@@ -34,7 +34,7 @@ def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
 
     Args:
         state: of the ring.
-        target_arn: the ring's thing group.
+        target_arn: the ring's thing group, or the one device.
     """
     applications = [APPLICATION_PREFIX + name for name in state.applications]
     running = [*state.components, *applications, *(CANDIDATE_PREFIX + name for name in state.candidates)]
@@ -54,7 +54,8 @@ def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
             "componentUpdatePolicy": {"action": "NOTIFY_COMPONENTS", "timeoutInSeconds": _NOTICE_S},
             "configurationValidationPolicy": {"timeoutInSeconds": _VALIDATION_S},
         },
-        "iotJobConfiguration": _JOB,
+        # One device is told by its shadow: there is no job whose pace could be set.
+        **({} if ":thing/" in target_arn else {"iotJobConfiguration": _JOB}),
     }
 
 
