@@ -32,7 +32,10 @@ from vedette.contracts.account import device_policy as device_policy_name
 from vedette.contracts.logs import JOURNAL_LOGS, component_group, nucleus_group
 
 #: Components whose logs devices may send. Groups of applications are made when they are rolled out.
-COMPONENTS: Final = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
+COMPONENTS: Final = (
+    *("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost"),
+    "vedette.DeviceAgent",
+)
 
 
 class FleetStack(Stack):

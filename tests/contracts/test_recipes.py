@@ -13,6 +13,7 @@ from vedette.contracts.config import (
     AppHostConfig,
     CameraIngestConfig,
     ComponentConfig,
+    DeviceAgentConfig,
     InferenceConfig,
 )
 from vedette.local.access import MQTT_SERVICE, PUBSUB_SERVICE, SECRET_SERVICE, parse_access_control
@@ -51,12 +52,19 @@ NEEDED: dict[str, list[tuple[str, str, str]]] = {
     "vedette.AppHost": [
         (PUBSUB_SERVICE, PUBLISH, topics.local_hooks("shop")),
     ],
+    "vedette.DeviceAgent": [
+        *((MQTT_SERVICE, TO_CLOUD, topics.jobs(THING, rest)) for rest in ("start-next", "vedette-1/update")),
+        *((MQTT_SERVICE, FROM_CLOUD, topics.jobs(THING, rest)) for rest in ("notify-next", "+/update/accepted")),
+    ],
 }
+#: Folder of each component's code.
+FOLDERS = {**EDGE_COMPONENTS, "vedette.DeviceAgent": "device_agent"}
 CONFIGS: dict[str, type[ComponentConfig]] = {
     "vedette.CameraIngest": CameraIngestConfig,
     "vedette.Inference": InferenceConfig,
     "vedette.Alerting": AlertingConfig,
     "vedette.AppHost": AppHostConfig,
+    "vedette.DeviceAgent": DeviceAgentConfig,
 }
 EVERYTHING = [entry for entries in NEEDED.values() for entry in entries]
 
@@ -109,7 +117,7 @@ def test_scripts_follow_the_rules_both_nuclei_need(name: str) -> None:
         }
     # Root's rights are for making the state directory, which one component owns.
     assert text.count("RequiresPrivilege") == (1 if name == "vedette.CameraIngest" else 0)
-    folder = EDGE_COMPONENTS[name]
+    folder = FOLDERS[name]
     assert f"/{folder}.zip" in text
     for file in ("run.sh", "install.sh", f"{folder}/__main__.py", f"{folder}/README.md"):
         assert (data_directory("components") / file).is_file()

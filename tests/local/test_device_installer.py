@@ -1,4 +1,4 @@
-"""The installer of a bundle, on machines that are folders: looks first, goes on where it broke off, leaves no secret."""
+"""The installer of a bundle on machines that are folders: looks first, goes on where it broke off, leaves no secret."""
 
 from __future__ import annotations
 

@@ -80,3 +80,8 @@ def basic_ingest(rule: str, topic: str) -> str:
 def shadow(thing: str, what: str) -> str:
     """IoT Core topic of a device's shadow ``vedette``: ``get``, ``get/accepted``, ``update``, ``update/delta``, …"""
     return f"$aws/things/{thing}/shadow/name/vedette/{what}"
+
+
+def jobs(thing: str, rest: str) -> str:
+    """Reserved topic of AWS IoT Jobs for a device, such as ``start-next`` or ``JOB/update/accepted``."""
+    return f"$aws/things/{thing}/jobs/{rest}"

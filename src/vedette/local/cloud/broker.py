@@ -166,6 +166,11 @@ class Broker:
             "key_file": str(made.key),
         }
 
+    def knows(self, thing: str) -> bool:
+        """Whether a device of this name was given credentials, so that it answers for itself."""
+        with self._lock:
+            return thing in self._policies
+
     def _write_access(self) -> None:
         work = self._folder / "access.new"
         work.write_text(access_list(self._policies))

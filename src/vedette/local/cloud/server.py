@@ -13,6 +13,7 @@ from typing import Any, Final
 from vedette.contracts.errors import CloudError
 from vedette.local.cloud import (
     broker,
+    device_jobs,
     events,
     firehose,
     functions,
@@ -64,6 +65,7 @@ class Sandbox:
         self._mappings = queues.install(world, self._functions)
         self._rules = topic_rules.install(world)
         shadows.install(world, self._rules)
+        device_jobs.install(world, self._rules)
         self._types = _install(world)
         self._routes: tuple[Route, ...] = (
             *events.ROUTES,

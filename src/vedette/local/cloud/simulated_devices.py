@@ -119,6 +119,17 @@ class Device:
                 return "FAILED", f"FAILED_ROLLBACK_COMPLETE: {name} version {components[name]} is broken"
         return "SUCCEEDED", "SUCCESSFUL"
 
+    def do_job(self, document: Mapping[str, Any]) -> tuple[str, str]:
+        """What becomes of a job: its status and why. ``fails`` names operations as it names components."""
+        if not self._behaviour.online:
+            return "QUEUED", ""
+        if self._behaviour.holds:
+            return "IN_PROGRESS", ""
+        operation = str(document.get("operation", ""))
+        if self._behaviour.fails.get(operation) in (ANY, document.get("version", ANY)):
+            return "FAILED", f"{operation} is broken; the previous one was put back"
+        return "SUCCEEDED", ""
+
     def installed(self) -> dict[str, str]:
         """Version of each component, by each target's last deployment that succeeded: what failed is rolled back."""
         by_target: dict[str, Execution] = {}

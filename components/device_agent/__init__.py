@@ -1,0 +1,1 @@
+"""``vedette.DeviceAgent``: jobs of AWS IoT on the device."""

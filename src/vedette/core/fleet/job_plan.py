@@ -1,0 +1,19 @@
+"""A job ring by ring: whether the next ring may begin. Pure."""
+
+from __future__ import annotations
+
+
+def ring_fails(*, succeeded: int, failed: int, waiting: int) -> str:
+    """Why the ring after this one must not begin; empty where it may.
+
+    A device that was offline all the time gets the job when it is back, holds nobody up and is no evidence: a ring in
+    which none succeeded is none. A ring without devices says nothing and keeps nobody.
+
+    Args:
+        succeeded: devices that did it.
+        failed: that failed, refused or took too long.
+        waiting: that have not begun or not ended.
+    """
+    if failed:
+        return f"{failed} devices failed"
+    return "no device has done it in time" if waiting and not succeeded else ""
