@@ -75,7 +75,7 @@ def get_from_device(app: str, name: str | None, device: str, *, stage: str, json
     answered = document.report is not None and document.report.revision >= int(document.desired.get("revision") or 0)
     rows = {}
     for key in sorted(values) if name is None else [name]:
-        reasons = document.refusals(f"parameters/{app}/{key}") or document.refusals(f"parameters/{app}")
+        reasons = document.refusals(f"parameters/{app}/{key}")
         state = "refused" if reasons else "in force" if answered else "waiting"
         rows[key] = {"value": values[key], "on_device": state, "reason": "; ".join(reasons)}
     if json_:

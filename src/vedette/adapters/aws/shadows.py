@@ -45,9 +45,11 @@ class Document:
         return self.report is not None and self.report.version >= version
 
     def refusals(self, entry: str) -> tuple[str, ...]:
-        """Why an entry, or something of it, is not in force."""
+        """Why an entry, something of it, or what it is part of, is not in force."""
         found = self.report.refused if self.report is not None else ()
-        return tuple(one.reason for one in found if one.entry == entry or one.entry.startswith(f"{entry}/"))
+        return tuple(
+            one.reason for one in found if f"{one.entry}/".startswith(f"{entry}/") or entry.startswith(f"{one.entry}/")
+        )
 
 
 class Documents:
