@@ -110,7 +110,8 @@ class ComponentVersions(Construct):
         artifact["Uri"] = asset.s3_object_url
         self._objects.append(asset.bucket.arn_for_objects(asset.s3_object_key))
         there = asset.s3_object_key.removesuffix(file.suffix)
-        return _replaced(lifecycle, f"{_DECOMPRESSED}{file.stem}/", f"{_DECOMPRESSED}{there}/")
+        folder = re.compile(re.escape(f"{_DECOMPRESSED}{file.stem}") + r"(?![\w.-])")
+        return _replaced(lifecycle, folder, f"{_DECOMPRESSED}{there}")
 
 
 def choices(built: tuple[BuiltComponent, ...]) -> dict[str, ComponentChoice]:
@@ -122,7 +123,7 @@ def choices(built: tuple[BuiltComponent, ...]) -> dict[str, ComponentChoice]:
     }
 
 
-def _replaced(value: Any, old: str, new: str) -> Any:
+def _replaced(value: Any, old: re.Pattern[str], new: str) -> Any:
     if isinstance(value, dict):
         return {key: _replaced(one, old, new) for key, one in value.items()}
-    return value.replace(old, new) if isinstance(value, str) else value
+    return old.sub(lambda _match: new, value) if isinstance(value, str) else value
