@@ -45,6 +45,7 @@ class BuildChoice:
         target: kind of device.
         python: on the devices.
         clips: folders of recordings for its tests.
+        libraries: whether its artefacts hold them; without, for devices whose image has them.
     """
 
     platform: Platform | None = None
@@ -52,6 +53,7 @@ class BuildChoice:
     target: Target | None = None
     python: str | None = None
     clips: tuple[Path, ...] = ()
+    libraries: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,11 @@ def built_tree(path: Path, choice: BuildChoice, tell: Callable[[str], None]) -> 
     from vedette.local.application_tree import build_application
     from vedette.local.building.settings import BuildSettings
 
-    settings = BuildSettings.choose(choice.platform, choice.accelerator, choice.target, choice.python, progress=tell)
+    settings = BuildSettings.choose(
+        *(choice.platform, choice.accelerator, choice.target, choice.python),
+        libraries=choice.libraries,
+        progress=tell,
+    )
     # The same sources give the same bytes: a publication that broke off finds its files again after another build.
     with tempfile.TemporaryDirectory(prefix="vedette-publish-") as folder:
         directory = path.parent if path.name == MANIFEST_NAME else path

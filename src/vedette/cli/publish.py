@@ -43,6 +43,9 @@ def publish(
     clips: Annotated[
         list[Path] | None, typer.Option(help="An application: folder of recordings for its tests; may be repeated.")
     ] = None,
+    libraries: Annotated[
+        bool, typer.Option("--libraries/--no-libraries", help="Without: for devices whose image has them.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
     stage: Annotated[str, typer.Option(help="Of the stacks.")] = DEFAULT_STAGE,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
@@ -59,7 +62,7 @@ def publish(
 
         vedette publish build/edge --dry-run --json
     """
-    choice = BuildChoice(platform, accelerator, target, python_version, tuple(clips or ()))
+    choice = BuildChoice(platform, accelerator, target, python_version, tuple(clips or ()), libraries)
     console = Console(stderr=True, highlight=False)
     made = publisher(Account(stage))
     with built_tree(path, choice, lambda text: console.print(escape(text), soft_wrap=True)) as built:

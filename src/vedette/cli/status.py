@@ -1,4 +1,4 @@
-"""``vedette status``: what a device does, from its state directory."""
+"""``vedette status``: what this device does, from its state directory; or what the account says of a fleet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from vedette.adapters.state import status as ask_owner
 from vedette.cli.hook_view import BROKEN, hook_notes, hook_table
 from vedette.cli.insight_lines import insight_table
 from vedette.cli.tables import plain_table
-from vedette.contracts.errors import StorageError
+from vedette.contracts.account import DEFAULT_STAGE
+from vedette.contracts.errors import StorageError, UsageError
 from vedette.contracts.insight import InsightReport
 from vedette.contracts.plan import Plan
 from vedette.contracts.state import StateAnswer
@@ -32,9 +33,31 @@ def status(
     state: Annotated[
         Path | None, typer.Option("--state", help="State directory; default /var/lib/vedette, else the run going on.")
     ] = None,
+    fleet: Annotated[str | None, typer.Option(help="In the account: a fleet's rings and rollouts.")] = None,
+    device: Annotated[str | None, typer.Option(help="In the account: one device, by name or serial number.")] = None,
+    rollout: Annotated[
+        str | None, typer.Option(help="In the account: one rollout, with its rings and reasons.")
+    ] = None,
+    stage: Annotated[str, typer.Option(help="In the account: of the stacks.")] = DEFAULT_STAGE,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
-    """What a device does: cameras, applications, models, problems. Ends with 1 where something is wrong."""
+    """What this device does: cameras, applications, models, problems. Ends with 1 where something is wrong.
+
+    With --fleet, --device or --rollout it is the account that is asked.
+
+    Examples:
+        vedette status
+
+        vedette status --fleet main
+
+        vedette status --rollout r-5f0c2a9d1e7b4c36 --json
+    """
+    if fleet is not None or device is not None or rollout is not None:
+        if state is not None:
+            raise UsageError("--state is of this machine; --fleet, --device and --rollout are of the account.")
+        from vedette.cli.fleet_status import account_status
+
+        raise typer.Exit(0 if account_status(fleet, device, rollout, stage, as_json=json_) else 1)
     directory = state or find_state_directory()
     layout = StateLayout(directory)
     try:

@@ -1,0 +1,282 @@
+"""What `vedette deploy APP` wants: an application with its bindings and parameters, on top of what runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from vedette.adapters.aws.account import Account
+from vedette.adapters.aws.component_versions import ComponentVersions
+from vedette.adapters.aws.devices import Devices
+from vedette.adapters.aws.published_application import published_application
+from vedette.adapters.aws.publishing import Publication, Publisher
+from vedette.adapters.aws.rollouts import Rollouts
+from vedette.adapters.manifest import load_manifest
+from vedette.adapters.manifest.application_tests import application_tests
+from vedette.adapters.manifest.loading import MANIFEST_NAME, manifest_path
+from vedette.cli.app_attach import assignments
+from vedette.cli.deployment import Wanted, gate_policy
+from vedette.cli.fleet_options import Target
+from vedette.cli.publication import BuildChoice, built_tree, is_application, publisher, releases
+from vedette.contracts.comparison import ComparisonPolicy
+from vedette.contracts.errors import CloudError, UsageError
+from vedette.contracts.manifest import Manifest
+from vedette.contracts.rollout import ApplicationChange, ApplicationChoice, Override
+from vedette.contracts.rollout_api import Plan
+from vedette.contracts.versions import APPLICATION_PREFIX
+from vedette.core.fleet.choice import checked, choice, common, unknown_cameras
+from vedette.core.fleet.device_item import health_of
+
+#: Devices that are asked which cameras they have; enough to see a wrong name.
+_ASKED: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationOptions:
+    """What was typed.
+
+    Attributes:
+        application: a directory, or a name that is in the account.
+        version: of it; the newest where None.
+        bind: ``CAMERA=SITE_CAMERA[,…]`` each.
+        assign: ``NAME=VALUE`` each.
+        fresh: keep nothing of what the rings say of it.
+        build: what it is built for.
+        timing: fields of the gate's policy.
+        frames: compared on each device.
+        without_tests: why they are passed over.
+        without_comparison: why there is none.
+        trust_code: its code may run unconfined.
+    """
+
+    application: str
+    version: str | None = None
+    bind: Sequence[str] = ()
+    assign: Sequence[str] = ()
+    fresh: bool = False
+    build: BuildChoice = field(default_factory=BuildChoice)
+    timing: dict[str, int] | None = None
+    frames: int | None = None
+    without_tests: str | None = None
+    without_comparison: str | None = None
+    trust_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The application.
+
+    Attributes:
+        name: of it.
+        version: to be deployed.
+        manifest: None where it is not known here.
+        tested: whether it has tests.
+        publisher: what has to be published first.
+        check: its tests.
+    """
+
+    name: str
+    version: str
+    manifest: Manifest | None
+    tested: bool
+    publisher: tuple[Publisher, Publication] | None = None
+    check: Callable[[], None] | None = None
+
+
+def wanted_application(
+    account: Account, rollouts: Rollouts, target: Target, options: ApplicationOptions, stack: ExitStack
+) -> Wanted:
+    """Everything that is known before the operator is asked; nothing is changed.
+
+    Args:
+        account: the fleet is in.
+        rollouts: of it.
+        target: whom it is about.
+        options: what was typed.
+        stack: keeps what was built until it is published.
+
+    Raises:
+        ConfigurationError: V101, V102, V104 or V106: manifest, bindings or parameters.
+        CloudError: V009, V014; V001 to V003.
+        UsageError: V701, V708.
+    """
+    console = Console(stderr=True, highlight=False)
+    bindings, parameters = _bindings(options.bind), _parameters(options.assign)
+    path = Path(options.application)
+    found = (
+        _from_directory(account, path, options, stack, console)
+        if is_application(path)
+        else _from_account(account, options)
+    )
+    change = ApplicationChange(name=found.name, to=None)
+    now = rollouts.plan(target.fleet, change, rings=target.rings)
+    before = _before(now, target, options, given=bool(bindings or parameters))
+    to = choice(found.version, before, bindings, parameters)
+    notes = list(_hook_notes(found, options))
+    if found.manifest is not None:
+        to = checked(found.manifest, to)
+        notes += _camera_notes(account, target, to, found.manifest)
+    elif to.bindings or to.parameters:
+        notes.append("Its manifest cannot be read here: bindings and parameters are not checked before the devices do.")
+    policy_values, comparison_note = _comparison(now, found, options)
+    notes.append(comparison_note)
+    return Wanted(
+        target=target,
+        change=change.model_copy(update={"to": to}),
+        now=now,
+        policy=gate_policy(**(options.timing or {}), **policy_values),
+        overrides=tuple(_overrides(found, options)),
+        notes=tuple(notes),
+        publisher=found.publisher,
+        check=found.check,
+        console=console,
+    )
+
+
+def _from_directory(
+    account: Account, path: Path, options: ApplicationOptions, stack: ExitStack, console: Console
+) -> _Found:
+    manifest = load_manifest(path)
+    if options.version not in (None, manifest.version):
+        raise UsageError(
+            f"--version {options.version}: {path} holds {manifest.name} {manifest.version}.",
+            hint=f"For a version that is in the account name the application: vedette deploy {manifest.name} …",
+        )
+    tests = application_tests(manifest_path(path))
+
+    def check() -> None:
+        if options.without_tests is not None:
+            return
+        if not tests:
+            console.print(
+                f"{escape(manifest.name)} has no tests: nothing has shown what it reports. docs/applications.md",
+                soft_wrap=True,
+            )
+            return
+        from vedette.cli.app_test import check as run_tests
+
+        # Standard output is for the answer alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            run_tests(path, clips=list(options.build.clips))
+
+    built = stack.enter_context(built_tree(path, options.build, lambda text: console.print(escape(text))))
+    made = publisher(account)
+    return _Found(manifest.name, manifest.version, manifest, bool(tests), (made, made.plan(releases(built))), check)
+
+
+def _from_account(account: Account, options: ApplicationOptions) -> _Found:
+    name, versions = options.application, ComponentVersions(account)
+    component = f"{APPLICATION_PREFIX}{name}"
+    if "/" in name or Path(name).exists():
+        raise UsageError(
+            f"{name}: there is no {MANIFEST_NAME} in it.", hint="Name an application's directory, or its name alone."
+        )
+    version = options.version or versions.newest(component)
+    if version is None or (options.version and versions.state(component, version) is None):
+        raise CloudError(
+            f"there is no application {name!r}{f' {options.version}' if options.version else ''} in the account, "
+            "and no directory of that name here.",
+            hint="Publish it: vedette publish DIR, or name its directory.",
+            code="V009",
+        )
+    about = published_application(account, name, version)
+    return _Found(name, version, about.manifest, about.tested)
+
+
+def _before(now: Plan, target: Target, options: ApplicationOptions, *, given: bool) -> ApplicationChoice | None:
+    """What is kept: bindings and parameters that the rings have."""
+    choices = [ring.now.to for ring in now.rings if isinstance(ring.now, ApplicationChange)]
+    before, alike = common(choices)
+    if options.fresh:
+        return None
+    if not alike:
+        raise UsageError(
+            f"the rings of {target} have different bindings or parameters of {options.application}, "
+            "so it is not clear what to keep.",
+            hint="One ring at a time: --rings RING. Or everything anew: --fresh"
+            + (" with your --bind, --set" if given else ""),
+        )
+    return before
+
+
+def _comparison(now: Plan, found: _Found, options: ApplicationOptions) -> tuple[dict[str, Any], str]:
+    """Whether the first ring compares, and that in words."""
+    there = [ring.now.to for ring in now.rings if isinstance(ring.now, ApplicationChange) and ring.now.to is not None]
+    newer = any(one.version != found.version for one in there)
+    policy = ComparisonPolicy(**({"frames": options.frames} if options.frames is not None else {}))
+    if options.without_comparison is not None:
+        return {}, "No comparison before devices take it."
+    if newer or (there and options.frames is not None):
+        return (
+            {"comparison": policy},
+            f"First the new version runs beside the old one on the first ring, without alerts, for {policy.frames:,} "
+            "pictures a device; it goes on where both see the same.",
+        )
+    if not there and found.tested:
+        return {"comparison": policy}, "First the devices of the first ring run its tests."
+    return {}, "Nothing to compare: " + ("the version stays." if there else "it runs nowhere yet and has no tests.")
+
+
+def _overrides(found: _Found, options: ApplicationOptions) -> list[Override]:
+    made = []
+    for check, reason in (("tests", options.without_tests), ("comparison", options.without_comparison)):
+        if reason is not None:
+            made.append(_override(check, reason))
+    if options.trust_code and found.manifest is not None and found.manifest.hooks:
+        made.append(_override("code", f"may run unconfined: {', '.join(sorted(found.manifest.hooks))}"))
+    return made
+
+
+def _override(check: Any, reason: str) -> Override:
+    if not reason.strip() or len(reason) > 400:
+        raise UsageError(
+            f"--without-{check} wants the reason, in 1 to 400 characters: it is recorded with the rollout."
+        )
+    return Override(check=check, reason=reason.strip())
+
+
+def _hook_notes(found: _Found, options: ApplicationOptions) -> list[str]:
+    if found.manifest is None or not found.manifest.hooks:
+        return ["--trust-code is of no effect: the application has no code of its own."] if options.trust_code else []
+    names = ", ".join(sorted(found.manifest.hooks))
+    return [f"It has code of its own ({names}), which devices confine; one that cannot refuses it (docs/hooks.md)."]
+
+
+def _camera_notes(account: Account, target: Target, to: ApplicationChoice, manifest: Manifest) -> list[str]:
+    """A warning about cameras that nobody knows; devices that told nothing yet say nothing either."""
+    devices = Devices(account)
+    items = [devices.item(target.device)] if target.device else islice(devices.of_fleet(target.fleet), _ASKED)
+    told = [health for item in items if (health := health_of(item)) is not None]
+    known = sorted({name for health in told for name in health.cameras})
+    missing = unknown_cameras(to, manifest, known)
+    if not told or not missing:
+        return []
+    listed = ", ".join(known[:12]) + (" …" if len(known) > 12 else "")
+    return [f"Warning: no device of {target} has told of camera {', '.join(missing)}; there are: {listed or 'none'}."]
+
+
+def _bindings(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for argument in arguments:
+        name, sign, cameras = argument.partition("=")
+        if not sign or not name or name in found:
+            raise UsageError(
+                f"--bind {argument!r} {'is given twice' if name in found else 'is not CAMERA=SITE_CAMERA'}.",
+                hint="For example --bind gate=cam-12, or gate=cam-12,cam-13 for several.",
+            )
+        found[name] = tuple(filter(None, (one.strip() for one in cameras.split(","))))
+    return found
+
+
+def _parameters(arguments: Sequence[str]) -> dict[str, Any]:
+    """An empty value takes the manifest's again."""
+    return {name: value if value != "" else None for name, value in assignments(arguments).items()}
