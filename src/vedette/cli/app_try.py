@@ -37,8 +37,12 @@ def try_(
         list[str] | None, typer.Option(help="CAMERA=DEVICE_CAMERA[,…]: what the application's camera is here.")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE: a parameter's value.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Pictures to compare.", show_default="2000")] = None,
-    timeout_s: Annotated[int | None, typer.Option("--timeout", help="Seconds.", show_default="3600")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Pictures to compare.", min=50, max=100_000, show_default="2000")
+    ] = None,
+    timeout_s: Annotated[
+        int | None, typer.Option("--timeout", help="Seconds.", min=60, max=604_800, show_default="3600")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report as one JSON object on standard output.")] = False,
 ) -> None:
     """Compare a new version of an application with the one that runs: same pictures, alerts from the running one alone.

@@ -242,8 +242,8 @@ class Candidate:
         progress, journal = self._progress, self._journal
         identity = journal.identity()
         if identity != progress.journal:
-            # Of the first one only what comes from now on; another one was begun because the last was damaged.
-            progress.row = journal.newest() if identity and not progress.journal else 0
+            # Of one that is there at the start only what comes from now on; one that is begun meanwhile is read whole.
+            progress.row = journal.newest() if progress.journal is None else 0
             progress.journal = identity
             progress.comparer.forget_waiting()
         places = self._compared.places

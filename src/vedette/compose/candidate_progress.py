@@ -29,7 +29,7 @@ class Progress:
         identity: what is compared for whom; with another one the comparison begins anew.
         comparer: what was counted.
         against: version that runs; None while none was seen.
-        journal: which file the journal is; empty before it was seen.
+        journal: which file the journal is; empty where there is none yet, None where nobody has looked.
         row: number of the last row of the journal that was read.
         spent_s: time that the comparison took so far.
         golden: what came of the golden clips; None before.
@@ -39,7 +39,7 @@ class Progress:
     identity: str
     comparer: Comparer
     against: str | None = None
-    journal: str = ""
+    journal: str | None = None
     row: int = 0
     spent_s: float = 0.0
     golden: GoldenClips | None = None
@@ -48,7 +48,7 @@ class Progress:
     def begin_anew(self, policy: ComparisonPolicy, against: str | None) -> None:
         """Against another running version: nothing that was counted holds. The golden clips know no other version."""
         self.comparer = Comparer(policy)
-        self.against, self.journal, self.row, self.spent_s, self.done = against, "", 0, 0.0, False
+        self.against, self.journal, self.row, self.spent_s, self.done = against, None, 0, 0.0, False
 
     def save(self, folder: Path) -> None:
         """Write it down, so that after a crash there is this or what was there before.
@@ -85,7 +85,7 @@ class Progress:
                 identity,
                 Comparer.load(policy, document["comparer"]),
                 against=None if document["against"] is None else str(document["against"]),
-                journal=str(document["journal"]),
+                journal=None if document["journal"] is None else str(document["journal"]),
                 row=int(document["row"]),
                 spent_s=float(document["spent_s"]),
                 golden=None if golden is None else GoldenClips.model_validate(golden),
