@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.local.fake_machine import FakeMachine, machine
+from vedette.adapters.state import StateLayout
 from vedette.contracts.device_job import UpdateJob, update_statement
 from vedette.core.fleet.bundle import BundleFile
 
@@ -58,7 +59,7 @@ class JobDevice:
         self.key = SigningKey()
         self.machine: FakeMachine = machine(folder, update_key=self.key.public)
         self.root = self.machine.root
-        for path in ("var/lib/vedette/agent/ask", "var/lib/vedette/status", "etc/vedette"):
+        for path in ("var/lib/vedette/agent/ask", "etc/vedette"):
             (self.root / path).mkdir(parents=True, exist_ok=True)
         self.machine.write("etc/vedette/update.pub", self.key.public)
         self.machine.write("etc/vedette/bundle.json", (self.machine.bundle / "bundle.json").read_text())
@@ -121,8 +122,8 @@ class JobDevice:
 
     def status(self, component: str, **said: Any) -> None:
         """A component's status file."""
-        folder = self.state / "status"
-        folder.mkdir(exist_ok=True)
+        folder = StateLayout(self.state).component_status
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{component}.json").write_text(json.dumps(said))
 
     def update(

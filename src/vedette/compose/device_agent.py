@@ -38,7 +38,7 @@ RETELL_S: Final = 20.0
 #: During a probation the job is told of so often; an answer shows that the device is connected.
 BEAT_S: Final = 30.0
 #: Answers that are older show nothing any more.
-HEARD_S: Final = 100.0
+HEARD_S: Final = 70.0
 _MAX_MESSAGE: Final = 64 << 10
 _MAX_WAITING: Final = 64
 #: Refusals of AWS IoT after which telling again is of no use: the job is over or gone.
@@ -206,7 +206,7 @@ class DeviceAgent:
     def _seen(self, progress: JobProgress | None) -> Seen:
         now_s = self._monotonic()
         wrong = wrong_with(read_component_status(self._state), self._clock())
-        if progress is not None and now_s - self._answered_s > HEARD_S:
+        if progress is not None and self._unheard(progress, now_s):
             wrong = (*wrong, "no answer from AWS IoT")
         answer = self._helper.answer(progress) if progress is not None else None
         loaded, failure = self._loader.state() if self._loader.running() else (False, "")
@@ -219,6 +219,11 @@ class DeviceAgent:
             loaded=loaded,
             load_failure=failure,
         )
+
+    def _unheard(self, progress: JobProgress, now_s: float) -> bool:
+        """Whether nothing shows that the device is connected: an answer from before the update shows nothing of it."""
+        before = progress.stage is Stage.PROBATION and self._answered_s <= progress.since_s
+        return before or now_s - self._answered_s > HEARD_S
 
     def _do(self, progress: JobProgress, ask: Ask) -> None:
         log.info("job %s: %s", progress.job_id, ask.value)
