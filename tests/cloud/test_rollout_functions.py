@@ -84,7 +84,7 @@ class Counts:
 
     def __init__(self, dynamodb: Any, now: Callable[[], float]) -> None:
         self.clock, self.asked, self.deaf, self._last = True, 0, False, 0
-        fleets = {"main": ("canary", "early", "rest")}
+        fleets: dict[str, tuple[str, ...]] = {"main": ("canary", "early", "rest")}
         self._sweeper = Sweeper(
             tables=dynamodb,
             cloudwatch=None,
