@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +60,21 @@ def test_the_file_is_written_where_something_changes(tmp_path: Path) -> None:
     before = layout.log_levels.stat().st_ino
     write_log_levels(tmp_path, {"*": "DEBUG"})
     assert layout.log_levels.stat().st_ino == before
+
+
+def test_what_the_nucleus_answers_is_not_logged_even_at_debug(tmp_path: Path) -> None:
+    """The SDK logs whole messages at DEBUG, a secret's value among them, before it is known to be one."""
+    program = (
+        "import logging, os\n"
+        "from vedette.compose.processes import configure_logging\n"
+        "configure_logging('DEBUG')\n"
+        "logging.getLogger('awsiot.eventstreamrpc').debug('received canary')\n"
+        "logging.getLogger('camera_ingest').debug('our own')\n"
+    )
+    layout = StateLayout(tmp_path)
+    layout.run.mkdir()
+    write_log_levels(tmp_path, {"*": "DEBUG"})
+    environment = {**os.environ, FILE_VARIABLE: str(layout.log_levels), COMPONENT_VARIABLE: "vedette.CameraIngest"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert "our own" in done.stderr
+    assert "canary" not in done.stderr

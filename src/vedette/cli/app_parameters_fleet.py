@@ -50,7 +50,7 @@ def set_on_device(
 
     written = documents.change(target.thing, edit)
     listed = ", ".join(
-        f"{name} {'as deployed' if value is None else f'= {shown(value)}'}" for name, value in wanted.items()
+        f"{name} {'as deployed' if value is None else f'= {_plain(value)}'}" for name, value in wanted.items()
     )
     entry = f"parameters/{app}"
     if len(wanted) == 1 and wait:
@@ -86,8 +86,12 @@ def get_from_device(app: str, name: str | None, device: str, *, stage: str, json
         table = plain_table("parameter", "value", "on the device")
         for key, row in rows.items():
             said = row["on_device"] + (f": {row['reason']}" if row["reason"] else "")
-            value = row["value"]
-            table.add_row(escape(key), escape(shown(tuple(value) if isinstance(value, list) else value)), escape(said))
+            table.add_row(escape(key), escape(_plain(row["value"])), escape(said))
         Console(highlight=False).print(table)
     if any(row["on_device"] == "refused" for row in rows.values()):
         raise typer.Exit(1)
+
+
+def _plain(value: Any) -> str:
+    """As it was typed: which kind of value a parameter takes, the device knows."""
+    return value if isinstance(value, str) else shown(tuple(value) if isinstance(value, list) else value)

@@ -31,7 +31,7 @@ from vedette.cli.device_answer import (
 from vedette.cli.tables import plain_table
 from vedette.contracts.account import DEFAULT_STAGE
 from vedette.contracts.base import mistakes
-from vedette.contracts.camera import CameraConfig, Transport
+from vedette.contracts.camera import Transport
 from vedette.contracts.device_document import DeviceDocument
 from vedette.contracts.errors import CloudError, UsageError
 from vedette.core.fleet.device_item import health_of
@@ -236,7 +236,7 @@ def _print(target: Known, document: Document, rows: list[dict[str, Any]]) -> Non
     table = plain_table("camera", "address", "secret", "on the device", "state")
     for row in rows:
         said = row["on_device"] + (f": {row['reason']}" if row["reason"] else "")
-        state = row["state"] + (f", paused by {row['paused_by']}" if row["paused_by"] else "")
+        state = ", ".join(filter(None, (row["state"], row["paused_by"] and f"paused by {row['paused_by']}")))
         style = _STYLES.get(row["state"], "red" if row["state"] else "")
         table.add_row(
             escape(row["name"]),
@@ -274,10 +274,10 @@ def _plain(checked: CheckedUrl) -> str:
 
 def _checked(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     try:
-        camera: CameraConfig = DeviceDocument.model_validate({"cameras": {name: entry}}).cameras[name]
+        camera = DeviceDocument.model_validate({"cameras": {name: entry}}).cameras[name]
     except ValidationError as error:
         raise UsageError(f"the camera cannot be added so: {'; '.join(mistakes(error))}.") from None
-    return camera.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+    return camera.model_dump(mode="json", exclude_defaults=True)
 
 
 def _no_camera(name: str, target: Known, cameras: dict[str, Any]) -> CloudError:

@@ -6,12 +6,16 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from vedette.adapters.state.log_levels import follow_log_levels
 from vedette.contracts.errors import VedetteError
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
+
+
+#: Libraries that at DEBUG log every message, answers with passwords included, before anybody knows that they are some.
+_TALKATIVE: Final = ("awsiot", "awscrt")
 
 
 class Service(Protocol):
@@ -35,6 +39,8 @@ def configure_logging(level: str = "INFO") -> RedactingFilter:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.INFO)
     follow_log_levels(level)
     return redaction
 
