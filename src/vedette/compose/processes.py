@@ -13,7 +13,6 @@ from vedette.contracts.errors import VedetteError
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
 
-
 #: Libraries that at DEBUG log every message, answers with passwords included, before anybody knows that they are some.
 _TALKATIVE: Final = ("awsiot", "awscrt")
 
