@@ -18,7 +18,7 @@ import typer
 from pydantic import ValidationError
 
 from vedette.adapters.manifest import attached_application, load_manifest
-from vedette.adapters.state import StateClient
+from vedette.adapters.state import StateClient, detach_candidate
 from vedette.adapters.state import detach as detach_from_owner
 from vedette.contracts.base import IDENTIFIER_PATTERN
 from vedette.contracts.config import ApplicationConfig
@@ -78,10 +78,15 @@ def attach(
 def detach(
     name: Annotated[str, typer.Argument(help="The application's name.")],
     state: Annotated[Path, typer.Option("--state", help="State directory.")] = Path("/var/lib/vedette"),
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="The version that is compared with it, and not the application.")
+    ] = False,
 ) -> None:
     """Take an application away from this device; needed only where its component could not do so itself."""
-    if not detach_from_owner(state, name):
-        raise UsageError(f"no application is attached as {name!r}.", hint=f"See: vedette status --state {state}")
+    done = detach_candidate(state, name) if candidate else detach_from_owner(state, name)
+    if not done:
+        what = "candidate" if candidate else "application"
+        raise UsageError(f"no {what} is attached as {name!r}.", hint=f"See: vedette status --state {state}")
     print(f"{name} detached")
 
 

@@ -53,6 +53,8 @@ STORAGE_RETRY_S: Final = 2.0
 LOAD_LIMIT_S: Final = 120.0
 #: Nice value of what gives way to everything else.
 LOWEST_PRIORITY: Final = 19
+#: Such a process may have to wait for the processor in the middle of an analysis.
+BACKGROUND_HANG_S: Final = 30.0
 #: What one run of a detector that comes with the program usually takes, until it is known.
 BUILT_IN_RUN_S: Final = 0.02
 #: Track batches kept for publication between two looks.
@@ -155,7 +157,7 @@ class ModelProcess:
         if loaded is None:
             return
         from vedette.adapters.journal.sqlite import SqliteJournalWriter
-        from vedette.pipeline.detect import DetectLoop
+        from vedette.pipeline.detect import HANG_S, DetectLoop
         from vedette.pipeline.look import Looker
 
         while not self._attributes.prepare(plan.pipelines):
@@ -172,6 +174,7 @@ class ModelProcess:
             threads=self._spec.threads,
             usual_run_s=loaded.run_s,
             gap_reason=self._gap_reason,
+            hang_s=BACKGROUND_HANG_S if self._spec.background else HANG_S,
         )
         self._gap_reason = ""
         try:

@@ -71,6 +71,7 @@ class DetectLoop:
         threads: analyses at the same time.
         usual_run_s: how long one analysis is expected to take, until it is known.
         gap_reason: why nothing was analysed before; the first batches carry it.
+        hang_s: least time after which an analysis counts as hanging.
         monotonic: clock of all intervals.
         wall: Unix time.
     """
@@ -86,6 +87,7 @@ class DetectLoop:
         threads: int,
         usual_run_s: float = 0.0,
         gap_reason: str = "",
+        hang_s: float = HANG_S,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -96,6 +98,7 @@ class DetectLoop:
         self._make_attributes = make_attributes
         self._usual_run_s = usual_run_s
         self._gap_reason = gap_reason
+        self._hang_s = hang_s
         self._monotonic = monotonic
         self._wall = wall
         self._lock = threading.Lock()
@@ -188,11 +191,11 @@ class DetectLoop:
             if not running:
                 return ""
             age_s, camera = max(running, key=lambda entry: entry[0])
-            if age_s <= HANG_S:
+            if age_s <= self._hang_s:
                 return ""
             medians = sorted(run_s for c in self._cameras.values() if (run_s := c.figures.median_run_s) > 0)
         usual_s = medians[len(medians) // 2] if medians else self._usual_run_s
-        limit_s = max(HANG_S, HANG_MEDIANS * usual_s)
+        limit_s = max(self._hang_s, HANG_MEDIANS * usual_s)
         if age_s <= limit_s:
             return ""
         return f"the analysis of a picture of {camera.name} has not ended after {age_s:.1f} s (usual: {usual_s:.3f} s)"

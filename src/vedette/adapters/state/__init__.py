@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from vedette.adapters.state.client import StateClient, attach, detach, parameters, set_parameters, status
+from vedette.adapters.state.client import (
+    StateClient,
+    attach,
+    detach,
+    detach_candidate,
+    parameters,
+    set_parameters,
+    status,
+)
 from vedette.adapters.state.files import PlanFile, read_component_status, write_component_status
 from vedette.adapters.state.latest import LatestInsights, read_latest_insights
 from vedette.adapters.state.layout import StateLayout
@@ -16,6 +24,7 @@ __all__ = [
     "StateOwner",
     "attach",
     "detach",
+    "detach_candidate",
     "parameters",
     "read_component_status",
     "read_latest_insights",

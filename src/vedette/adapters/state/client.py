@@ -20,6 +20,7 @@ from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication
 from vedette.contracts.state import (
     AttachRequest,
+    DetachCandidateRequest,
     DetachRequest,
     ParametersRequest,
     PlanRequest,
@@ -144,6 +145,16 @@ def detach(directory: Path, name: str, timeout_s: float = 5.0) -> bool:
     """
     with StateClient(directory, timeout_s) as client:
         return client.request(DetachRequest(name=name)).changed
+
+
+def detach_candidate(directory: Path, name: str, timeout_s: float = 5.0) -> bool:
+    """Detach the candidate of an application; whether there was one.
+
+    Raises:
+        VedetteError: see ``StateClient``.
+    """
+    with StateClient(directory, timeout_s) as client:
+        return client.request(DetachCandidateRequest(name=name)).changed
 
 
 def status(directory: Path, timeout_s: float = 5.0) -> StateAnswer:
