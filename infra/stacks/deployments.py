@@ -195,12 +195,13 @@ class DeploymentsStack(Stack):
         )
 
     def _may_make_log_groups(self, function: VedetteFunction) -> None:
-        group = self._place.arn("logs", f"log-group:{component_group(self.region, 'vedette.app.*')}")
-        allow(function.role, ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:PutRetentionPolicy"], [group])
-        named = f"log-group:{component_group('<AWS::Region>', 'vedette.app.*')}"
+        ours = ("vedette.app.*", "vedette.candidate.*")
+        groups = [self._place.arn("logs", f"log-group:{component_group(self.region, name)}") for name in ours]
+        allow(function.role, ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:PutRetentionPolicy"], groups)
+        named = [f"log-group:{component_group('<AWS::Region>', name)}" for name in ours]
         accept(
             function.role,
-            {f"AwsSolutions-IAM5[Resource::{_LOGS}:{named}]": "Groups of applications, of whatever name."},
+            {f"AwsSolutions-IAM5[Resource::{_LOGS}:{name}]": "Groups of applications, of any name." for name in named},
         )
 
     def _may_create_deployments(self, function: VedetteFunction) -> None:

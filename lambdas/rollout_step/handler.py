@@ -18,7 +18,7 @@ from lambdas.common.runtime import client, logger, settings
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
 from vedette.contracts.rollout import ApplicationChange, RingStatus, RingStep, Rollout, RolloutStatus, Verdict
-from vedette.contracts.versions import APPLICATION_PREFIX, RolloutId
+from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX, RolloutId
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, subject, undoing
 from vedette.core.fleet.gate import Finding
@@ -165,12 +165,17 @@ def _ring(rollout: Rollout, step: RingStep) -> tuple[Store, StoredRing]:
 
 
 def _keep_logs(rollout: Rollout) -> None:
-    """A log group for an application that comes in. Not vital: without one devices keep its logs to themselves."""
+    """Log groups for an application that comes in and for its candidate.
+
+    Not vital: without one, devices keep its logs to themselves.
+    """
     change = rollout.change
     if not isinstance(change, ApplicationChange) or change.to is None:
         return
+    prefixes = [APPLICATION_PREFIX] if rollout.policy.comparison is None else [APPLICATION_PREFIX, CANDIDATE_PREFIX]
     try:
-        keep_logs_of(settings(RolloutSettings), APPLICATION_PREFIX + change.name)
+        for prefix in prefixes:
+            keep_logs_of(settings(RolloutSettings), prefix + change.name)
     except CloudError as error:
         logger("rollout_step").warning("no log group", extra={"reason": error.message})
 

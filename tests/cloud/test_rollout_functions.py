@@ -551,6 +551,14 @@ def test_an_application_has_a_log_group_before_its_devices_write(account: Accoun
     assert group["retentionInDays"] == 7, "what an operator chose stays"
 
 
+def test_a_candidate_has_one_too(account: Account) -> None:
+    account.greengrass.components[f"{ARNS}vedette.candidate.ppe:versions:1.0.0"] = "DEPLOYABLE"
+    account.start("ppe", "1.0.0", "rollout-1", rings=["early"], policy={**POLICY, "comparison": {}})
+    account.step("begin", "rollout-1")
+    names = [group["logGroupName"].rpartition("/")[2] for group in account.logs.describe_log_groups()["logGroups"]]
+    assert names == ["vedette.app.ppe", "vedette.candidate.ppe"]
+
+
 def test_a_log_group_that_cannot_be_made_stops_nothing(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(**_: Any) -> None:
         raise throttled("CreateLogGroup")

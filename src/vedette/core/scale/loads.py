@@ -21,8 +21,8 @@ _ITEM_KB: Final = 3.0
 #: Devices that a count reads in a second: a guess, not measured on AWS.
 COUNTED_PER_S: Final = 2_000.0
 #: Groups of our components' logs that a device sends, and how often Greengrass's log manager does so, seconds.
-_LOGS: Final = 4
-_LOGS_EVERY_S: Final = 300.0
+_LOGS: Final = 5
+_LOGS_EVERY_S: Final = 60.0
 #: Bytes of a report of figures, at most, of an alert, and of a device's own state.
 _REPORT_BYTES, _ALERT_BYTES, _STATE_BYTES = 7_000.0, 2_000.0, 3_000.0
 
