@@ -13,12 +13,16 @@ import yaml
 
 from tests.cloud.models import DETECTOR
 from tests.conftest import REPOSITORY
+from tests.core.test_device_job import UPDATE
+from tests.local.fake_machine import ingredients
 from tests.state.test_plan import app, cam
 from vedette.cli.manifest_tables import fields_without_meaning, manifest_tables
 from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
 from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.config import Attachments
+from vedette.contracts.device_document import DeviceDocument, DeviceReport, DiagnosticsReport, Refusal
+from vedette.contracts.device_job import RebootJob
 from vedette.contracts.evidence import EvidenceRecord, Shortfall
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth, ReceiverHealth
@@ -146,6 +150,29 @@ REAL: dict[str, list[str]] = {
     "insight-report": [REPORT.model_dump_json(exclude_none=True), REPORT.model_dump_json()],
     "camera-status": [CameraStatus(camera="hall", state=CameraState.STREAMING).model_dump_json()],
     "alerting-health": [HEALTH.model_dump_json()],
+    "device-document": [
+        DeviceDocument.model_validate(
+            {
+                "revision": 4,
+                "cameras": {
+                    "hall": {"url": "rtsp://10.0.0.7/s", "secret": "vedette/camera/device-7/hall", "max_fps": 5}
+                },
+                "paused": {"hall": "anna"},
+                "parameters": {"shop": {"patience_s": 30, "labels": ["person", "car"]}},
+                "log_level": {"*": "DEBUG", "vedette.Alerting": "ERROR"},
+                "diagnostics": {"id": "a", "asked_at": ALERT.time, "bucket": "b", "region": "eu-central-1"},
+            }
+        ).model_dump_json(),
+        DeviceDocument().model_dump_json(),
+    ],
+    "device-report": [
+        DeviceReport(
+            version=7,
+            refused=(Refusal(entry="cameras/hall", reason="no"),),
+            paused=("hall",),
+            diagnostics=DiagnosticsReport(id="a", state="KEPT", where="/x"),
+        ).model_dump_json(),
+    ],
     "device-health": [
         fitted(device_health(HEALTH, {}, version="1.0", now_s=0.0, machine={"temperature_c": 41.5})).decode()
     ],
@@ -172,6 +199,9 @@ REAL: dict[str, list[str]] = {
     "config-alerting": [json.dumps({"outboxMaxBytes": 1 << 20})],
     "config-app-host": [json.dumps({"trustCode": True, "allowNetwork": "never"})],
     "config-application": [json.dumps({"bindings": {"hall": ["cam-1"]}})],
+    "config-device-agent": [json.dumps({"bootIdFile": "/proc/sys/kernel/random/boot_id"}), "{}"],
+    "device-bundle": [ingredients("lite", "").manifest.model_dump_json()],
+    "device-job": [UPDATE.model_dump_json(), RebootJob().model_dump_json()],
 }
 
 #: schema, path of a value, what it becomes
@@ -197,6 +227,10 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("camera-status", ("state",), "FINE"),
     ("alerting-health", ("receivers", "app/log", "pending"), -1),
     ("device-health", ("alerting", "pending"), -1),
+    ("device-document", ("cameras", "hall"), {"name": "hall", "url": "rtsp://10.0.0.7/s"}),
+    ("device-document", ("log_level", "*"), "LOUD"),
+    ("device-document", ("log_level", "other"), "INFO"),
+    ("device-report", ("version",), -1),
     ("plan", ("streams", 0, "fps"), 0),
     ("attachments", ("applications", 0, "bindings"), {"a b": []}),
     ("state-request", ("op",), "reboot"),
@@ -217,6 +251,12 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("config-alerting", ("outboxMaxBytes",), 1),
     ("config-app-host", ("allowNetwork",), "yes"),
     ("config-application", ("bindings", "hall"), 5),
+    ("config-device-agent", ("bootIdFile",), ""),
+    ("device-bundle", ("nucleus",), "heavy"),
+    ("device-bundle", ("device", "thing"), "a/b"),
+    ("device-job", ("operation",), "shell"),
+    ("device-job", ("version",), "1; reboot"),
+    ("device-job", ("key",), "../x"),
 ]
 
 

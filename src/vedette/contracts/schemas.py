@@ -11,15 +11,21 @@ from pydantic import BaseModel, TypeAdapter
 from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
 from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraStatus
+from vedette.contracts.comparison import ComparisonReport
 from vedette.contracts.config import (
     AlertingConfig,
     AppHostConfig,
     ApplicationConfig,
     Attachments,
     CameraIngestConfig,
+    CandidateConfig,
+    DeviceAgentConfig,
     InferenceConfig,
 )
+from vedette.contracts.device_bundle import BundleManifest
+from vedette.contracts.device_document import DeviceDocument, DeviceReport
 from vedette.contracts.device_health import DeviceHealth
+from vedette.contracts.device_job import DEVICE_JOB
 from vedette.contracts.evidence import EvidenceRecord
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.health import AlertingHealth
@@ -47,6 +53,8 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "camera-status": CameraStatus,
     "alerting-health": AlertingHealth,
     "device-health": DeviceHealth,
+    "device-document": DeviceDocument,
+    "device-report": DeviceReport,
     "evidence-record": EvidenceRecord,
     "plan": Plan,
     "attachments": Attachments,
@@ -55,13 +63,17 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "config-inference": InferenceConfig,
     "config-alerting": AlertingConfig,
     "config-app-host": AppHostConfig,
+    "config-device-agent": DeviceAgentConfig,
+    "device-bundle": BundleManifest,
     "config-application": ApplicationConfig,
+    "config-candidate": CandidateConfig,
+    "comparison-report": ComparisonReport,
 }
 
 
 def schema_names() -> tuple[str, ...]:
     """Names of all schemas; ``<name>.json`` is the file."""
-    return tuple(sorted((*_MODELS, "hook-event", "state-request", "track-batch")))
+    return tuple(sorted((*_MODELS, "device-job", "hook-event", "state-request", "track-batch")))
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -74,6 +86,8 @@ def schema(name: str) -> dict[str, Any]:
         body = _track_batch()
     elif name == "hook-event":
         body = _hook_event()
+    elif name == "device-job":
+        body = DEVICE_JOB.json_schema()
     elif name == "state-request":
         body = TypeAdapter(StateRequest).json_schema()
     else:
