@@ -21,8 +21,10 @@ COUNTED_ON_REQUEST: Final = 1000
 _LATELY_S: Final = 120
 
 
-def before(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> Unwell | None:
-    """What is wrong with which device of a ring that is about to be changed; None until it was counted lately.
+def before(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) -> tuple[Unwell, int] | None:
+    """What is wrong with which device of a ring that is about to be changed, and how many it has.
+
+    None until it was counted lately.
 
     Args:
         settings: of the function.
@@ -31,7 +33,7 @@ def before(settings: RolloutSettings, fleet: str, ring: str, *, now_s: float) ->
         now_s: seconds since 1970.
     """
     summary, fresh = _last_count(settings, fleet, ring, since_s=now_s - _LATELY_S, now_s=now_s)
-    return unwell(summary) if summary is not None and fresh else None
+    return (unwell(summary), summary.devices) if summary is not None and fresh else None
 
 
 def look(

@@ -11,17 +11,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from lambdas.common.events import send_event
 from lambdas.common.fleet_view import StoredRing
 from lambdas.common.log_groups import keep_logs_of
+from lambdas.common.own_devices import conflict
 from lambdas.common.ring_change import settle
 from lambdas.common.ring_look import before, look
 from lambdas.common.rollout_store import Kept, Store
 from lambdas.common.runtime import client, logger, settings
+from lambdas.rollout_step.comparing import candidate, compare
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import ApplicationChange, RingStatus, RingStep, Rollout, RolloutStatus, Verdict
+from vedette.contracts.rollout import (
+    ApplicationChange,
+    DesiredState,
+    RingStatus,
+    RingStep,
+    Rollout,
+    RolloutStatus,
+    Verdict,
+)
 from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX, RolloutId
 from vedette.core.fleet import rollout as progress
 from vedette.core.fleet.desired import holds, subject, undoing
 from vedette.core.fleet.gate import Finding
+from vedette.core.fleet.ring_view import Unwell
 from vedette.core.fleet.rollout import Next
 
 
@@ -70,7 +81,7 @@ def handle(event: Any, _context: Any) -> dict[str, str]:
 
 
 def _begin(kept: Kept) -> Next:
-    """Put the change into the next ring."""
+    """Put the change, or what is compared before it, into the next ring."""
     if kept.abort is not None:
         return Next.ROLL_BACK
     rollout, revision = kept.rollout, kept.revision
@@ -82,17 +93,35 @@ def _begin(kept: Kept) -> Next:
         was = before(settings(RolloutSettings), rollout.fleet, step.ring, now_s=_now())
         if was is None:
             return _not_counted(kept, step.ring)
-        undo = undoing(ring.newest(), rollout.change)
-        rollout = progress.begun(rollout, step.ring, undo=undo, before=was, now_s=_now())
+        refused = conflict(settings(RolloutSettings), store, rollout.fleet, step.ring, progress.wanted(rollout, step))
+        if refused is not None:
+            return _refused(kept, f"ring {step.ring}: {refused}")
+        rollout = _begun(rollout, step, ring.newest(), was)
         revision = store.save(rollout, revision)
         _keep_logs(rollout)
-    settled = settle(ring, rollout.change)
+        step = progress.current(rollout) or step
+    comparing = step.status is RingStatus.COMPARING
+    settled = settle(ring, candidate(rollout, step, ring.newest()) if comparing else progress.wanted(rollout, step))
     rollout = progress.deployed(
         rollout, step.ring, version=settled.version, deployment_id=settled.deployment_id, now_s=_now()
     )
     store.save(rollout, revision)
-    _tell(rollout, step.ring, "deploying")
+    _tell(rollout, step.ring, "comparing" if comparing else "deploying")
     return Next.WAIT
+
+
+def _begun(rollout: Rollout, step: RingStep, state: DesiredState, was: tuple[Unwell, int]) -> Rollout:
+    """Written down before anything is done: what takes it back."""
+    unwell, devices = was
+    first = progress.to_compare(rollout, step, state, devices)
+    return progress.begun(
+        rollout,
+        step.ring,
+        undo=undoing(state, progress.wanted(rollout, step) if first is None else first),
+        before=unwell,
+        now_s=_now(),
+        status=RingStatus.DEPLOYING if first is None else RingStatus.COMPARING,
+    )
 
 
 def _not_counted(kept: Kept, ring: str) -> Next:
@@ -100,8 +129,11 @@ def _not_counted(kept: Kept, ring: str) -> Next:
     rollout = kept.rollout
     if _now() - rollout.updated_at < rollout.policy.timeout_s:
         return Next.WAIT
-    reason = f"ring {ring}: its devices were not counted within {rollout.policy.timeout_s} s"
-    Store(settings(RolloutSettings)).save(rollout.model_copy(update={"reason": reason}), kept.revision)
+    return _refused(kept, f"ring {ring}: its devices were not counted within {rollout.policy.timeout_s} s")
+
+
+def _refused(kept: Kept, reason: str) -> Next:
+    Store(settings(RolloutSettings)).save(kept.rollout.model_copy(update={"reason": reason}), kept.revision)
     return Next.ROLL_BACK
 
 
@@ -113,18 +145,34 @@ def _check(kept: Kept) -> Next:
     step = progress.current(rollout)
     if step is None:
         return Next.FINISH
-    if step.status is RingStatus.WAITING:
+    if step.status is RingStatus.WAITING or step.deployment_id is None:
         return _begin(kept)
+    if step.status is RingStatus.COMPARING:
+        return _check_comparison(kept, step)
     store, ring = _ring(rollout, step)
     now_s = _now()
     counts, unsure = look(settings(RolloutSettings), rollout.fleet, step, rollout.policy, now_s=now_s)
     others = [*unsure]
-    if not holds(ring.newest(), rollout.change):
+    if not holds(ring.newest(), progress.wanted(rollout, step)):
         others.append(Finding(Verdict.FAIL, "somebody else has changed the same entry of the ring's desired state"))
     rollout, following = progress.checked(rollout, step.ring, counts, now_s=now_s, others=others)
     store.save(rollout, kept.revision)
     if following is not Next.WAIT:
         _tell(rollout, step.ring, "passed" if following is not Next.ROLL_BACK else "not passed")
+    return following
+
+
+def _check_comparison(kept: Kept, step: RingStep) -> Next:
+    """Ask what the devices see; where it is the same, the change itself is next."""
+    rollout, now_s = kept.rollout, _now()
+    store, ring = _ring(rollout, step)
+    state = ring.newest()
+    found, counts = compare(settings(RolloutSettings), rollout, step, state, now_s=now_s)
+    undo = undoing(state, progress.wanted(rollout, step))
+    rollout, following = progress.compared(rollout, step.ring, found, counts, undo=undo, now_s=now_s)
+    store.save(rollout, kept.revision)
+    if following is not Next.WAIT:
+        _tell(rollout, step.ring, "compared" if following is Next.BEGIN else "not passed")
     return following
 
 
@@ -197,6 +245,8 @@ def _tell(rollout: Rollout, ring: str | None, what: str) -> None:
         "what": what,
         "reason": rollout.reason,
         "by": rollout.by,
+        "overrides": [override.model_dump(mode="json") for override in rollout.overrides],
+        "takes_back": rollout.takes_back,
     }
     try:
         send_event(client("events"), settings(RolloutSettings).event_bus, "RolloutState", detail)

@@ -84,6 +84,13 @@ class DeviceStateSettings(FunctionSettings):
     event_bus: Name
 
 
+class ComparisonSettings(FunctionSettings):
+    """Of the function that keeps what devices tell of a new version beside the running one."""
+
+    rollouts_table: Name
+    devices_table: Name
+
+
 class SweepSettings(FunctionSettings):
     """Of the function that counts the devices."""
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from vedette.contracts.rollout import GatePolicy, RingCounts, Verdict
 
-#: The gravest first.
-_GRAVITY: Final = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.WAIT, Verdict.PASS)
+#: Verdicts, the gravest first.
+GRAVITY: Final = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.WAIT, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class Finding:
 def enough(counts: RingCounts, policy: GatePolicy) -> bool:
     """Whether enough devices run the change for the soak to begin."""
     return counts.online > 0 and counts.succeeded >= _least(counts.online, policy.least_succeeded)
+
+
+def too_many_failed(counts: RingCounts, policy: GatePolicy) -> bool:
+    """Whether more devices than may have refused what was deployed last."""
+    return counts.failed > _most(counts.online, policy.most_failed)
 
 
 def decide(
@@ -50,7 +55,7 @@ def decide(
         verdict = Verdict.PASS if policy.empty_ring_passes else Verdict.UNDECIDED
         return Finding(verdict, "the ring has no devices")
     own = _by_devices(counts, policy, settled_s)
-    worst = min((own, *others), key=lambda finding: _GRAVITY.index(finding.verdict))
+    worst = min((own, *others), key=lambda finding: GRAVITY.index(finding.verdict))
     if worst.verdict is Verdict.WAIT and elapsed_s >= policy.timeout_s:
         return Finding(Verdict.UNDECIDED, f"not enough evidence after {policy.timeout_s} s: {worst.reason}")
     return worst
@@ -58,7 +63,7 @@ def decide(
 
 def _by_devices(counts: RingCounts, policy: GatePolicy, settled_s: float | None) -> Finding:
     online = counts.online
-    if counts.failed > _most(online, policy.most_failed):
+    if too_many_failed(counts, policy):
         return Finding(Verdict.FAIL, f"{counts.failed} of {online} devices could not take the change")
     if settled_s is None or not enough(counts, policy):
         least = _least(online, policy.least_succeeded)

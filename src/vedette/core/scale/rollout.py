@@ -13,7 +13,7 @@ from vedette.core.fleet.document import FIRST_RATE, MAX_RATE, STEP
 #: found, it and its job are looked up, and the rollout is written. A test counts them.
 CALLS_PER_CHECK: Final = 7
 #: Requests of the first step of a ring and of what follows its last check: the same for any size. A test counts them.
-CALLS_PER_RING: Final = 14
+CALLS_PER_RING: Final = 15
 #: Requests of the end.
 CALLS_AT_END: Final = 4
 #: From when a device is told until it has succeeded, and until its answer is counted, seconds: a guess for a ring.

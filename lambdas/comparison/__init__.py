@@ -1,0 +1,1 @@
+"""Keeps what devices tell of a new version beside the running one."""
