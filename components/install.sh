@@ -65,7 +65,7 @@ machine=$(fact machine)
 # The interpreter that the device's installer unpacks comes first: it is there where the system's is too old.
 python=
 seen=
-for each in /opt/vedette/python/bin/python3 python3.13 python3.12 python3.11 python3; do
+for each in /opt/vedette/python/current/bin/python3 python3.13 python3.12 python3.11 python3; do
     found=$(command -v "$each") || continue
     version=$("$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
     seen="$seen $found ($version)"
@@ -76,7 +76,7 @@ for each in /opt/vedette/python/bin/python3 python3.13 python3.12 python3.11 pyt
 done
 [ -n "$python" ] ||
     fail "this artefact is for Python $wanted; found:${seen:- no Python at all}." \
-        "Build it with vedette build --python-version, or unpack a Python $wanted to /opt/vedette/python"
+        "Build it with vedette build --python-version, or give the device a Python $wanted of its own in /opt/vedette/python"
 
 venv=venv-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
 rm -rf venv-new.* # of an installation that was interrupted

@@ -204,7 +204,7 @@ BASICS = ("sh", "dirname", "sed", "uname", "cut", "sha256sum", "id", "stat", "rm
 
 
 def test_no_python_at_all_is_told(artefact: Path, tmp_path: Path) -> None:
-    if Path("/opt/vedette/python/bin/python3").exists():
+    if Path("/opt/vedette/python/current/bin/python3").exists():
         pytest.skip("this machine has a Python of its own for vedette")
     done = script(artefact, "install.sh", tmp_path / "work", path=tools(tmp_path / "bin", *BASICS))
     assert done.returncode == 1
