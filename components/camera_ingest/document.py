@@ -120,10 +120,11 @@ class DocumentKeeper:
         """
         content = self._memory.model_dump_json().encode()
         try:
-            same = read_bounded(self._path, _MAX_BYTES) == content
+            there = read_bounded(self._path, _MAX_BYTES)
         except StorageError:
-            same = False
-        if not same:
+            there = b""
+        nothing = there is None and self._memory == DeviceMemory()
+        if there != content and not nothing:
             write_durably(self._path, content, 0o600)
 
     def report(self, refused: tuple[Refusal, ...], *, force: bool = False) -> dict[str, Any] | None:

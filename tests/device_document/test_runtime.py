@@ -96,6 +96,7 @@ def test_a_camera_comes_by_a_delta_and_goes_again(device: Device) -> None:
     device.rest()
     assert device.cloud.asked == 1
     assert device.cloud.reports == 0, "where nothing was asked for nothing is told"
+    assert not (device.owner.layout.document).exists(), "and nothing is kept"
     version = device.cloud.update({"desired": {"revision": 1, "cameras": {"hall": {"url": "rtsp://10.0.0.7/"}}}})
     device.rest()
     assert url(device, "hall") == "rtsp://10.0.0.7/"
