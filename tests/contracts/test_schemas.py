@@ -20,6 +20,7 @@ from vedette.cli.manifest_tables import fields_without_meaning, manifest_tables
 from vedette.contracts.alert import Alert, CloudAcknowledgement, CloudAlert, CloudTombstone
 from vedette.contracts.application_test import ApplicationTest
 from vedette.contracts.camera import CameraState, CameraStatus
+from vedette.contracts.comparison import ComparisonReport
 from vedette.contracts.config import Attachments
 from vedette.contracts.device_document import DeviceDocument, DeviceReport, DiagnosticsReport, Refusal
 from vedette.contracts.device_job import RebootJob
@@ -46,6 +47,21 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
     jsonschema.Draft202012Validator.check_schema(document)
     return jsonschema.Draft202012Validator(document, format_checker=jsonschema.FormatChecker())
 
+
+COMPARED = ComparisonReport.model_validate(
+    {
+        "time": "2026-11-27T10:00:00Z",
+        "device": "edge-1",
+        "rollout_id": "20261127-shop",
+        "application": "shop",
+        "version": "1.5.0",
+        "done": True,
+        "frames": 2000,
+        "labels": {"person": {"running_objects": 31, "running_seen": 30.2, "new_objects": 33, "new_seen": 30.9}},
+        "golden": {"total": 2, "failed": 1, "failures": ["one.yaml: missing leaves on hall at 3.0 s"]},
+        "notes": ["labels that only the new version has are not compared: dog"],
+    }
+)
 
 ALERT = Alert.model_validate(
     {
@@ -199,6 +215,8 @@ REAL: dict[str, list[str]] = {
     "config-alerting": [json.dumps({"outboxMaxBytes": 1 << 20})],
     "config-app-host": [json.dumps({"trustCode": True, "allowNetwork": "never"})],
     "config-application": [json.dumps({"bindings": {"hall": ["cam-1"]}})],
+    "config-candidate": [json.dumps({"bindings": {"hall": ["cam-1"]}, "task": {"rollout_id": "20261127-shop"}})],
+    "comparison-report": [COMPARED.model_dump_json(), COMPARED.model_dump_json(exclude_none=True)],
     "config-device-agent": [json.dumps({"bootIdFile": "/proc/sys/kernel/random/boot_id"}), "{}"],
     "device-bundle": [ingredients("lite", "").manifest.model_dump_json()],
     "device-job": [UPDATE.model_dump_json(), RebootJob().model_dump_json()],
@@ -251,6 +269,10 @@ BROKEN: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("config-alerting", ("outboxMaxBytes",), 1),
     ("config-app-host", ("allowNetwork",), "yes"),
     ("config-application", ("bindings", "hall"), 5),
+    ("config-candidate", ("task", "rollout_id"), "x"),
+    ("config-candidate", ("task",), None),
+    ("comparison-report", ("labels", "person", "running_objects"), -1),
+    ("comparison-report", ("device",), "a/b"),
     ("config-device-agent", ("bootIdFile",), ""),
     ("device-bundle", ("nucleus",), "heavy"),
     ("device-bundle", ("device", "thing"), "a/b"),
