@@ -102,7 +102,7 @@ def test_a_ring_that_fails_keeps_the_next_from_beginning(fleet: Fleet, capsys: p
     fleet.add("canary", fails={"reboot": "*"})
     rest = fleet.add("rest")
     said = told(capsys, fleet, "reboot", "--fleet", fleet.name, "--wait", code=1)
-    assert (said["succeeded"], said["steps"][-1]["failure"]) == (False, "1 devices failed")
+    assert (said["succeeded"], said["steps"][-1]["failure"]) == (False, "1 device failed")
     assert fleet.jobs(rest) == []
     assert run("reboot", "--fleet", fleet.name, "--wait", "--stage", fleet.name) == 1
     error = " ".join(capsys.readouterr().err.split())

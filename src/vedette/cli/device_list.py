@@ -71,4 +71,5 @@ def _print(found: list[DeviceSummary], now_s: float) -> None:
     console = Console(highlight=False)
     console.print(table)
     unwell = sum(one.unwell for one in found)
-    console.print(f"{len(found)} devices, {unwell} with something wrong.", style="bold")
+    number = "1 device" if len(found) == 1 else f"{len(found)} devices"
+    console.print(f"{number}, {unwell} with something wrong.", style="bold")

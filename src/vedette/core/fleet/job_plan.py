@@ -15,5 +15,5 @@ def ring_fails(*, succeeded: int, failed: int, waiting: int) -> str:
         waiting: that have not begun or not ended.
     """
     if failed:
-        return f"{failed} devices failed"
+        return "1 device failed" if failed == 1 else f"{failed} devices failed"
     return "no device has done it in time" if waiting and not succeeded else ""
