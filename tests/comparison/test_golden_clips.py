@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.comparison.site import printing, site
+from tests.edge.made_up import ZONE, application, clip, model
 from vedette.compose.golden_clips import GoldenRun
 from vedette.contracts.comparison import GoldenClips
 
@@ -26,8 +28,8 @@ MISSED = {
 }
 
 
-def finish(run: GoldenRun) -> GoldenClips:
-    limit_s = time.monotonic() + 30.0
+def finish(run: GoldenRun, within_s: float = 30.0) -> GoldenClips:
+    limit_s = time.monotonic() + within_s
     while (result := run.poll()) is None:
         assert time.monotonic() < limit_s
         time.sleep(0.01)
@@ -152,3 +154,30 @@ def test_many_failures_are_counted_and_some_named(tmp_path: Path) -> None:
     found = run(printing({"tests": many}, 1), tmp_path)
     assert (found.failed, len(found.failures)) == (40, 8)
     assert len(json.dumps(found.model_dump())) < 3000
+
+
+def test_the_command_itself_on_a_device(tmp_path: Path) -> None:
+    """``vedette app test`` with a real model: one that passes, one that fails, one without its recording."""
+    folder = tmp_path / "app"
+    (folder / "tests").mkdir(parents=True)
+    video = clip(folder / "tests" / "door.mp4", [(1.0, 3.0)], 4.0)
+    digest = hashlib.sha256(video.read_bytes()).hexdigest()
+    rules = {"enters": {"type": "zone_entered", "zone": ZONE}}
+    manifest = application("door", model(folder), ["door"], rules).model_dump(mode="json", exclude_unset=True)
+    (folder / "vedette.yaml").write_text(json.dumps(manifest))
+
+    def case(name: str, sha256: str, alerts: list[dict[str, Any]]) -> None:
+        document = {
+            "api": "vedette-test/v1",
+            "clips": {"door": {"file": "door.mp4" if sha256 == digest else "other.mp4", "sha256": sha256}},
+            "alerts": alerts,
+        }
+        (folder / "tests" / f"{name}.yaml").write_text(json.dumps(document))
+
+    case("right", digest, [{"rule": "enters", "camera": "door", "at_s": 1.2}])
+    case("wrong", digest, [{"rule": "enters", "camera": "door", "at_s": 3.5}])
+    case("absent", "0" * 64, [])
+    command = (sys.executable, "-s", "-P", "-m", "vedette", "app", "test", str(folder), "--json")
+    found = finish(GoldenRun(command, 3, tmp_path, {"VEDETTE_HOME": str(tmp_path)}), 120.0)
+    assert (found.total, found.failed, found.lacking) == (3, 1, 1), found
+    assert found.failures[0].startswith("wrong.yaml: missing ")

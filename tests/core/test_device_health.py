@@ -138,6 +138,14 @@ def test_cameras_in_trouble_are_the_last_to_be_left_out() -> None:
     assert told.cameras["zz"] is CameraState.STALLED
 
 
+def test_the_model_of_a_candidate_may_be_slow() -> None:
+    slow = {"state": "DEGRADED", "cameras": {"a": {"age_p99_ms": 9000.0}}}
+    models = {"yolox-0123456789ab": {"state": "RUNNING"}, "yolox-0123456789ab-candidate": slow}
+    health = made({"vedette.Inference": {"wall_s": NOW_S, "models": models}})
+    assert set(health.models) == {"yolox-0123456789ab"}
+    assert health.models_total == 1
+
+
 def test_the_machine_says_what_it_knows(tmp_path: Path) -> None:
     for zone, text in (("0", "41500\n"), ("1", "60250"), ("2", "nonsense"), ("3", "-273000")):
         (tmp_path / f"thermal_zone{zone}").mkdir()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,19 @@ def site(root: Path) -> Iterator[tuple[Watched, Manifest, Manifest]]:
     quiet = application("quiet", model(folder), ("north",), RULES, 10)
     with (
         SimulatedCameras({"east": busy, "west": busy, "north": empty}, log_file=root / "simulator.log") as simulated,
-        running([gate, quiet], simulated.urls, root / "run") as watched,
+        # Nucleus lite hands every value of a configuration over as text.
+        running([gate, quiet], simulated.urls, root / "run", lite_quirks=True) as watched,
     ):
         watched.wait_streaming({"east", "west", "north"})
         yield watched, gate, quiet
+
+
+def nice(pid: int) -> int | None:
+    """Of a process; None where it is gone."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+    except ProcessLookupError:
+        return None
 
 
 def newer(manifest: Manifest, version: str, folder: Path, **pipeline: Any) -> RunApplication:
@@ -83,10 +93,13 @@ def reports(watched: Watched, rollout: str) -> list[ComparisonReport]:
     return [report for report in found if report.rollout_id == rollout]
 
 
-def compared(watched: Watched, candidates: dict[str, RunApplication]) -> dict[str, ComparisonReport]:
+def compared(
+    watched: Watched, candidates: dict[str, RunApplication], meanwhile: Callable[[], None] = lambda: None
+) -> dict[str, ComparisonReport]:
     """Rollout → its last report, once all are done. All run at the same time."""
     for rollout, candidate in candidates.items():
         watched.edge.add_candidate(candidate, ComparisonTask(rollout_id=rollout, policy=POLICY))
+    meanwhile()
     wait_until(lambda: all(any(r.done for r in reports(watched, name)) for name in candidates), 150, "all are done")
     last = {name: reports(watched, name)[-1] for name in candidates}
     for candidate in candidates.values():
@@ -106,6 +119,15 @@ def test_alike_half_and_empty(short_tmp: Path) -> None:
         before: Plan = plan_file.read() or Plan()
         alone = processes(watched)
 
+        def niceness() -> None:
+            """Of the models' processes, once there are two: the candidate's gives way."""
+            before = alone["vedette.Inference"]
+            wait_until(lambda: 19 in {nice(pid) for pid in models() - before}, 30, "a process in the background")
+            assert {nice(pid) for pid in before} == {0}
+
+        def models() -> frozenset[int]:
+            return processes(watched)["vedette.Inference"]
+
         alike = compared(
             watched,
             {
@@ -113,7 +135,7 @@ def test_alike_half_and_empty(short_tmp: Path) -> None:
                 "empty-0000": newer(quiet, "0.2.0", short_tmp / "empty", region=LEFT),
             },
         )
-        half = compared(watched, {"half-00000": newer(gate, "0.3.0", short_tmp / "half", region=LEFT)})
+        half = compared(watched, {"half-00000": newer(gate, "0.3.0", short_tmp / "half", region=LEFT)}, niceness)
 
         wait_until(lambda: (plan_file.read() or before).models == before.models, 10, "the plan as it was")
         after = plan_file.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from vedette.contracts.errors import UsageError
 
 #: Between two looks at the journal.
 STEP_S: Final = 0.5
+#: Behind what the device is there for: what is late in the journal is read later.
+_NICE: Final = 10
 _BY_HAND: Final = "by-hand-00"
 
 
@@ -92,6 +95,7 @@ def _component(surroundings: Callable[[str, Path, Callable[[bytes], None]], Surr
     from vedette.compose.processes import configure_logging
 
     configure_logging()
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     device = device_name()
     topic = topics.cloud_comparison(device)
     with wake_ups() as (stopped, wake):
