@@ -173,6 +173,21 @@ def test_the_root_certificate_is_amazons() -> None:
 
 
 @pytest.mark.usefixtures("account")
+def test_components_are_taken_along_for_nucleus_lite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree, out = tmp_path / "tree", tmp_path / "b.tar.gz"
+    (tree / "recipes").mkdir(parents=True)
+    assert run("register", "SN-7", "--components", str(tree), "--out", str(out)) == 1
+    assert "V703" in capsys.readouterr().err
+    (tree / "recipes" / "vedette.Alerting-0.1.0.yaml").write_text("recipe")
+    (tree / "notes.txt").write_text("mine")
+    assert run("register", "SN-7", "--components", str(tree), "--nucleus", "classic", "--out", str(out)) == 1
+    assert "V701" in capsys.readouterr().err
+    assert run("register", "SN-7", "--components", str(tree), "--out", str(out)) == 0
+    along = [name for name in unpacked(out) if name.startswith("components/")]
+    assert along == ["components/recipes/vedette.Alerting-0.1.0.yaml"]
+
+
+@pytest.mark.usefixtures("account")
 def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")

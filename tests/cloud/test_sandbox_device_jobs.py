@@ -144,6 +144,7 @@ def test_an_update_that_does_the_device_no_good_is_taken_back_and_a_good_one_sta
     s3.create_bucket(Bucket=bucket)
     thing = agent()
     device.start_systemd()
+    device.status("vedette.Alerting", wall_s=4e9)  # writes on, as far as anybody sees
     for mark, foreign, wanted in (("good", False, "SUCCEEDED"), ("stranger", True, "FAILED")):
         package = runtime(mark)
         document = device.update(package) | {"bucket": bucket}
@@ -153,6 +154,17 @@ def test_an_update_that_does_the_device_no_good_is_taken_back_and_a_good_one_sta
         status, details = ended(bare_sandbox, created(bare_sandbox, group[1], document), thing)
         assert (status, device.runs) == (wanted, "good"), details
     assert details["reason"] == "the update is not signed by this account"
+    package = runtime("bad")
+    document = device.update(package, settle_s=5) | {"bucket": bucket}
+    s3.put_object(Bucket=bucket, Key=document["key"], Body=package)
+    job = created(bare_sandbox, group[1], document)
+    bare_sandbox.until("the update", lambda: device.runs == "bad")
+    device.status("vedette.Alerting", wall_s=0)
+    assert ended(bare_sandbox, job, thing) == (
+        "FAILED",
+        {"stage": "done", "reason": "not well with it: vedette.Alerting is silent; the previous one was put back"},
+    )
+    assert device.runs == "good"
 
 
 @needs_mosquitto

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.local.conftest import PROPERTY
 from vedette.contracts.device_job import DEVICE_JOB, JobProgress, JobStatus, RebootJob, Stage, UpdateJob
-from vedette.core.fleet.device_job import ANSWER_S, BOOTS, GRACE_S, LOAD_S, REBOOT_S, Ask, Seen, begun, step, wrong_with
+from vedette.core.fleet.device_job import ANSWER_S, BOOTS, LOAD_S, REBOOT_S, Ask, Seen, begun, step, wrong_with
 from vedette.core.fleet.job_plan import ring_fails
 
 UPDATE = UpdateJob(
@@ -82,7 +82,7 @@ def test_what_was_wrong_before_does_not_count_and_what_is_new_does() -> None:
     progress, _ = step(progress, old)
     assert progress.well_since_s == 1000.0
     worse = replace(old, wrong=(*old.wrong, "camera b does not stream"))
-    late = replace(worse, now_s=1000.0 + 100 + GRACE_S + 1)
+    late = replace(worse, now_s=1000.0 + 100 + UPDATE.settle_s + 1)
     progress, ask = step(progress, late)
     assert (progress.stage, ask) == (Stage.RESTORING, Ask.RESTORE)
     ended(*step(progress, replace(late, answer="restored")), JobStatus.FAILED, "camera b does not stream; the previous")

@@ -40,6 +40,7 @@ COMMANDS = {
     'grep Token "$FAKE_ROOT/etc/vedette/claim/config.yaml" >"$FAKE_ROOT/token-seen"\n'
     '[ "${FAKE_CLAIM:-0}" = 0 ] || exit 0\n'
     'for f in thingCert.crt privKey.key config/effectiveConfig.yaml; do echo x >"$FAKE_ROOT/greengrass/v2/$f"; done',
+    "ggl-cli": 'exit "${FAKE_GGL:-0}"',
     "curl": "exit 7",
 }
 

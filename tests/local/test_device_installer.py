@@ -157,6 +157,22 @@ def test_lite_becomes_the_device_and_keeps_no_secret(lite: FakeMachine, tmp_path
     assert [one for one in calls if one.startswith("useradd")][-1].endswith("-g gg_component gg_component")
 
 
+def test_components_of_the_bundle_are_deployed_in_the_rings_name(lite: FakeMachine, tmp_path: Path) -> None:
+    arguments = ("--nucleus-package", str(package(tmp_path)), "--offline")
+    recipes = lite.bundle / "components" / "recipes"
+    recipes.mkdir(parents=True)
+    for name in ("vedette.Alerting-0.1.0.yaml", "vedette.app.my-shop-1.2.3-rc.1.yaml"):
+        (recipes / name).touch()
+    lite.settings = {"FAKE_GGL": "1"}
+    assert "components of the bundle are not taken" in lite.run(*arguments).stderr
+    lite.settings = {}
+    assert lite.run(*arguments).returncode == 0
+    call = lite.calls()[-1]
+    assert call.startswith("ggl-cli deploy --recipe-dir ")
+    assert "--group-name vedette-main-rest " in call
+    assert "--add-component vedette.Alerting=0.1.0 --add-component vedette.app.my-shop=1.2.3-rc.1" in call
+
+
 def test_installing_again_asks_for_no_second_certificate(lite: FakeMachine, tmp_path: Path) -> None:
     arguments = ("--nucleus-package", str(package(tmp_path)), "--offline")
     assert lite.run(*arguments).returncode == 0

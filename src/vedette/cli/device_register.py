@@ -18,6 +18,7 @@ from vedette.adapters.bundle_writer import ARCHIVE, write_bundle
 from vedette.cli.tables import key_value_table
 from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS
 from vedette.contracts.device_bundle import Nucleus
+from vedette.contracts.errors import UsageError
 from vedette.core.fleet.registration import DEFAULT_VALID_S
 from vedette.local.bundle_sources import component_files, installer_files
 
@@ -35,7 +36,7 @@ def register(
         Path | None, typer.Option(help="The bundle: a folder, or FILE.tar.gz; without it only the token is shown.")
     ] = None,
     components: Annotated[
-        Path | None, typer.Option(help="Tree of `vedette build` to take along, for a site with a slow uplink.")
+        Path | None, typer.Option(help="Nucleus lite: tree of `vedette build` to take along, for a slow uplink.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also a device that was retired.")] = False,
     new_claim: Annotated[
@@ -56,6 +57,11 @@ def register(
 
         vedette device register SN-2041 --json
     """
+    if components is not None and (nucleus is not Nucleus.LITE or out is None):
+        raise UsageError(
+            "--components goes into a bundle for nucleus lite, which can deploy from a folder.",
+            hint="Leave it out: the components come with the ring's next deployment.",
+        )
     packed = component_files(components)
     account = Account(stage)
     claim = None

@@ -45,6 +45,10 @@ class UpdateJob(Contract):
     probation_s: Annotated[
         int, Field(ge=10, le=86400, description="How long the device must be well in one piece, seconds.")
     ] = 600
+    settle_s: Annotated[
+        int,
+        Field(ge=5, le=900, description="How long it may take to become well, beyond the probation itself, seconds."),
+    ] = 600
 
     @property
     def kind(self) -> str:

@@ -21,8 +21,6 @@ from vedette.core.device_health import SILENT_S, WELL
 #: How long the helper may take with a request, and the machine to restart, seconds.
 ANSWER_S: Final = 1200.0
 REBOOT_S: Final = 900.0
-#: How long an update may take to become well, beyond the probation itself, seconds.
-GRACE_S: Final = 600.0
 #: How long a package may take to arrive, seconds.
 LOAD_S: Final = 3600.0
 #: Restarts of the machine during a probation that are taken for chance.
@@ -132,7 +130,7 @@ def _probation(progress: JobProgress, seen: Seen) -> tuple[JobProgress, Ask | No
         if seen.now_s - since_s >= progress.job.probation_s:
             return _to(progress, Stage.CONFIRMING, seen), Ask.CONFIRM
         return progress.model_copy(update={"well_since_s": since_s}), None
-    if seen.now_s - progress.since_s > progress.job.probation_s + GRACE_S:
+    if seen.now_s - progress.since_s > progress.job.probation_s + progress.job.settle_s:
         return _restore(progress, seen, f"not well with it: {', '.join(fresh[:_MAX_WRONG])}")
     return progress.model_copy(update={"well_since_s": None}), None
 

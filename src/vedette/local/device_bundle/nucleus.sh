@@ -142,6 +142,21 @@ forget_token() {
     [ ! -s "$root$greengrass/privKey.key" ] || rm -f "$claim/device.key"
 }
 
+# Components of the bundle, for a site with a slow uplink. In the name of the ring's group: a component that stood in a group
+# of its own as well would keep the ring's next deployment from another version of it.
+deploy_components() {
+    [ -d "$here/components/recipes" ] || return 0
+    have ggl-cli || die "ggl-cli is missing, which deploys the components of the bundle." "It comes with nucleus lite."
+    set -- deploy --recipe-dir "$here/components/recipes" --artifacts-dir "$here/components/artifacts"
+    set -- "$@" --group-name "vedette-$(bundle_value fleet)-$(bundle_value ring)"
+    for recipe in "$here/components/recipes"/*; do
+        name=$(basename "$recipe" | sed -n 's/^\(.*\)-\([0-9][0-9]*\.[0-9].*\)\.[a-z]*$/\1=\2/p')
+        [ -n "$name" ] || die "$recipe is no recipe." "Make the bundle again."
+        set -- "$@" --add-component "$name"
+    done
+    ggl-cli "$@" >"$work/ggl-cli" 2>&1 || die "the components of the bundle are not taken: $(tail -n 1 "$work/ggl-cli")" "They come with the ring's next deployment, too."
+}
+
 start_nucleus() {
     case $nucleus in
         lite) systemctl restart greengrass-lite.target ;;

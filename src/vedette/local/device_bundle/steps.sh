@@ -11,6 +11,7 @@ install_everything() {
     run_step "become the device" become_device
     run_step "delete the claim's key and the token" forget_claim
     run_step "start" start_nucleus
+    run_step "deploy what came along" deploy_components
     step=''
     rm -f "$unfinished"
     told=yes
