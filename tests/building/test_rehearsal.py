@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 INSTALL_LIMIT_S = 150.0
 OURS = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
-APPLICATION = "vedette.app.visits"
+APPLICATION, CANDIDATE = "vedette.app.visits", "vedette.candidate.visits"
 
 
 @pytest.mark.timeout(400)
@@ -29,8 +31,10 @@ def test_a_device_needs_nothing_but_the_tree(
     built_tree: Path, built_application: BuiltApplication, short_tmp: Path
 ) -> None:
     tree = short_tmp / "tree"
-    shutil.copytree(built_tree, tree)
-    shutil.copytree(built_application.components[0].recipe.parent.parent, tree, dirs_exist_ok=True)
+    shutil.copytree(built_tree, tree, copy_function=os.link)  # gigabytes, which nobody changes
+    shutil.copytree(
+        built_application.components[0].recipe.parent.parent, tree, copy_function=os.link, dirs_exist_ok=True
+    )
     files = {"gate": clip(short_tmp / "gate.mkv", [(1.0, 2.5)], 4.0)}
     common = {"stateDirectory": str(short_tmp / "state"), "logLevel": "INFO"}
     ledger_file = short_tmp / "iot-core.jsonl"
@@ -59,14 +63,27 @@ def test_a_device_needs_nothing_but_the_tree(
             )
         finally:
             ledger.close()
+        task = {"rollout_id": "rehearsal-1", "policy": {"frames": 50}}
+        core.deploy({CANDIDATE: ComponentSpec(configuration_merge={**common, "task": task})})
+        core.wait_for(CANDIDATE, ComponentState.RUNNING, INSTALL_LIMIT_S)
+        wait_until(lambda: bool(comparisons(ledger_file)), 60, "the candidate's report")
+        report = comparisons(ledger_file)[-1]
+        assert report["golden"] == {"total": 1, "failed": 0, "lacking": 0, "failures": []}
+        assert report["problem"] == ""
         states = core.states()
         assert {status.failures for status in states.values()} == {0}
         checked = 0
-        for name in specs:
+        for name in (*specs, CANDIDATE):
             pid = states[name].pid
             assert pid is not None
             checked += sum(check_process(each, short_tmp / "core" / "work" / name) for each in descendants([pid]))
         assert checked >= len(specs) + 4  # a camera, a model, a judge, a hook
+
+
+def comparisons(iot_file: Path) -> list[dict[str, Any]]:
+    """What candidates sent to the account."""
+    messages = (json.loads(line) for line in iot_file.read_text().splitlines())
+    return [one["payload"] for one in messages if one["topic"].endswith("/comparison")]
 
 
 def check_process(pid: int, work: Path) -> bool:

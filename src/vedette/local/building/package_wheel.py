@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +41,7 @@ def build_package_wheel(folder: Path) -> Wheel:
         folder: where to.
 
     Raises:
-        UsageError: V702, vedette is not installed as a distribution, or not wholly.
+        UsageError: V702, the installation is incomplete.
         OSError: the folder cannot be written.
     """
     version = vedette.__version__
@@ -57,20 +56,9 @@ def build_package_wheel(folder: Path) -> Wheel:
 
 
 def _described(info: str) -> list[Member]:
-    try:
-        distribution = metadata.distribution(_NAME)
-    except metadata.PackageNotFoundError:
-        raise UsageError(
-            "vedette is not installed here as a package.", hint="Install it, or call `make setup`.", code="V702"
-        ) from None
-    needed = sorted(distribution.requires or [])
-    lines = ["Metadata-Version: 2.1", f"Name: {_NAME}", f"Version: {vedette.__version__}"]
-    lines += ["Requires-Python: >=3.11", *(f"Requires-Dist: {text}" for text in needed)]
-    lines += [f"Provides-Extra: {name}" for name in sorted(distribution.metadata.get_all("Provides-Extra") or [])]
-    described = [Member(f"{info}/METADATA", ("\n".join(lines) + "\n").encode()), Member(f"{info}/WHEEL", _WHEEL)]
-    if entries := distribution.read_text("entry_points.txt"):
-        described.append(Member(f"{info}/entry_points.txt", entries.encode()))
-    return described
+    """Without what it needs: `requirements.txt` beside it says that for this device, and nothing else is installed."""
+    lines = ("Metadata-Version: 2.1", f"Name: {_NAME}", f"Version: {vedette.__version__}", "Requires-Python: >=3.11")
+    return [Member(f"{info}/METADATA", ("\n".join(lines) + "\n").encode()), Member(f"{info}/WHEEL", _WHEEL)]
 
 
 def _recorded(member: Member) -> str:
