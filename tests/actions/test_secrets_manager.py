@@ -66,10 +66,8 @@ class Manager(ThreadingHTTPServer):
         credentials = Credentials(KEYS.access_key_id, KEYS.secret_access_key, KEYS.session_token)
         with mock.patch("botocore.auth.get_current_datetime", return_value=moment.replace(tzinfo=None)):
             SigV4Auth(credentials, "secretsmanager", "eu-central-1").add_auth(ours)
-        return (
-            ours.headers["Authorization"].split("Signature=")[1]
-            == (request.headers["Authorization"].split("Signature=")[1])
-        )
+        made, sent = ours.headers["Authorization"], request.headers["Authorization"]
+        return bool(made.split("Signature=")[1] == sent.split("Signature=")[1])
 
 
 @pytest.fixture

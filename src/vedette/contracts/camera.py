@@ -57,10 +57,9 @@ class PictureHealth(StrEnum):
     MOVED = "moved"
 
 
-class CameraConfig(Contract):
-    """One camera of a device, as the operator binds it."""
+class CameraSettings(Contract):
+    """How one camera of a device is reached and used."""
 
-    name: Identifier
     url: Annotated[
         str,
         Field(
@@ -79,6 +78,12 @@ class CameraConfig(Contract):
         float | None, Field(gt=0, le=120, description="Never analyse more pictures a second than this.")
     ] = None
     pre_roll_s: Annotated[Seconds, Field(le=60, description="Packets kept for evidence clips.")] = 0.0
+
+
+class CameraConfig(CameraSettings):
+    """One camera of a device, as the operator binds it."""
+
+    name: Identifier
 
 
 class HealthReport(Contract):

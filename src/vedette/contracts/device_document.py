@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_serializer
+from pydantic import AwareDatetime, Field, StringConstraints, model_serializer
 
 from vedette.contracts.base import Contract, Identifier
-from vedette.contracts.camera import CameraConfig
+from vedette.contracts.camera import CameraSettings
 from vedette.contracts.manifest import ParameterValue
 
 #: Name of the shadow.
@@ -53,8 +53,8 @@ class DeviceDocument(Contract):
 
     revision: Annotated[int, Field(ge=0, description="Counts the changes made by people.")] = 0
     cameras: Annotated[
-        dict[Identifier, CameraConfig],
-        Field(description="Camera → how to reach it, without its name; credentials in `secret` only."),
+        dict[Identifier, CameraSettings],
+        Field(description="Camera → how to reach it; credentials in `secret` only."),
     ] = Field(default_factory=dict)
     paused: Annotated[
         dict[Identifier, Annotated[str, Field(max_length=64)]], Field(description="Camera → who paused it.")
@@ -67,24 +67,13 @@ class DeviceDocument(Contract):
     )
     diagnostics: DiagnosticsRequest | None = None
 
-    @field_validator("cameras", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {
-            name: {"name": name, **entry} if isinstance(entry, dict) and "name" not in entry else entry
-            for name, entry in value.items()
-        }
-
     @model_serializer
     def _without_defaults(self) -> dict[str, Any]:
         """Short: 8 KB have to hold it."""
         found: dict[str, Any] = {"revision": self.revision}
         if self.cameras:
             found["cameras"] = {
-                name: camera.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-                for name, camera in self.cameras.items()
+                name: camera.model_dump(mode="json", exclude_defaults=True) for name, camera in self.cameras.items()
             }
         for name in ("paused", "log_level"):
             if value := getattr(self, name):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from vedette.contracts.camera import CameraConfig
+from vedette.contracts.camera import CameraConfig, CameraSettings
 from vedette.contracts.device_document import (
     CAMERA_SECRETS,
     MAX_REPORTED_BYTES,
@@ -128,7 +128,7 @@ class _Judge:
                     found[key] = good[key]
         return found
 
-    def camera(self, name: str, entry: Any) -> CameraConfig:
+    def camera(self, name: str, entry: Any) -> CameraSettings:
         """One camera, whose address may be used."""
         if not isinstance(entry, dict):
             raise _RefusedError(f"it is no object but {_kind(entry)}")
@@ -224,7 +224,8 @@ class _Judge:
 
 def cameras_in_force(configured: Sequence[CameraConfig], document: DeviceDocument) -> tuple[CameraConfig, ...]:
     """The device's cameras: the document's in place of the deployment's of the same name; paused ones are off."""
-    cameras = {camera.name: camera for camera in configured} | document.cameras
+    cameras = {camera.name: camera for camera in configured}
+    cameras |= {name: CameraConfig(name=name, **one.model_dump()) for name, one in document.cameras.items()}
     return tuple(
         camera.model_copy(update={"enabled": False}) if name in document.paused else camera
         for name, camera in cameras.items()
