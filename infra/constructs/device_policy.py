@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vedette.contracts.logs import JOURNAL_LOGS, component_group, nucleus_group
-from vedette.contracts.topics import cloud_ack, cloud_alerts, cloud_health, cloud_insights
+from vedette.contracts.topics import cloud_ack, cloud_alerts, cloud_comparison, cloud_health, cloud_insights
 
 #: The thing that an MQTT connection belongs to.
 THING: Final = "${iot:Connection.Thing.ThingName}"
@@ -20,8 +20,9 @@ CREDENTIALS_THING: Final = "${credentials-iot:ThingName}"
 SECRET_TAG: Final = "vedette-device"  # noqa: S105 - a name
 #: Holds a space, so that it is no device's name.
 EVERY_DEVICE: Final = "every device"
-#: What a device of the older and of the newer nucleus tells Greengrass of itself.
-_GREENGRASS_STATE: Final = ("greengrass/health/json", "greengrassv2/health/json")
+#: What a device of the older (``greengrass``) and of the newer nucleus (``greengrassv2``) tells Greengrass of itself: one
+#: pattern, because AWS IoT takes policies of 2,048 characters.
+_GREENGRASS_STATE: Final = "greengrass*/health/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ def topics(place: Place) -> list[dict[str, Any]]:
     Jobs and shadow end in ``/*``, after the whole name of the thing: ``cam`` is not the beginning of ``cam2``.
     """
     own = [f"$aws/things/{THING}/jobs/*", f"$aws/things/{THING}/shadow/*"]
-    sent = [cloud_alerts(THING), cloud_insights(THING), cloud_health(THING)]
-    sent += [f"$aws/things/{THING}/{state}" for state in _GREENGRASS_STATE]
+    sent = [cloud_alerts(THING), cloud_insights(THING), cloud_health(THING), cloud_comparison(THING)]
+    sent.append(f"$aws/things/{THING}/{_GREENGRASS_STATE}")
     heard = [cloud_ack(THING), *own]
     return [
         _allow("iot:Publish", [place.arn("iot", f"topic/{topic}") for topic in (*sent, *own)]),

@@ -43,10 +43,8 @@ def allow(role: iam.IRole, actions: Sequence[str], resources: Sequence[str]) -> 
     role.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
 
-def feed(function: VedetteFunction, queue: ReliableQueue, *, batch: int = BATCH) -> None:
-    """Let a function work on a queue, each message by itself."""
+def feed(function: VedetteFunction, queue: ReliableQueue, *, batch: int = BATCH, calls: int = MAX_CALLS) -> None:
+    """Let a function work on a queue, each message by itself, in so many calls at the same time at most."""
     function.function.add_event_source(
-        sources.SqsEventSource(
-            queue.queue, batch_size=batch, report_batch_item_failures=True, max_concurrency=MAX_CALLS
-        )
+        sources.SqsEventSource(queue.queue, batch_size=batch, report_batch_item_failures=True, max_concurrency=calls)
     )

@@ -16,6 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarm import FINE, alarm
+from infra.constructs.comparison_intake import ComparisonIntake
 from infra.constructs.component_versions import ComponentVersions, choices, read_tree
 from infra.constructs.device_policy import Place
 from infra.constructs.function import FunctionProps, VedetteFunction, publish
@@ -85,6 +86,14 @@ class DeploymentsStack(Stack):
             fleets=self._fleets(),
         )
         self._may_start(api, machine)
+        ComparisonIntake(
+            self,
+            "Comparison",
+            settings=settings,
+            storage=storage,
+            rollouts=self.rollouts,
+            devices=fleet.devices,
+        )
         self._baseline()
         self._alarm(machine)
         publish(
@@ -108,7 +117,10 @@ class DeploymentsStack(Stack):
             partition="ring",
             sort=dynamodb.Attribute(name="version", type=dynamodb.AttributeType.NUMBER),
         )
-        self.rollouts = table(self, "Rollouts", settings=self._settings, key=key, partition="rollout_id")
+        # Rollouts themselves are kept for good; what devices told of a comparison is not.
+        self.rollouts = table(
+            self, "Rollouts", settings=self._settings, key=key, partition="rollout_id", expires="expires"
+        )
         self.rollouts.add_global_secondary_index(
             index_name=BY_FLEET,
             partition_key=dynamodb.Attribute(name="fleet", type=dynamodb.AttributeType.STRING),
@@ -183,6 +195,14 @@ class DeploymentsStack(Stack):
             },
         )
         self._may_create_deployments(function)
+        # One device is told by its shadow, not by a job.
+        allow(
+            function.role,
+            ["iot:DeleteThingShadow", "iot:DescribeThing", "iot:GetThingShadow", "iot:UpdateThingShadow"],
+            [self._place.arn("iot", "thing/*")],
+        )
+        devices = "Devices come and go; the function that starts rollouts refuses those that are not registered."
+        accept(function.role, {f"AwsSolutions-IAM5[Resource::{_IOT}:thing/*]": devices})
 
     def _may_ask_for_counts(self, function: VedetteFunction) -> None:
         allow(function.role, ["sqs:SendMessage"], [self._counts.queue_arn])
@@ -229,6 +249,7 @@ class DeploymentsStack(Stack):
         key = self._storage.keys.tables
         allow_table(api.role, self.rollouts, key, "DeleteItem", "GetItem", "PutItem", "UpdateItem")
         allow_table(api.role, self.rollouts, key, "Query", index=BY_FLEET)
+        allow_table(api.role, self._fleet.devices, key, "GetItem")
         allow_table(api.role, self._fleet.devices, key, "Query", index=BY_FLEET)
         allow_table(api.role, self._fleet.ring_counts, key, "GetItem")
         machine.machine.grant_start_execution(api.role)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tests.cloud.conftest import EVERYTHING, resources, templates
 from tests.cloud.iot_policy import ACCOUNT, REGION, allows, resolved
-from vedette.contracts.topics import cloud_ack, cloud_alerts, cloud_health, cloud_insights
+from vedette.contracts.topics import cloud_ack, cloud_alerts, cloud_comparison, cloud_health, cloud_insights
 
 ATTACHED = {"iot:Connection.Thing.IsAttached": "true"}
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", fullmatch=True)
 #: Names that might be mistaken for a device's called ``cam``.
 TRICKS = ("cam2", "ca", "Cam", "cam-", "cam/x", "*", "ca?", "cam#", "+", "#", "cam/../cam2", "${iot:ClientId}")
-PUBLISHED = (cloud_alerts, cloud_insights, cloud_health)
+PUBLISHED = (cloud_alerts, cloud_comparison, cloud_insights, cloud_health)
 
 
 def iot(kind: str, name: str) -> str:

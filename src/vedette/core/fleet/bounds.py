@@ -16,7 +16,7 @@ FAR_TOO_MANY: Final = 1_000_000
 _TINY: Final = 1e-300
 _PRECISION: Final = 1e-12
 _MOST_TERMS: Final = 10_000
-_HALVINGS: Final = 60
+_HALVINGS: Final = 40
 
 
 def lower(share: float, objects: int, confidence: float) -> float:
@@ -41,6 +41,20 @@ def lower(share: float, objects: int, confidence: float) -> float:
     return low
 
 
+def surely_at_least(share: float, objects: int, limit: float, confidence: float) -> bool:
+    """Whether ``lower`` is a limit or more; quicker than asking for it."""
+    seen = min(share, 1.0) * objects
+    if seen <= 0.0:
+        return limit <= 0.0
+    return _beta(limit, seen, objects - seen + 1) <= 1 - confidence
+
+
+def surely_below(share: float, objects: int, limit: float, confidence: float) -> bool:
+    """Whether ``upper`` is less than a limit; quicker than asking for it."""
+    unseen = (1.0 - min(share, 1.0)) * objects
+    return unseen > 0.0 and _beta(1.0 - limit, unseen, objects - unseen + 1) < 1 - confidence
+
+
 def upper(share: float, objects: int, confidence: float) -> float:
     """The most that the true share is, at that confidence; as ``lower``."""
     return 1.0 - lower(1.0 - share, objects, confidence)
@@ -61,8 +75,8 @@ def objects_needed(share: float, limit: float, confidence: float, *, at_least: i
 
     def told(objects: int) -> bool:
         if share >= limit:
-            return lower(share, objects, confidence) >= limit
-        return upper(share, objects, confidence) < limit
+            return surely_at_least(share, objects, limit, confidence)
+        return surely_below(share, objects, limit, confidence)
 
     few, many = at_least - 1, at_least
     while not told(many):

@@ -13,7 +13,7 @@ from typing import Final
 
 from vedette.contracts.comparison import MAX_DEVICES, OTHER_LABELS, Agreement, ComparisonPolicy, ComparisonReport
 from vedette.contracts.rollout import Compared, Verdict
-from vedette.core.fleet.bounds import lower, objects_needed, upper
+from vedette.core.fleet.bounds import lower, objects_needed, surely_at_least, surely_below, upper
 from vedette.core.fleet.gate import GRAVITY, Finding
 
 #: Fewer objects decide nothing, whatever share of them was seen.
@@ -167,16 +167,13 @@ class _Share:
         if self.objects == 0:
             return Finding(Verdict.UNDECIDED, f"{begin} nothing: there was nothing to see; {self._more(1.0, passing)}")
         share = min(1.0, self.seen / self.objects)
-        least, most = lower(share, self.objects, passing), upper(share, self.objects, failing)
         needed = f"{_per_cent(self.limit)} are needed"
-        if self.objects >= LEAST_OBJECTS and least >= self.limit:
-            return Finding(
-                Verdict.PASS, f"{begin} {_per_cent(share)} (at least {_per_cent(least, down=True)}, {needed})"
-            )
-        if self.objects >= LEAST_OBJECTS and most < self.limit:
-            return Finding(
-                Verdict.FAIL, f"{begin} {_per_cent(share)} (at most {_per_cent(most, down=False)}, {needed})"
-            )
+        if self.objects >= LEAST_OBJECTS and surely_at_least(share, self.objects, self.limit, passing):
+            least = _per_cent(lower(share, self.objects, passing), down=True)
+            return Finding(Verdict.PASS, f"{begin} {_per_cent(share)} (at least {least}, {needed})")
+        if self.objects >= LEAST_OBJECTS and surely_below(share, self.objects, self.limit, failing):
+            most = _per_cent(upper(share, self.objects, failing), down=False)
+            return Finding(Verdict.FAIL, f"{begin} {_per_cent(share)} (at most {most}, {needed})")
         more = self._more(share, passing if share >= self.limit else failing)
         return Finding(Verdict.UNDECIDED, f"{begin} {_per_cent(share)}, too few to tell whether the {needed}: {more}")
 
