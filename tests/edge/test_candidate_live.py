@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +18,12 @@ from tests.edge.made_up import ZONE, application, model, processes
 from tests.edge.running import Watched, running, wait_until
 from tests.edge.test_many_applications import Journal
 from vedette.adapters.state import PlanFile
+from vedette.compose.candidate_progress import FILE_NAME
 from vedette.contracts import topics
 from vedette.contracts.comparison import Agreement, ComparisonPolicy, ComparisonReport, ComparisonTask
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import Plan
+from vedette.contracts.versions import CANDIDATE_PREFIX
 from vedette.local.edge import RunApplication
 from vedette.local.simulated import SimulatedCameras
 from vedette.testing.synthetic import Image, make_clip
@@ -65,6 +68,21 @@ def site(root: Path) -> Iterator[tuple[Watched, Manifest, Manifest]]:
     ):
         watched.wait_streaming({"east", "west", "north"})
         yield watched, gate, quiet
+
+
+def kill(watched: Watched) -> None:
+    """The process of a candidate in the middle of its work; it is started again."""
+    component = f"{CANDIDATE_PREFIX}gate"
+    file = watched.edge.settings.root / "core" / "work" / component / FILE_NAME
+    wait_until(
+        lambda: file.exists() and json.loads(file.read_bytes())["comparer"]["frames"] > 0,
+        60,
+        "it saved what it counted",
+    )
+    pid = watched.edge.core.states()[component].pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: watched.edge.core.states()[component].pid not in (None, pid), 30, "it is started again")
 
 
 def nice(pid: int) -> int | None:
@@ -134,6 +152,7 @@ def test_alike_half_and_empty(short_tmp: Path) -> None:
                 "alike-0000": newer(gate, "0.2.0", short_tmp / "alike"),
                 "empty-0000": newer(quiet, "0.2.0", short_tmp / "empty", region=LEFT),
             },
+            lambda: kill(watched),
         )
         half = compared(watched, {"half-00000": newer(gate, "0.3.0", short_tmp / "half", region=LEFT)}, niceness)
 

@@ -32,7 +32,7 @@ logger = logging.getLogger("vedette.candidate")
 
 #: Between two looks at the plan: the running version, and what of it is compared.
 PLAN_S: Final = 2.0
-SAVE_S: Final = 10.0
+SAVE_S: Final = 5.0
 REPORT_S: Final = 60.0
 #: After a report that could not be sent.
 REPORT_AGAIN_S: Final = 10.0
