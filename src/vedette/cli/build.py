@@ -71,7 +71,7 @@ def build(
 
         vedette build --target jetson-orin --accelerator tensorrt --runtime-wheel ort.whl --sha256 9f86d0…
 
-        vedette build --out components && vedette cloud up --set components="$PWD/components"
+        vedette build --no-libraries --out components && vedette cloud up --set components="$PWD/components"
     """
     with _progress() as tell:
         settings = BuildSettings.choose(
