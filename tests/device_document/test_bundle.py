@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import random
 import string
 import tarfile
 import tempfile
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from camera_ingest.diagnostics import MAX_KEPT, Diagnostics
 from vedette.adapters.state import StateLayout, write_component_status
-from vedette.compose.diagnostics import MAX_BUNDLE_BYTES, diagnostics_bundle
+from vedette.compose.diagnostics import MAX_BUNDLE_BYTES, MAX_LOG_BYTES, MAX_LOGS, diagnostics_bundle
 from vedette.contracts.device_document import DiagnosticsRequest
 from vedette.contracts.errors import DeliveryError
 from vedette.core.redact import RedactingFilter
@@ -96,18 +97,24 @@ def test_it_says_what_is_missing_and_no_pictures_are_in_it(tmp_path: Path) -> No
     assert b"picture" not in b"".join(files.values())
 
 
-def test_it_never_grows_beyond_its_limit(tmp_path: Path) -> None:
-    import random
-
+def test_it_never_grows_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 200_000
+    monkeypatch.setattr("vedette.compose.diagnostics.MAX_BUNDLE_BYTES", limit)
     root, logs = state(tmp_path), tmp_path / "logs"
     logs.mkdir()
     dice = random.Random(1)
     for number in range(30):
-        text = dice.randbytes(100_000).hex()
-        (logs / f"vedette.app.a{number}.log").write_text(text)
+        (logs / f"vedette.app.a{number}.log").write_text(
+            "\n".join("".join(dice.choices(string.ascii_letters, k=99)) for _ in range(1_000))
+        )
     body = diagnostics_bundle(root, "SN-1", logs=logs, journal=no_journal)
-    assert len(body) <= MAX_BUNDLE_BYTES
-    assert unpacked(body)["about.json"]
+    assert limit / 2 < len(body) <= limit < MAX_BUNDLE_BYTES
+    files = unpacked(body)
+    kept = [name for name in files if name.startswith("logs/")]
+    given_up = [line for line in files["missing.txt"].decode().splitlines() if "no room" in line]
+    assert kept
+    assert len(kept) + len(given_up) == MAX_LOGS
+    assert max(len(files[name]) for name in kept) <= MAX_LOG_BYTES
 
 
 @settings(max_examples=40)
