@@ -194,6 +194,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path, capsys: pytest
     assert run("register", "SN-7", "--out", str(tmp_path / "mine")) == 1
     assert "V703" in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
+    assert client("dynamodb").scan(TableName=REGISTRATIONS)["Items"] == []
 
 
 @pytest.mark.usefixtures("account")

@@ -34,6 +34,7 @@ def write_bundle(target: Path, name: str, files: Mapping[str, BundleFile]) -> Pa
     Raises:
         UsageError: V703, it cannot be written, or something else is there.
     """
+    check_target(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.name.endswith(ARCHIVE):
@@ -43,6 +44,19 @@ def write_bundle(target: Path, name: str, files: Mapping[str, BundleFile]) -> Pa
     except OSError as error:
         raise UsageError(f"{target}: the bundle cannot be written: {error.strerror}.", code="V703") from None
     return target
+
+
+def check_target(target: Path) -> None:
+    """See that a bundle may be written there, before anything is made that belongs into it.
+
+    Raises:
+        UsageError: V703, something else is there.
+    """
+    if target.name.endswith(ARCHIVE):
+        if target.is_dir():
+            raise UsageError(f"{target} is a folder.", hint="Another name: --out", code="V703")
+    elif target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} is there and is no bundle.", hint="An empty or new folder: --out", code="V703")
 
 
 def archive_bytes(name: str, files: Mapping[str, BundleFile]) -> bytes:
@@ -63,16 +77,12 @@ def archive_bytes(name: str, files: Mapping[str, BundleFile]) -> bytes:
 
 
 def _archive(target: Path, name: str, files: Mapping[str, BundleFile]) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder.", hint="Another name: --out", code="V703")
     work = target.with_name(f".{target.name}.new")
     _write(work, BundleFile(archive_bytes(name, files), 0o600))
     os.replace(work, target)
 
 
 def _folder(target: Path, files: Mapping[str, BundleFile]) -> None:
-    if target.exists() and not (target / MANIFEST).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is there and is no bundle.", hint="An empty or new folder: --out", code="V703")
     work = target.with_name(f".{target.name}.new")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)

@@ -16,6 +16,15 @@ _MAX_SIDE: Final = 6000
 _LINES: Final = 32
 
 
+def require_libraries() -> None:
+    """See that pictures can be made.
+
+    Raises:
+        UsageError: V702, a library is not installed.
+    """
+    _libraries()
+
+
 def qr_code(text: str) -> bytes:
     """A QR code as PNG.
 

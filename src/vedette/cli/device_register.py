@@ -14,7 +14,8 @@ from rich.markup import escape
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.kept_secrets import ClaimCertificate
 from vedette.adapters.aws.registry import NewDevice, Registry
-from vedette.adapters.bundle_writer import ARCHIVE, write_bundle
+from vedette.adapters.bundle_writer import ARCHIVE, check_target, write_bundle
+from vedette.adapters.label import require_libraries
 from vedette.cli.tables import key_value_table
 from vedette.contracts.account import DEFAULT_FLEET, DEFAULT_STAGE, RINGS
 from vedette.contracts.device_bundle import Nucleus
@@ -63,6 +64,10 @@ def register(
             hint="Leave it out: the components come with the ring's next deployment.",
         )
     packed = component_files(components)
+    if out is not None:
+        # What can go wrong here goes wrong before the token of an earlier bundle becomes void.
+        check_target(out)
+        require_libraries()
     account = Account(stage)
     claim = None
     if out is not None or new_claim:

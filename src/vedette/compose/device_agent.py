@@ -21,6 +21,7 @@ from vedette.adapters.device_helper import DeviceHelper
 from vedette.adapters.package_loader import PackageLoader
 from vedette.adapters.state import read_component_status
 from vedette.adapters.state.files import read_bounded, write_durably
+from vedette.adapters.state.log_levels import LEVEL
 from vedette.contracts import topics
 from vedette.contracts.base import mistakes
 from vedette.contracts.config import DeviceAgentConfig
@@ -31,6 +32,7 @@ from vedette.ports.bus import Bus
 
 log = logging.getLogger(__name__)
 
+COMPONENT: Final = "vedette.DeviceAgent"
 LOOK_S: Final = 0.5
 #: How often AWS IoT is asked for a job without having told of one, and told again what it has not taken yet.
 POLL_S: Final = 300.0
@@ -81,6 +83,8 @@ class DeviceAgent:
 
     def run(self) -> None:
         """Serve until ``stop``."""
+        self._level()
+        self._bus.on_configuration_change(self._level)
         self._progress = self._kept()
         for rest in ("notify-next", "start-next/accepted", "start-next/rejected"):
             self._bus.subscribe_cloud(topics.jobs(self._thing, rest), self._hear)
@@ -237,6 +241,10 @@ class DeviceAgent:
             return Path(self._config.bootIdFile).read_text().strip()[:64] or "unknown"
         except (OSError, UnicodeDecodeError):
             return "unknown"
+
+    def _level(self) -> None:
+        """Directories are taken at the start; how much is logged may change at any time."""
+        LEVEL.configure(_configuration(self._bus).logLevel, self._state, COMPONENT)
 
     # -- what is kept, what is told ----------------------------------------------------------------------------------
 
