@@ -82,10 +82,12 @@ venv=venv-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
 rm -rf venv-new.* # of an installation that was interrupted
 if ! "$venv/bin/python3" -c '' 2>/dev/null; then
     new=venv-new.$$
+    trap 'rm -rf "$new"' EXIT # where it fails; there is nothing of this name where it does not
     "$python" -m venv --without-pip "$new" # with pip it would need a package that many systems leave out
-    # Nothing of this machine's own settings of pip or Python has a say.
-    env -u PYTHONHOME -u PIP_CONSTRAINT -u PIP_REQUIREMENT PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
-        PIP_CONFIG_FILE=/dev/null "$new/bin/python3" -s -P -m pip --isolated --disable-pip-version-check install \
+    # Nothing of this machine's own settings of pip or Python has a say; a user without a home needs none.
+    env -i PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 PIP_CONFIG_FILE=/dev/null \
+        PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
+        "$new/bin/python3" -s -P -m pip --isolated --disable-pip-version-check install \
         --quiet --no-index --no-deps --no-compile --no-cache-dir --no-warn-script-location --root-user-action=ignore \
         --require-hashes --find-links "$here/wheelhouse" --requirement "$here/requirements.txt"
     rm -rf "$venv"

@@ -168,7 +168,7 @@ def test_a_wheel_that_was_changed_is_refused_and_nothing_is_left(altered: Path, 
     done = script(altered, "install.sh", tmp_path / "work")
     assert done.returncode != 0
     assert "HASH" in done.stderr.upper()
-    assert all(name.startswith("venv-new.") for name in environments(tmp_path / "work"))
+    assert environments(tmp_path / "work") == set()
 
 
 @pytest.mark.parametrize(
@@ -257,6 +257,20 @@ def test_as_root_it_makes_the_state_directory_for_the_owner_and_nothing_else_as_
     (venv,) = work.glob("venv-*")
     assert (venv / "uid").read_text().strip() == "4321"
     assert {path.lstat().st_uid for path in work.rglob("*")} == {4321}
+
+
+@AS_ROOT
+def test_a_user_without_name_and_home_can_install(artefact: Path, open_tmp: Path) -> None:
+    if shutil.which(f"python{HERE}", path="/usr/bin") is None:
+        pytest.skip(f"needs a Python {HERE} that every user may run")
+    copy, work = open_tmp / "artefact", open_tmp / "work"
+    shutil.copytree(artefact, copy)
+    work.mkdir()
+    os.chown(work, 4321, 4321)
+    done = script(copy, "install.sh", work, str(open_tmp / "state"), path="/usr/bin:/bin")
+    assert done.returncode == 0, done.stderr
+    assert {path.lstat().st_uid for path in work.rglob("*")} == {4321}
+    assert script(copy, "run.sh", work, "-c", "import vedette", path="/usr/bin:/bin").returncode == 0
 
 
 @AS_ROOT
