@@ -220,3 +220,4 @@ def test_a_ring_passes_on_evidence_only() -> None:
     assert ring_fails(succeeded=0, failed=0, waiting=0) == ""
     assert ring_fails(succeeded=0, failed=0, waiting=2)
     assert ring_fails(succeeded=90, failed=1, waiting=0)
+    assert ring_fails(succeeded=3, failed=0, waiting=0, working=1)

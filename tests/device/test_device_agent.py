@@ -65,7 +65,7 @@ class Account:
             return
         self.status, self.details = said["status"], said["statusDetails"]
         self.told.append(self.status)
-        assert all(len(value) <= 1024 for value in self.details.values())
+        assert all(0 < len(value) <= 1024 and value.isprintable() for value in self.details.values())
         self._say("j1/update/accepted", {"clientToken": said["clientToken"]})
 
     def _next(self) -> dict[str, Any]:
@@ -239,7 +239,16 @@ def test_a_job_of_which_the_device_lost_the_file_is_never_done_twice(device: Job
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], "reboot", {"operation": "reboot", "vedette": 9}, {"operation": "x" * 5000}, {"vedette": 1}]
+    "document",
+    [
+        None,
+        [],
+        "reboot",
+        {"operation": "reboot", "vedette": 9},
+        {"operation": "x" * 5000},
+        {"operation": "reboot", "a\nb\0": 1},
+        {"vedette": 1},
+    ],
 )
 def test_what_is_no_job_is_rejected_and_the_next_one_is_done(device: JobDevice, document: Any) -> None:
     life = Life(device)

@@ -103,7 +103,8 @@ def run_job(
             failure = ring_fails(
                 succeeded=counts.succeeded,
                 failed=counts.failed,
-                waiting=counts.waiting + counts.working,
+                waiting=counts.waiting,
+                working=counts.working,
             )
             if whom.device is not None and not failure and not counts.succeeded:
                 failure = "the device did not do it"

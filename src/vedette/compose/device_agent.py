@@ -28,6 +28,7 @@ from vedette.contracts.config import DeviceAgentConfig
 from vedette.contracts.device_job import DEVICE_JOB, MAX_DETAIL, DeviceJob, JobProgress, JobStatus, Stage, UpdateJob
 from vedette.contracts.errors import DeliveryError, StorageError, VedetteError
 from vedette.core.fleet.device_job import Ask, Seen, begun, step, wrong_with
+from vedette.core.messages import one_line
 from vedette.ports.bus import Bus
 
 log = logging.getLogger(__name__)
@@ -280,7 +281,9 @@ class DeviceAgent:
         self._asked_s = float("-inf")
 
     def _tell(self, job_id: str, status: JobStatus, details: Mapping[str, str]) -> bool:
-        message = {"status": status.value, "statusDetails": dict(details), "clientToken": status.value}
+        # AWS IoT takes no control characters, and part of a reason may be what somebody wrote into a job.
+        shown = {name: one_line(text, MAX_DETAIL) for name, text in details.items()}
+        message = {"status": status.value, "statusDetails": shown, "clientToken": status.value}
         return self._publish(f"{job_id}/update", message)
 
     def _publish(self, rest: str, message: Mapping[str, Any]) -> bool:
