@@ -20,8 +20,8 @@ CREDENTIALS_THING: Final = "${credentials-iot:ThingName}"
 SECRET_TAG: Final = "vedette-device"  # noqa: S105 - a name
 #: Holds a space, so that it is no device's name.
 EVERY_DEVICE: Final = "every device"
-#: What a device of the older (``greengrass``) and of the newer nucleus (``greengrassv2``) tells Greengrass of itself: one
-#: pattern, because AWS IoT takes policies of 2,048 characters.
+#: What a device of the older (``greengrass``) and of the newer nucleus (``greengrassv2``) tells Greengrass of itself:
+#: one pattern, because AWS IoT takes policies of 2,048 characters.
 _GREENGRASS_STATE: Final = "greengrass*/health/json"
 
 

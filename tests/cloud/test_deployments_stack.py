@@ -11,6 +11,7 @@ from tests.cloud.conftest import EVERYTHING, resources, templates
 from tests.cloud.iot_policy import ACCOUNT, REGION, allows, as_list, resolved
 from vedette.contracts.account import ring_group
 from vedette.contracts.errors import ConfigurationError
+from vedette.contracts.topics import RULE_COMPARISON, cloud_comparison
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,35 @@ def test_the_api_starts_this_machine_and_deploys_nothing(stack: dict[str, Any]) 
     component = f"arn:aws:greengrass:{REGION}:{ACCOUNT}:components"
     assert allows(said, "greengrass:DescribeComponent", f"{component}:vedette.app.ppe:versions:1.0.0", thing="")
     assert not allows(said, "greengrass:DescribeComponent", f"{component}:other:versions:1.0.0", thing="")
+
+
+def test_a_deployment_to_one_device_goes_by_its_shadow(stack: dict[str, Any]) -> None:
+    device = f"arn:aws:iot:{REGION}:{ACCOUNT}:thing/cam"
+    for action in ("DescribeThing", "GetThingShadow", "UpdateThingShadow", "DeleteThingShadow"):
+        assert allows(statements(stack, "Step"), f"iot:{action}", device, thing="")
+        assert not allows(statements(stack, "Baseline"), f"iot:{action}", device, thing="")
+    assert not allows(statements(stack, "Step"), "iot:UpdateThing", device, thing="")
+
+
+def test_reports_of_devices_become_items_of_comparisons_and_nothing_else(stack: dict[str, Any]) -> None:
+    (rule,) = resources(stack, "AWS::IoT::TopicRule").values()
+    payload = rule["Properties"]["TopicRulePayload"]
+    assert rule["Properties"]["RuleName"] == RULE_COMPARISON
+    sent = cloud_comparison("+").partition(f"{RULE_COMPARISON}/")[2]
+    assert payload["Sql"] == f"SELECT *, topic(2) AS thing FROM '{sent}' WHERE isUndefined(thing)"
+    assert "ComparisonQueue" in json.dumps(payload["Actions"])
+    assert "DeadLetters" in json.dumps(payload["ErrorAction"])
+    said = statements(stack, "ComparisonFunction")
+    assert actions(said, "dynamodb") == {"dynamodb:GetItem", "dynamodb:PutItem"}
+    (put,) = (one for one in said if "dynamodb:PutItem" in as_list(one["Action"]))
+    assert put["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["comparison/*"]}}
+    assert "Rollouts" in str(put["Resource"])
+    (table,) = (
+        one["Properties"]
+        for name, one in resources(stack, "AWS::DynamoDB::Table").items()
+        if name.startswith("Rollouts")
+    )
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
 
 
 def test_every_way_out_of_the_machine_is_told_of(stack: dict[str, Any]) -> None:

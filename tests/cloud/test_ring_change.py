@@ -11,8 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.common.ring_change import settle
+from vedette.contracts.comparison import ComparisonTask
 from vedette.contracts.errors import CloudError
-from vedette.contracts.rollout import ApplicationChange, ApplicationChoice, Change, DesiredState
+from vedette.contracts.rollout import (
+    ApplicationChange,
+    ApplicationChoice,
+    Candidate,
+    CandidateChange,
+    DesiredState,
+    RingChange,
+)
 from vedette.core.fleet.desired import holds, undoing
 
 LIMIT_S = 20
@@ -86,7 +94,7 @@ class Seen:
         return str(self._turns.take(self._operator, request))
 
 
-def run(cloud: Cloud, changes: list[list[Change]], order: list[int]) -> None:
+def run(cloud: Cloud, changes: list[list[RingChange]], order: list[int]) -> None:
     turns = Turns(len(changes), list(order))
     failures: list[BaseException] = []
 
@@ -131,6 +139,34 @@ def test_a_rollback_beside_another_rollout_takes_back_its_own_only(order: list[i
     run(cloud, [[mine, undo], [install("other"), install("other", "2.0.0")]], order)
     assert cloud.running == cloud.versions[-1]
     assert cloud.running.applications == {"other": ApplicationChoice(version="2.0.0")}
+
+
+def put_beside(name: str, version: str) -> CandidateChange:
+    return CandidateChange(name=name, to=Candidate(version=version, task=ComparisonTask(rollout_id="rollout-1")))
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.integers(0, 2), max_size=70), st.booleans())
+def test_candidates_come_and_go_beside_other_rollouts(order: list[int], passes: bool) -> None:
+    """One rollout compares and goes on or is taken back, one compares to its end, one changes something else."""
+    cloud = Cloud()
+    cloud.versions[0] = cloud.versions[0].model_copy(
+        update={"applications": {name: ApplicationChoice(version="1.0.0") for name in ("a", "b")}}
+    )
+    end: RingChange = install("a", "2.0.0") if passes else CandidateChange(name="a", to=None)
+    run(
+        cloud,
+        [
+            [put_beside("a", "2.0.0"), end],
+            [put_beside("b", "2.0.0"), install("b", "2.0.0"), install("b", "1.0.0")],
+            [install("c"), install("c", "2.0.0")],
+        ],
+        order,
+    )
+    assert cloud.running == cloud.versions[-1]
+    assert cloud.running.candidates == {}
+    found = {name: choice.version for name, choice in cloud.running.applications.items()}
+    assert found == {"a": "2.0.0" if passes else "1.0.0", "b": "1.0.0", "c": "2.0.0"}
 
 
 def test_doing_it_again_adds_nothing() -> None:

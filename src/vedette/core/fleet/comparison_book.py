@@ -9,16 +9,17 @@ from vedette.core.fleet.comparison import added_up
 
 #: DynamoDB takes items of 400 KB; the rest is for keys and other attributes.
 MAX_BYTES: Final = 350_000
-#: Letters of a problem in a report that had to be made short.
-_SHORT: Final = 100
+#: Up to here reports are kept whole. A short one has about 1,000 bytes at most: the rest is enough for all devices.
+_WHOLE_BYTES: Final = 140_000
+#: Letters of a problem in a short report.
+_SHORT: Final = 40
 
 
 def noted(kept: Comparison, report: ComparisonReport) -> Comparison | None:
     """The reports with one more; None where it changes nothing or there is no room.
 
-    Of each device the newest counts, in whatever order they come. A report that would not fit is kept with its labels
-    added up, which decides the same over all labels; one that does not fit even so is left out, as is a device more
-    than are kept.
+    Of each device the newest counts, in whatever order they come. Where there is much, a report is kept with its labels
+    added up, which decides the same over all labels. A device more than are kept is left out.
 
     Args:
         kept: what is there.
@@ -29,9 +30,9 @@ def noted(kept: Comparison, report: ComparisonReport) -> Comparison | None:
         return None
     if before is None and len(kept.reports) >= MAX_DEVICES:
         return None
-    for one in (report, _short(report)):
+    for one, limit in ((report, _WHOLE_BYTES), (_short(report), MAX_BYTES)):
         after = kept.model_copy(update={"reports": {**kept.reports, report.device: one}})
-        if size(after) <= MAX_BYTES:
+        if size(after) <= limit:
             return after
     return None
 
