@@ -5,7 +5,7 @@ classic_address=https://d2s8p88vqu9w66.cloudfront.net/releases
 
 nucleus_installed() {
     case $nucleus in
-        lite) have fleet-provisioning && [ -f "$root/usr/lib/systemd/system/greengrass-lite.target" ] || [ -f "$root/lib/systemd/system/greengrass-lite.target" ] ;;
+        lite) have fleet-provisioning && { [ -f "$root/usr/lib/systemd/system/greengrass-lite.target" ] || [ -f "$root/lib/systemd/system/greengrass-lite.target" ]; } ;;
         classic) [ -f "$root/opt/vedette/nucleus/lib/Greengrass.jar" ] && [ -f "$root/opt/vedette/nucleus/claim.jar" ] ;;
     esac
 }
