@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import threading
@@ -14,7 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from vedette.adapters.state.files import PlanFile, quarantine, read_bounded, write_durably
+from vedette.adapters.state.attachments import read_attachments, write_attachments
+from vedette.adapters.state.files import PlanFile, quarantine, write_durably
 from vedette.adapters.state.layout import FILE_MODE, StateLayout
 from vedette.adapters.state.server import LineServer
 from vedette.adapters.state.values import (
@@ -27,7 +27,6 @@ from vedette.adapters.state.values import (
     user_name,
 )
 from vedette.contracts.camera import CameraConfig
-from vedette.contracts.config import Attachments, LocalValues
 from vedette.contracts.errors import StorageError, UsageError, VedetteError
 from vedette.contracts.manifest import ParameterValue
 from vedette.contracts.plan import AttachedApplication, Plan
@@ -271,8 +270,9 @@ class StateOwner:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def _load(self) -> None:
-        self._notes = []
-        self._applications = self._load_attachments()
+        kept = read_attachments(self.layout.attachments)
+        self._applications, self._candidates = kept.applications, kept.candidates
+        self._local, self._notes = kept.local, kept.notes
         try:
             self._plan = PlanFile(self.layout.plan).read() or Plan()
         except StorageError as error:
@@ -282,52 +282,6 @@ class StateOwner:
             # so revisions still never go back.
             self._plan = Plan(revision=int(time.time()))
 
-    def _load_attachments(self) -> dict[str, AttachedApplication]:
-        """Applications on disk, and what was set for them. What this release cannot read costs only itself."""
-        path = self.layout.attachments
-        content = read_bounded(path)
-        if content is None:
-            return {}
-        try:
-            document = json.loads(content)
-            entries = document["applications"]
-            if not isinstance(entries, list):
-                raise TypeError("`applications` is not a list")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            aside = quarantine(path)
-            self._notes.append(
-                f"{path.name} was damaged and is kept as {aside.name}; "
-                "applications come back as their components attach again"
-            )
-            logger.warning("%s (%s)", self._notes[-1], error)
-            return {}
-        found = self._read_applications(entries, "application")
-        kept = document.get("candidates")
-        self._candidates = self._read_applications(kept if isinstance(kept, list) else [], "candidate")
-        for entry in document.get("local") or ():
-            try:
-                local = LocalValues.model_validate(entry)
-            except ValidationError as error:
-                logger.warning("values that were set on this device cannot be read (%s)", error.errors()[0]["msg"])
-                continue
-            self._local[local.application] = local
-        return found
-
-    def _read_applications(self, entries: Sequence[Any], kind: str) -> dict[str, AttachedApplication]:
-        found: dict[str, AttachedApplication] = {}
-        for entry in entries:
-            try:
-                application = AttachedApplication.model_validate(entry)
-            except ValidationError as error:
-                name = entry.get("manifest", {}).get("name", "?") if isinstance(entry, dict) else "?"
-                self._notes.append(
-                    f"{kind} {name!r} in {self.layout.attachments.name} cannot be read and is left out; attach it again"
-                )
-                logger.warning("%s (%s)", self._notes[-1], error.errors()[0]["msg"])
-                continue
-            found[application.manifest.name] = application
-        return found
-
     def _store(
         self,
         applications: dict[str, AttachedApplication],
@@ -336,12 +290,7 @@ class StateOwner:
     ) -> None:
         local = bounded(local, applications)
         candidates = self._candidates if candidates is None else candidates
-        document = Attachments(
-            applications=tuple(applications[name] for name in sorted(applications)),
-            candidates=tuple(candidates[name] for name in sorted(candidates)),
-            local=tuple(local.values()),
-        )
-        write_durably(self.layout.attachments, document.model_dump_json(indent=1).encode())
+        write_attachments(self.layout.attachments, applications, candidates, local)
         self._applications, self._local, self._candidates = applications, local, candidates
 
     def _replan(self) -> None:
