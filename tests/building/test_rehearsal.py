@@ -31,7 +31,8 @@ def test_a_device_needs_nothing_but_the_tree(
     built_tree: Path, built_application: BuiltApplication, short_tmp: Path
 ) -> None:
     tree = short_tmp / "tree"
-    shutil.copytree(built_tree, tree, copy_function=os.link)  # gigabytes, which nobody changes
+    ignore = shutil.ignore_patterns("build.json")  # a nucleus knows nothing of it
+    shutil.copytree(built_tree, tree, copy_function=os.link, ignore=ignore)  # gigabytes, which nobody changes
     shutil.copytree(
         built_application.components[0].recipe.parent.parent, tree, copy_function=os.link, dirs_exist_ok=True
     )
