@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.cloud.sandbox_account import SandboxAccount
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.artefacts import ArtefactFile, ArtefactStore
 from vedette.adapters.aws.component_versions import ComponentVersions, version_order
+from vedette.adapters.aws.published_application import published_application
 from vedette.adapters.aws.publishing import Planned, Publisher, Release
 from vedette.cli.main import build as command_line
 from vedette.contracts.account import parameter
@@ -366,3 +368,45 @@ def test_what_is_neither_tree_nor_application(tmp_path: Path, account: Account) 
     refused = run("publish", str(tmp_path))
     assert isinstance(refused.exception, VedetteError)
     assert refused.exception.code == "V708"
+
+
+# An application in the account ------------------------------------------------------------------------------------
+
+
+def test_manifest_and_tests_of_an_application_are_read_without_loading_it(account: Account, tmp_path: Path) -> None:
+    packed = tmp_path / "shop.zip"
+    manifest = {
+        "api": "vedette/v1",
+        "name": "shop",
+        "version": "1.0.0",
+        "cameras": {"hall": {}},
+        "models": {"things": {"family": "yolox", "file": "models/things.onnx", "labels": ["thing"]}},
+        "pipelines": {"main": {"model": "things", "cameras": ["hall"], "fps": 5}},
+        "rules": {"seen": {"type": "nothing_seen", "for_s": 5}},
+    }
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("application/models/things.onnx", noise(20, 2 << 20))
+        archive.writestr("application/tests/inner/vedette.yaml", "api: other")
+        archive.writestr("application/tests/visit.yaml", "api: vedette-test/v1")
+        archive.writestr("application/vedette.yaml", json.dumps(manifest))
+    file = file_of(packed, packed.read_bytes())
+    made = Publisher(ArtefactStore(account), ComponentVersions(account))
+    shop = Release("vedette.app.shop", "1.0.0", document("vedette.app.shop", "1.0.0", "shop.zip"), (file,))
+    made.publish(made.plan([shop]), quiet, lambda _: None)
+    asked: list[int] = []
+    account.client("s3").meta.events.register("before-call.s3.GetObject", lambda **_: asked.append(1))
+    found = published_application(account, "shop", "1.0.0")
+    assert found.manifest is not None
+    assert list(found.manifest.cameras) == ["hall"]
+    assert found.tested
+    assert len(asked) < 6, "a few pieces, not the models"
+    assert ComponentVersions(account).newest("vedette.app.shop") == "1.0.0"
+    assert ComponentVersions(account).newest("vedette.app.nobody") is None
+
+
+def test_an_application_that_was_packed_by_somebody_else(account: Account, tmp_path: Path) -> None:
+    made = Publisher(ArtefactStore(account), ComponentVersions(account))
+    made.publish(made.plan([release(tmp_path, "vedette.app.other", "1.0.0", b"no zip")]), quiet, lambda _: None)
+    found = published_application(account, "other", "1.0.0")
+    assert found.manifest is None
+    assert not found.tested

@@ -34,10 +34,11 @@ from vedette.contracts.rollout import ApplicationChange, ApplicationChoice, Over
 from vedette.contracts.rollout_api import Plan
 from vedette.contracts.versions import APPLICATION_PREFIX
 from vedette.core.fleet.choice import checked, choice, common, unknown_cameras
-from vedette.core.fleet.device_item import health_of
+from vedette.core.fleet.device_item import health_of, text
 
 #: Devices that are asked which cameras they have; enough to see a wrong name.
 _ASKED: Final = 500
+_APP_HOST: Final = "vedette.AppHost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def wanted_application(
         if is_application(path)
         else _from_account(account, options)
     )
+    _check_code(account, rollouts, target, found, options)
     change = ApplicationChange(name=found.name, to=None)
     now = rollouts.plan(target.fleet, change, rings=target.rings)
     before = _before(now, target, options, given=bool(bindings or parameters))
@@ -242,6 +244,32 @@ def _override(check: Any, reason: str) -> Override:
             f"--without-{check} wants the reason, in 1 to 400 characters: it is recorded with the rollout."
         )
     return Override(check=check, reason=reason.strip())
+
+
+def _check_code(
+    account: Account, rollouts: Rollouts, target: Target, found: _Found, options: ApplicationOptions
+) -> None:
+    """Code of an application goes where it may run unconfined only if the operator says so, which is recorded.
+
+    Whether a machine can confine it only the machine knows: one that cannot refuses the code, unless its ring is
+    configured with ``trustCode``. So that configuration is what is looked at.
+    """
+    if options.trust_code or found.manifest is None or not found.manifest.hooks:
+        return
+    rings = (text(Devices(account).item(target.device), "ring"),) if target.device else target.rings
+    trusting = [
+        state.ring
+        for state in rollouts.desired(target.fleet)
+        if (not rings or state.ring in rings)
+        and (host := state.components.get(_APP_HOST)) is not None
+        and str(host.configuration.get("trustCode", False)).lower() == "true"
+    ]
+    if trusting:
+        raise UsageError(
+            f"{found.name} has code of its own, and ring {', '.join(trusting)} runs code also where it cannot be "
+            f"confined ({_APP_HOST}: trustCode).",
+            hint="If that is meant: --trust-code, which is recorded. See docs/hooks.md.",
+        )
 
 
 def _hook_notes(found: _Found, options: ApplicationOptions) -> list[str]:
