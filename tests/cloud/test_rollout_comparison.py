@@ -270,7 +270,8 @@ def test_what_comes_after_the_decision_changes_nothing(site: Account) -> None:
 def test_two_that_write_at_once_lose_nothing(site: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     site.device("canary-2")
     begin(site)
-    put, raced = site.dynamodb.put_item, []
+    put = site.dynamodb.put_item
+    raced: list[bool] = []
 
     def meanwhile(**request: Any) -> Any:
         if not raced:

@@ -36,7 +36,7 @@ def agreement(running: Sequence[float], new: Sequence[float] | None = None) -> A
 
 
 def report(labels: dict[str, Agreement], device: str = "cam-1", **more: Any) -> ComparisonReport:
-    given = {
+    given: dict[str, Any] = {
         "time": datetime(2026, 1, 1, tzinfo=UTC),
         "device": device,
         "rollout_id": "rollout-1",
@@ -52,7 +52,7 @@ def report(labels: dict[str, Agreement], device: str = "cam-1", **more: Any) -> 
 
 
 def decide(*reports: ComparisonReport, **more: Any) -> Compared:
-    given = {"policy": POLICY, "version": "2.0.0", "running": "1.0.0", "online": 1, "over": False}
+    given: dict[str, Any] = {"policy": POLICY, "version": "2.0.0", "running": "1.0.0", "online": 1, "over": False}
     return compared(reports, Asked(**(given | more)))
 
 
@@ -126,12 +126,12 @@ def test_one_label_that_is_lost_fails_although_there_are_many_others() -> None:
 
 @pytest.mark.parametrize(
     ("share", "wrong", "objects"),
-    [(0.795, Verdict.PASS, n) for n in (20, 45, 150)] + [(0.805, Verdict.FAIL, n) for n in (20, 45, 150)],
+    [(0.795, Verdict.PASS, n) for n in (20, 90)] + [(0.805, Verdict.FAIL, n) for n in (20, 90)],
 )
 @pytest.mark.parametrize("kind", ["all or nothing", "anything between"])
 def test_it_is_wrong_no_more_often_than_it_says(share: float, wrong: Verdict, objects: int, kind: str) -> None:
     """At the worst place, next to the limit; three labels, each of which could fail it, too."""
-    chance, runs, errors = np.random.default_rng(objects), 300, 0
+    chance, runs, errors = np.random.default_rng(objects), 200, 0
     for _ in range(runs):
         labels = {}
         for name in ("a", "b", "c"):
