@@ -226,6 +226,13 @@ def test_a_device_that_cannot_compare_leaves_it_undecided() -> None:
     assert (found.verdict, found.reason) == (Verdict.UNDECIDED, "on cam-2: no memory")
 
 
+def test_notes_of_devices_are_told_once_and_hinder_nothing() -> None:
+    good = {"person": agreement([1.0] * 100)}
+    same = [report(good, f"cam-{n}", notes=("labels are new: dog",)) for n in range(3)]
+    found = decide(*same, online=3)
+    assert (found.verdict, found.notes) == (Verdict.PASS, ("labels are new: dog",))
+
+
 def test_where_nothing_runs_only_the_own_tests_count() -> None:
     found = decide(report({}, against=None), running=None)
     assert (found.verdict, found.reason) == (

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from vedette.contracts.account import ShortName
 from vedette.contracts.base import Contract, Identifier
-from vedette.contracts.comparison import Agreement, ComparisonPolicy, ComparisonTask
+from vedette.contracts.comparison import MAX_NOTES, Agreement, ComparisonPolicy, ComparisonTask
 from vedette.contracts.device import ThingName
 from vedette.contracts.fleet_metrics import Condition
 from vedette.contracts.manifest import ParameterValue
@@ -176,6 +176,9 @@ class Compared(Contract):
     finished: Annotated[int, Field(ge=0, description="Of those, with the whole budget of pictures or time.")] = 0
     overall: Agreement = Agreement()
     labels: dict[str, Agreement] = Field(default_factory=dict)
+    notes: Annotated[
+        tuple[str, ...], Field(max_length=MAX_NOTES, description="What devices left out, for people; hinders nothing.")
+    ] = ()
 
 
 class RingStep(Contract):

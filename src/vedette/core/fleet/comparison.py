@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vedette.contracts.comparison import MAX_DEVICES, OTHER_LABELS, Agreement, ComparisonPolicy, ComparisonReport
+from vedette.contracts.comparison import (
+    MAX_DEVICES,
+    MAX_NOTES,
+    OTHER_LABELS,
+    Agreement,
+    ComparisonPolicy,
+    ComparisonReport,
+)
 from vedette.contracts.rollout import Compared, Verdict
 from vedette.core.fleet.bounds import lower, objects_needed, surely_at_least, surely_below, upper
 from vedette.core.fleet.gate import GRAVITY, Finding
@@ -80,6 +87,7 @@ def compared(reports: Sequence[ComparisonReport], asked: Asked) -> Compared:
         finished=len(finished),
         overall=overall,
         labels=labels,
+        notes=tuple(sorted({note for one in judged for note in one.notes})[:MAX_NOTES]),
     )
 
 
