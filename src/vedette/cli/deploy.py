@@ -62,6 +62,7 @@ def deploy(
     compare_frames: Annotated[
         int | None, typer.Option(min=50, max=100_000, help="Pictures compared on each device of the first ring.")
     ] = None,
+    compare_timeout: Annotated[str, typer.Option(help="After which devices tell what they have compared.")] = "1h",
     without_tests: Annotated[str | None, typer.Option(metavar="REASON", help="Pass the tests over; recorded.")] = None,
     without_comparison: Annotated[str | None, typer.Option(metavar="REASON", help="Compare nothing; recorded.")] = None,
     trust_code: Annotated[
@@ -122,6 +123,7 @@ def deploy(
                 build=build,
                 timing=timing,
                 frames=compare_frames,
+                compare_s=duration(compare_timeout, "--compare-timeout"),
                 without_tests=without_tests,
                 without_comparison=without_comparison,
                 trust_code=trust_code,

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
@@ -27,6 +28,7 @@ from vedette.cli.app_attach import assignments
 from vedette.cli.deployment import Wanted, gate_policy
 from vedette.cli.fleet_options import Target
 from vedette.cli.publication import BuildChoice, built_tree, is_application, publisher, releases
+from vedette.contracts.base import mistakes
 from vedette.contracts.comparison import ComparisonPolicy
 from vedette.contracts.errors import CloudError, UsageError
 from vedette.contracts.manifest import Manifest
@@ -54,6 +56,7 @@ class ApplicationOptions:
         build: what it is built for.
         timing: fields of the gate's policy.
         frames: compared on each device.
+        compare_s: after which a device tells what it has, seconds.
         without_tests: why they are passed over.
         without_comparison: why there is none.
         trust_code: its code may run unconfined.
@@ -67,6 +70,7 @@ class ApplicationOptions:
     build: BuildChoice = field(default_factory=BuildChoice)
     timing: dict[str, int] | None = None
     frames: int | None = None
+    compare_s: int = 3600
     without_tests: str | None = None
     without_comparison: str | None = None
     trust_code: bool = False
@@ -214,7 +218,7 @@ def _comparison(now: Plan, found: _Found, options: ApplicationOptions) -> tuple[
     """Whether the first ring compares, and that in words."""
     there = [ring.now.to for ring in now.rings if isinstance(ring.now, ApplicationChange) and ring.now.to is not None]
     newer = any(one.version != found.version for one in there)
-    policy = ComparisonPolicy(**({"frames": options.frames} if options.frames is not None else {}))
+    policy = _comparison_policy(options)
     if options.without_comparison is not None:
         return {}, "No comparison before devices take it."
     if newer or (there and options.frames is not None):
@@ -226,6 +230,14 @@ def _comparison(now: Plan, found: _Found, options: ApplicationOptions) -> tuple[
     if not there and found.tested:
         return {"comparison": policy}, "First the devices of the first ring run its tests."
     return {}, "Nothing to compare: " + ("the version stays." if there else "it runs nowhere yet and has no tests.")
+
+
+def _comparison_policy(options: ApplicationOptions) -> ComparisonPolicy:
+    frames = {} if options.frames is None else {"frames": options.frames}
+    try:
+        return ComparisonPolicy(timeout_s=options.compare_s, **frames)
+    except ValidationError as error:
+        raise UsageError(f"nothing can be compared so: {'; '.join(mistakes(error))}.") from None
 
 
 def _overrides(found: _Found, options: ApplicationOptions) -> list[Override]:
@@ -289,7 +301,8 @@ def _camera_notes(account: Account, target: Target, to: ApplicationChoice, manif
     if not told or not missing:
         return []
     listed = ", ".join(known[:12]) + (" …" if len(known) > 12 else "")
-    return [f"Warning: no device of {target} has told of camera {', '.join(missing)}; there are: {listed or 'none'}."]
+    who = f"{target} has not told" if target.device else f"no device of {target} has told"
+    return [f"Warning: {who} of camera {', '.join(missing)}; there are: {listed or 'none'}."]
 
 
 def _bindings(arguments: Sequence[str]) -> dict[str, tuple[str, ...]]:

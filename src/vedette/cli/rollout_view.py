@@ -224,6 +224,7 @@ def rollout_rows(rollouts: tuple[Rollout, ...], now_s: float | None = None) -> T
     """The newest rollouts, a line each."""
     now = time.time() if now_s is None else now_s
     table = plain_table("rollout", "what", "to", "state", "ago", "reason")
+    table.columns[0].no_wrap = True  # it is copied
     for one in rollouts:
         state = f"[{_ENDS[one.status]}]{one.status.value}[/]"
         where = next((f"{ring_text(s.ring)}: {s.reason}" for s in one.rings if s.reason and s.verdict != "pass"), "")
