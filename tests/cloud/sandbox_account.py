@@ -16,9 +16,16 @@ import pytest
 from vedette.adapters.aws.account import Account
 from vedette.contracts.account import DEFAULT_STAGE, parameter
 
+#: A fleet of its own for the commands of fleet operators: what other tests do to the devices of ``main`` is not theirs.
+FLEET_OF_COMMANDS = "shops"
 #: What the stacks are deployed with: functions for this machine, nothing kept when they are destroyed, every stack
 #: and our components, whose folder is built first.
-CONTEXT = {"lambda_platform": "host", "keep_data": False, "network": {"on_premises_cidrs": ["10.1.0.0/16"]}}
+CONTEXT = {
+    "lambda_platform": "host",
+    "keep_data": False,
+    "network": {"on_premises_cidrs": ["10.1.0.0/16"]},
+    "fleets": [{"name": "main"}, {"name": FLEET_OF_COMMANDS, "rings": ["canary", "rest"]}],
+}
 LIMIT_S = 60.0
 #: Longest that a state machine waits here, whatever its definition says.
 WAITS_S = 0.5

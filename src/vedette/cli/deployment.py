@@ -146,7 +146,8 @@ def ask_and_start(rollouts: Rollouts, plan: Plan, wanted: Wanted, manner: Manner
 def _end(rollouts: Rollouts, started: Rollout, manner: Manner, document: dict[str, Any], console: Console) -> None:
     if not manner.wait:
         console.print(
-            f"Rollout {started.rollout_id} has begun. To see it: vedette status --rollout {started.rollout_id}"
+            f"Rollout {started.rollout_id} has begun. To see it: vedette status --rollout {started.rollout_id}",
+            soft_wrap=True,
         )
         _answer(manner, {**document, "rollout": started.model_dump(mode="json")})
         if not manner.as_json:

@@ -142,7 +142,7 @@ def _tell(rollout: Rollout, said: dict[str, str], tell: Callable[[str], None]) -
     for step in rollout.rings:
         if step.status is RingStatus.WAITING:
             continue
-        line = f"{ring_text(step.ring)}: {step.status.value if step.settled_at is None else stage_text(step, rollout)}"
+        line = f"{ring_text(step.ring)}: {stage_text(step, rollout)}"
         if step.counts is not None:
             line += f", {step.counts.succeeded} of {step.counts.devices} devices run it"
         if step.reason:
@@ -202,9 +202,7 @@ def _print_compared(step: RingStep, console: Console) -> None:
         f"{compared.verdict.value}, {escape(compared.reason)}",
         soft_wrap=True,
     )
-    table = plain_table(
-        "label", "followed by the old one", "seen by the new one", "by the new one", "seen by the old one"
-    )
+    table = plain_table("label", "old follows", "new sees", "new follows", "old sees")
     for label, one in (("all", compared.overall), *sorted(compared.labels.items())):
         table.add_row(
             escape("others" if label == OTHER_LABELS else label),
