@@ -21,10 +21,10 @@ _MB_PER_GB: Final = 1024
 # What the stacks hold, whatever the size of the fleet.
 #: Metrics are by fleet, ring and version, never by device: the most that one fleet can have.
 METRICS: Final = metric_count(len(RINGS))
-ALARMS: Final = 22
+ALARMS: Final = 23
 KEYS: Final = 4
 #: Queues that functions work on. AWS Lambda asks each for messages with five requests of 20 s each, day and night.
-QUEUES: Final = 5
+QUEUES: Final = 6
 _ASKED_PER_MINUTE: Final = 15
 ENDPOINTS: Final = 9
 #: Artefacts and models in S3, GB.
