@@ -300,3 +300,28 @@ def test_an_application_on_one_device(sandbox: SandboxAccount, devices: list[str
     assert clash.exception.code == "V009"
     vedette("remove", "single", "--device", devices[1], *GATE, "--yes")
     assert "vedette.app.single" not in installed(sandbox, devices[1])
+
+
+def test_our_own_components_with_a_configuration(sandbox: SandboxAccount, devices: list[str], tmp_path: Path) -> None:
+    tree = str(sandbox.directory / "components")
+    assert "Everything is there already." in vedette("publish", tree).stdout, "the stacks made the same versions"
+    common = ("deploy", "--components", tree, "--fleet", FLEET, *GATE, "--yes")
+    done = vedette(*common, "--configure", "vedette.AppHost:trustCode=true")
+    assert "vedette.AppHost trustCode: not there → true" in " ".join(done.stderr.split())
+    rings = told("status", "--fleet", FLEET)["rings"]
+    hosts = [ring["desired"]["components"]["vedette.AppHost"] for ring in rings]
+    assert [host["configuration"] for host in hosts] == [{"trustCode": True}] * 2
+    assert "Nothing to do" in vedette(*common).stderr, "what is configured stays"
+
+    # Code of an application goes to such rings only where the operator says so.
+    folder = make_application(tmp_path / "coded", "coded", "1.0.0")
+    manifest = json.loads((folder / "vedette.yaml").read_text())
+    manifest["hooks"] = {"own": {"file": "hooks.py"}}
+    (folder / "vedette.yaml").write_text(json.dumps(manifest))
+    (folder / "hooks.py").write_text("def on_tracks(app, batch):\n    pass\n")
+    refused = deploy(folder, "--dry-run", "--without-tests", "seen", *NO_COMPARISON, code=1)
+    assert isinstance(refused.exception, VedetteError)
+    assert "--trust-code" in refused.exception.hint
+    shown = deploy(folder, "--dry-run", "--trust-code", "--without-tests", "seen", *NO_COMPARISON)
+    assert "passed over: code: may run unconfined: own" in shown.stderr
+    vedette(*common, "--fresh")

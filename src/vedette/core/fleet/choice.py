@@ -85,12 +85,12 @@ def changes(now: Change, to: Change) -> tuple[str, ...]:
     return ()
 
 
-def runs(change: Change, name: str = "") -> str:
+def runs(change: Change) -> str:
     """What a ring runs of what a change is about, in a word or two."""
     if isinstance(change, ApplicationChange):
         return change.to.version if change.to is not None else "-"
-    there = {key: one.version for key, one in change.to.items() if one is not None and (not name or key == name)}
-    return ", ".join(f"{key} {version}" for key, version in sorted(there.items())) or "-"
+    there = [f"{name} {one.version}" for name, one in change.to.items() if one is not None]
+    return f"{len(there)} components" if len(there) > 1 else there[0] if there else "-"
 
 
 def _application(now: ApplicationChoice | None, to: ApplicationChoice | None) -> Iterator[str]:
