@@ -5,8 +5,8 @@
 set -u
 python=$1
 shift
-computing="tests/applications tests/belt tests/cloud tests/contracts tests/core tests/engines tests/examples tests/insights
-    tests/journal tests/manifest tests/models_store tests/outbox"
+computing="tests/applications tests/belt tests/building tests/cloud tests/contracts tests/core tests/device_document
+    tests/engines tests/examples tests/insights tests/journal tests/manifest tests/models_store tests/outbox"
 ignored=""
 for folder in $computing; do
     ignored="$ignored --ignore=$folder"

@@ -19,7 +19,8 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from vedette.adapters.egress.s3 import AwsKeys, Bucket, S3Store, bucket_from_environment
+from vedette.adapters.egress.s3 import Bucket, S3Store, bucket_from_environment
+from vedette.adapters.egress.signing import AwsKeys
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 
 KEYS = AwsKeys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "a-session/token==")

@@ -128,8 +128,10 @@ def test_a_ring_that_is_one_device_is_judged_by_that_device(account: Account) ->
     chosen, policy = runtime.settings(RolloutSettings), GatePolicy(soak_s=0, timeout_s=60)
     ring, now = "thing/early-1", account.now
     account.device("early-1", conditions={"S": "hot"}, last_seen_ms={"N": str(now * 1000)})
-    was = ring_look.before(chosen, "main", ring, now_s=now)
-    assert was == {"early-1": ("hot",)}
+    found = ring_look.before(chosen, "main", ring, now_s=now)
+    assert found is not None
+    was, devices = found
+    assert (was, devices) == ({"early-1": ("hot",)}, 1)
     target = fleet_view.target(chosen, "main", ring)
     assert target == "arn:aws:iot:eu-central-1:123456789012:thing/early-1"
     step = RingStep(ring=ring, began_at=now, unwell_before=was)

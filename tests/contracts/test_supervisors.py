@@ -15,7 +15,14 @@ NATIVE = ("numpy", "av", "cv2", "onnxruntime", "lap")
 
 @pytest.mark.parametrize(
     "module",
-    ["camera_ingest.__main__", "inference.__main__", "alerting.__main__", "app_host.__main__", "app_host.warden", "device_agent.__main__"],
+    [
+        "camera_ingest.__main__",
+        "inference.__main__",
+        "alerting.__main__",
+        "app_host.__main__",
+        "app_host.warden",
+        "device_agent.__main__",
+    ],
 )
 def test_a_supervisor_loads_no_native_code_of_the_frame_path(module: str) -> None:
     script = f"import sys, {module}; print(*[name for name in {NATIVE!r} if name in sys.modules])"

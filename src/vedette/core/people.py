@@ -101,8 +101,8 @@ class Watch:
 def watches(plan: Plan, camera: str) -> tuple[Watch, ...]:
     """The pipelines of a camera whose tracks can be believed to hold everyone the model can find.
 
-    Left out are candidates, models that know no people, pipelines that do not keep them, those that want to be very sure, and those
-    that look at parts of the picture only: someone larger than a part is not found in any.
+    Left out are candidates, models that know no people, pipelines that do not keep them, those that want to be very
+    sure, and those that look at parts of the picture only: someone larger than a part is not found in any.
 
     Args:
         plan: of the device.

@@ -15,7 +15,6 @@ from vedette.core.scale.loads import Load, loads
 from vedette.core.scale.quotas import LOOKED_UP, QUOTAS, Quota
 from vedette.core.scale.rollout import rollout_scale
 
-
 #: Devices of which it makes no difference any more where they reach a quota.
 _NEVER: Final = 1e9
 
