@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
@@ -12,12 +13,15 @@ from rich.table import Table
 from vedette.cli.tables import plain_table
 from vedette.contracts.base import mistakes
 from vedette.contracts.errors import UsageError
-from vedette.contracts.scale import Fit, ScaleInputs, ScalePlan, ScaleRow
+from vedette.contracts.scale import Fit, ScaleInputs, ScalePlan
 from vedette.core.scale.plan import scale_plan
 
 _DEFAULTS = ScaleInputs()
 _RINGS: Final = ",".join(f"{name}={share:g}" for name, share in _DEFAULTS.rings.items())
 _STYLE: Final = {Fit.FITS: "green", Fit.INCREASE: "yellow", Fit.NO: "red", Fit.UNKNOWN: "dim"}
+_SHORT: Final = {Fit.FITS: "fits", Fit.INCREASE: "raise it", Fit.NO: "no", Fit.UNKNOWN: "unknown"}
+#: Where the words beside a figure do not say it already.
+_UNITS: Final = {"a second": "/s", "units a second": "/s", "bytes a second": "/s", "a minute": "/min", "seconds": " s"}
 _HOUR_S: Final = 3600.0
 _MINUTE_S: Final = 60.0
 _WHOLE: Final = 100
@@ -99,7 +103,9 @@ def _print(found: ScalePlan) -> None:
         f"[bold]{one.devices:,} devices × {one.cameras} cameras[/bold], AWS's default quotas as of {found.quotas_of}"
     )
     console.print(f"{pictures:,.0f} pictures a second are analysed on the devices; none goes to the account.\n")
-    console.print(_loads(found))
+    sources = _sources(found)
+    console.print(_loads(found, sources))
+    console.print("reached at: devices at which the quota is reached; *: AWS does not raise it", style="dim")
     for row in found.rows:
         if row.fit in (Fit.INCREASE, Fit.NO):
             console.print(f"[{_STYLE[row.fit]}]{row.area}, {row.what}: {row.fit}[/]: {row.advice}.")
@@ -113,32 +119,42 @@ def _print(found: ScalePlan) -> None:
     console.print(f"\n{found.metrics} metrics and {found.alarms} alarms, whatever the number of devices")
     console.print(f"the account costs {found.usd_per_camera_month:,.4f} USD a camera and month (vedette cost)")
     unknown = ", ".join(sorted({row.what for row in found.rows if row.fit is Fit.UNKNOWN}))
-    console.print(f"no source was found for the quota of: {unknown}", style="dim")
-    console.print("sources of the others: --json", style="dim")
+    console.print(f"\nno source was found for the quota of: {unknown}")
+    console.print("[bold]Sources of the quotas[/bold], by the number at the end of a row")
+    for number, source in enumerate(sources, 1):
+        console.print(f"{number:>2}  {source}", style="dim")
 
 
-def _loads(found: ScalePlan) -> Table:
-    table = plain_table("", "", "value", "unit", "quota", "share", "", "reached at")
-    for index in (2, 4, 5, 7):
-        table.columns[index].justify = "right"
+def _loads(found: ScalePlan, sources: Sequence[str]) -> Table:
+    """Narrow enough for 80 columns: figures never wrap, words do."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for head in ("value", "quota", "share", "reached at"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True, style="dim")
     area = ""
     for row in sorted(found.rows, key=lambda row: row.area):
-        shown, area = (row.area if row.area != area else ""), row.area
+        if row.area != area:
+            area = row.area
+            table.add_row(f"[bold]{area}[/bold]")
+        quota = "?" if row.quota is None else _number(row.quota) + ("" if row.adjustable else "*")
         table.add_row(
-            shown,
-            row.what,
-            _number(row.value),
-            row.unit,
-            "unknown" if row.quota is None else _number(row.quota) + ("" if row.adjustable else " fixed"),
+            f"  {row.what}",
+            f"{_number(row.value)}{_UNITS.get(row.unit, '')}",
+            quota,
             "" if row.share is None else f"{row.share:.1%}",
-            f"[{_STYLE[row.fit]}]{row.fit}[/]",
-            _reached(row),
+            "" if row.reached_at is None else f"{row.reached_at:,}",
+            f"[{_STYLE[row.fit]}]{_SHORT[row.fit]}[/]",
+            f"{sources.index(row.source) + 1}" if row.source in sources else "",
         )
     return table
 
 
-def _reached(row: ScaleRow) -> str:
-    return "" if row.reached_at is None else f"{row.reached_at:,} devices"
+def _sources(found: ScalePlan) -> list[str]:
+    """Of the quotas, in the order in which the table meets them."""
+    rows = sorted(found.rows, key=lambda row: row.area)
+    return list(dict.fromkeys(row.source for row in rows if row.source and row.quota is not None))
 
 
 def _rollout(found: ScalePlan) -> Table:
