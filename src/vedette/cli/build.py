@@ -119,21 +119,22 @@ def _print(made: tuple[Built, ...], notes: list[str], out: Path) -> None:
     target = made[0].target
     about = (target.platform, target.device, target.accelerator, target.python and f"Python {target.python}")
     console.print(f"For {escape(', '.join(part for part in about if part))}, sizes in MB:")
-    table = plain_table("component", "version", *_PARTS, "artefacts", "on the device")
+    parts = [name for name in _PARTS if any(one.parts.get(name) for one in made)]
+    table = plain_table("component", "version", *parts, "artefacts", "installed")
     for one in made:
-        table.add_row(escape(one.name), one.version, *_sizes([one]))
+        table.add_row(escape(one.name), one.version, *_sizes([one], parts))
     if len(made) > 1:
-        table.add_row("all", "", *_sizes(made))
+        table.add_row("all", "", *_sizes(made, parts))
     console.print(table)
     for note in notes:
         console.print(escape(note))
     console.print(f"In {escape(str(out))}. Installed without network; what is in it: docs/building.md.")
 
 
-def _sizes(components: Sequence[Built]) -> list[str]:
-    parts = [sum(one.parts.get(name, 0) for one in components) for name in _PARTS]
+def _sizes(components: Sequence[Built], parts: Sequence[str]) -> list[str]:
+    each = [sum(one.parts.get(name, 0) for one in components) for name in parts]
     whole = (sum(one.size for one in components), sum(one.installed_bytes for one in components))
-    return [f"{size / 1e6:,.1f}" if size else "-" for size in (*parts, *whole)]
+    return [f"{size / 1e6:,.1f}" if size else "-" for size in (*each, *whole)]
 
 
 def _document(one: Built) -> dict[str, Any]:
