@@ -31,6 +31,9 @@ _RETRYABLE: Final = frozenset(
 _NO_ACCESS: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"}
 )
+_HINT_REGION: Final = (
+    'Set AWS_REGION, or give a profile one. For the account on this machine: eval "$(vedette cloud env)"'
+)
 _HINT_CREDENTIALS: Final = "See: vedette doctor. For AWS: aws configure sso, AWS_PROFILE and AWS_REGION."
 
 
@@ -67,7 +70,7 @@ class Account:
         """
         region = self._session.region_name
         if not region:
-            raise CloudError("no AWS region is set.", hint="Set AWS_REGION, or give a profile one.", code="V001")
+            raise CloudError("no AWS region is set.", hint=_HINT_REGION, code="V001")
         return str(region)
 
     def client(self, service: str) -> Any:
