@@ -229,7 +229,6 @@ EXEMPT = {
     "src/vedette/adapters/hooks": "socket pairs to confined processes; tests/hooks looks at what they do with them",
     "src/vedette/adapters/capture": "cameras: the way in",
     "src/vedette/adapters/discovery": "cameras: the way in",
-    "src/vedette/compose/alerting.py": "the host's name",
     "src/vedette/compose/capture.py": "cameras: the way in",
     "src/vedette/adapters/aws": "the command line works on the owner's account; no component does",
     "src/vedette/adapters/models/download.py": "the command line fetches a model; no component does",

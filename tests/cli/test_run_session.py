@@ -231,7 +231,11 @@ def test_applications_of_a_run_that_was_killed_are_not_run_again(tmp_path: Path)
     entries = [{"manifest": {"name": name}} for name in ("one", "gone")]
     path.write_text(json.dumps({"applications": entries, "local": [{"application": "gone"}]}))
     edge._forget_others()
-    assert json.loads(path.read_text()) == {"applications": entries[:1], "local": [{"application": "gone"}]}
+    assert json.loads(path.read_text()) == {
+        "applications": entries[:1],
+        "candidates": [],
+        "local": [{"application": "gone"}],
+    }
     path.write_text("damaged")
     edge._forget_others()
     assert path.read_text() == "damaged", "for its owner to put aside"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.local.job_device import JobDevice, runtime
-from vedette.adapters.package_loader import PackageLoader
+from vedette.adapters.egress.package import PackageLoader
 from vedette.compose.device_agent import DeviceAgent
 from vedette.contracts.device_job import UpdateJob
 from vedette.contracts.errors import DeliveryError

@@ -91,8 +91,7 @@ def try_(
 
 def _component(surroundings: Callable[[str, Path, Callable[[bytes], None]], Surroundings]) -> None:
     """Under Greengrass, whose working directory is the component's own."""
-    from vedette.compose.alerting import device_name
-    from vedette.compose.processes import configure_logging
+    from vedette.compose.processes import configure_logging, device_name
 
     configure_logging()
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)

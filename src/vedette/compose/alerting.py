@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 from vedette.adapters.state.log_levels import LEVEL
 from vedette.adapters.supervision import ChildSpec, Supervisor
+from vedette.compose.processes import device_name
 from vedette.contracts.config import AlertingConfig
 from vedette.contracts.errors import VedetteError
 from vedette.ports.bus import Bus
@@ -138,8 +137,3 @@ def read_config(values: dict[str, Any]) -> AlertingConfig:
     """
     known = AlertingConfig.model_fields
     return AlertingConfig.model_validate({key: value for key, value in values.items() if key in known})
-
-
-def device_name() -> str:
-    """The IoT thing's name, as the nucleus gives it to every component; the host's name where there is none."""
-    return os.environ.get("AWS_IOT_THING_NAME") or socket.gethostname()

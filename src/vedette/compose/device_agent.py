@@ -18,7 +18,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from vedette.adapters.device_helper import DeviceHelper
-from vedette.adapters.package_loader import PackageLoader
+from vedette.adapters.egress.package import PackageLoader
 from vedette.adapters.state import read_component_status
 from vedette.adapters.state.files import read_bounded, write_durably
 from vedette.adapters.state.log_levels import LEVEL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,11 @@ class Service(Protocol):
     def stop(self) -> None:
         """End ``run``, from another thread or a signal handler."""
         ...
+
+
+def device_name() -> str:
+    """The IoT thing's name, as the nucleus gives it to every component; the host's name where there is none."""
+    return os.environ.get("AWS_IOT_THING_NAME") or os.uname().nodename
 
 
 def configure_logging(level: str = "INFO") -> RedactingFilter:
