@@ -15,7 +15,7 @@ said=$(mktemp)
 trap 'kill "$other" 2>/dev/null; rm -f "$said"' EXIT
 trap 'exit 130' INT TERM
 # shellcheck disable=SC2086 # lists of words
-HYPOTHESIS_PROFILE=patient nice -n 19 "$python" -m pytest -q -p no:cacheprovider --timeout=900 "$@" $computing >"$said" 2>&1 &
+nice -n 19 "$python" -m pytest -q -p no:cacheprovider --timeout=900 "$@" $computing >"$said" 2>&1 &
 other=$!
 echo "tests of live processes; those that only compute run beside them and are shown at the end"
 # shellcheck disable=SC2086
