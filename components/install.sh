@@ -94,6 +94,8 @@ if ! "$venv/bin/python3" -c '' 2>/dev/null; then
     sync -f "$new" 2>/dev/null || sync # whole on the disk before it gets its name
     mv "$new" "$venv"
 fi
+# Components use mostly the same libraries. Without it everything works, and takes more room.
+"$python" -I -S "$here/share.py" "$venv" || :
 
 # The one that was used before stays, so that going back to the version before takes no time.
 touch "$venv"

@@ -130,6 +130,26 @@ def test_a_broken_environment_is_made_anew(artefact: Path, work: Path) -> None:
     assert script(artefact, "run.sh", work, "-c", "import vedette").returncode == 0
 
 
+def test_a_second_component_shares_its_libraries_with_the_first(artefact: Path, finished: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "vedette.First", tmp_path / "vedette.Second"
+    shutil.copytree(finished, first, symlinks=True)
+    done = script(artefact, "install.sh", second)
+    assert done.returncode == 0, done.stderr
+    assert "files" in done.stdout
+    (name,) = environments(second)
+    libraries = [path.relative_to(second) for path in (second / name).glob("lib/python*/site-packages/packaging/*.py")]
+    assert libraries
+    assert all((first / library).samefile(second / library) for library in libraries)
+    shutil.rmtree(first)
+    assert script(artefact, "run.sh", second, "-c", "import vedette, packaging.tags").returncode == 0
+
+
+def test_an_environment_that_cannot_share_is_used_as_it_is(artefact: Path, work: Path, altered: Path) -> None:
+    (altered / "share.py").write_text("raise SystemExit(3)")
+    assert script(altered, "install.sh", work).returncode == 0
+    assert script(artefact, "run.sh", work, "-c", "import vedette").returncode == 0
+
+
 @pytest.mark.parametrize("moment", ["pyvenv.cfg", "lib/python*/site-packages/*"])
 def test_killed_half_way_it_leaves_nothing_that_counts_and_the_next_one_succeeds(
     artefact: Path, tmp_path: Path, moment: str

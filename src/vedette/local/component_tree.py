@@ -3,7 +3,7 @@
     build.json                                   what is in the tree, with digests
     recipes/vedette.Inference-0.1.0.yaml
     artifacts/vedette.Inference/0.1.0/inference.zip
-                                      ├── install.sh, run.sh    called by the recipe
+                                      ├── install.sh, run.sh    called by the recipe; share.py by install.sh
                                       ├── inference/            the component
                                       ├── requirements.txt      the wheels, with digests
                                       ├── target                Python and machine that they are for
@@ -35,7 +35,7 @@ from vedette.local.recipe import Recipe, load_recipe
 
 __all__ = ["BuildSettings", "BuildTarget", "Built", "BuiltArtifact", "build_tree", "read_tree"]
 
-_SCRIPTS = ("install.sh", "run.sh")
+_SCRIPTS = ("install.sh", "run.sh", "share.py")
 
 
 def build_tree(target: Path, settings: BuildSettings | None = None) -> tuple[Built, ...]:
