@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from tests.cloud.fake_greengrass import NotFoundError
 from vedette.adapters.aws.account import Account
-from vedette.contracts.account import BY_FLEET, DEFAULT_STAGE, RINGS, THING_TYPE, parameter, ring_group
+from vedette.contracts.account import BY_FLEET, DEFAULT_STAGE, RINGS, THING_TYPE, fleet_group, parameter, ring_group
 
 REGION = "eu-central-1"
 DEVICES, REGISTRATIONS, CLAIM_POLICY, BUCKET = "devices-table", "registrations-table", "claim-policy", "artefacts"
@@ -83,6 +83,7 @@ def devices_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Greengrass]:
         iot.create_policy(policyName=CLAIM_POLICY, policyDocument='{"Version": "2012-10-17", "Statement": []}')
         iot.create_policy(policyName="vedette-prod-device", policyDocument='{"Version": "2012-10-17", "Statement": []}')
         iot.create_thing_type(thingTypeName=THING_TYPE)
+        iot.create_thing_group(thingGroupName=fleet_group("main"))
         for ring in RINGS:
             iot.create_thing_group(thingGroupName=ring_group("main", ring))
         yield greengrass

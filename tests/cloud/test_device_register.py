@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from vedette.cli.main import main
-from vedette.contracts.account import DEFAULT_STAGE, parameter
+from vedette.contracts.account import DEFAULT_STAGE, RINGS, fleet_group, parameter, ring_group
 from vedette.core.fleet.registration import digest
 
 
@@ -31,6 +31,9 @@ def registrations(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             boto3.client("ssm", region_name="eu-central-1").put_parameter(
                 Name=parameter(DEFAULT_STAGE, key), Value=key, Type="String"
             )
+        iot = boto3.client("iot", region_name="eu-central-1")
+        for group in (fleet_group("main"), *(ring_group("main", ring) for ring in RINGS)):
+            iot.create_thing_group(thingGroupName=group)
         yield "registrations-table"
 
 
@@ -59,6 +62,27 @@ def test_a_name_that_is_none_and_a_ring_that_changes_are_refused(
     assert register("SN-7", "--ring", "canary") == 1
     assert "V012" in (said := capsys.readouterr().err)
     assert "main/canary" in said
+    assert "main/rest" in said, "where it is"
+    assert "vedette device retire SN-7" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--ring", "canry"), "fleet 'main' has no ring 'canry'; it has: canary, early, rest."),
+        (("--fleet", "shops"), "there is no fleet 'shops'; there are: main."),
+        (("--fleet", "main-rest"), "there is no fleet 'main-rest'"),
+        (("--fleet", "main-rest", "--ring", "canary"), "there is no fleet 'main-rest'"),
+    ],
+)
+def test_a_ring_that_the_stacks_did_not_make_takes_no_device(
+    registrations: str, arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert register("SN-7", *arguments) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "V012" in said
+    assert words in said
+    assert boto3.client("dynamodb", region_name="eu-central-1").scan(TableName=registrations)["Count"] == 0
 
 
 @pytest.mark.usefixtures("registrations")

@@ -62,7 +62,7 @@ def next_commands(manifest: Manifest, directory: Path) -> list[str]:
         if model.built_in:
             continue
         try:
-            resolve_model(model.file, directory, store)
+            resolve_model(model.file, directory.absolute(), store)
         except ModelError:
             missing.append(model.file)
     first = " && ".join(f"vedette model add {shlex.quote(file)}" for file in dict.fromkeys(missing))

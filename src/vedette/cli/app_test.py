@@ -97,7 +97,8 @@ def check(
         _print(results, against, Console(highlight=False))
     if failed:
         names = ", ".join(result.case.file.name for result in failed)
-        raise UsageError(f"{len(failed)} of {len(results)} tests failed: {names}.", hint=_ADVICE, code="V704")
+        what = "failed, or could not be run" if any(result.case.lacking for result in failed) else "failed"
+        raise UsageError(f"{len(failed)} of {len(results)} tests {what}: {names}.", hint=_ADVICE, code="V704")
 
 
 def _failed(result: Result, *, strict: bool) -> bool:

@@ -29,7 +29,7 @@ _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}")
 
 def build(
     application: Annotated[
-        Path | None, typer.Argument(help="An application's directory; the four components of ours where absent.")
+        Path | None, typer.Argument(help="An application's directory; our own components where absent.")
     ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Of the devices; this machine's where absent.")] = None,
     accelerator: Annotated[Accelerator, typer.Option(help="What runs the models there.")] = Accelerator.CPU,

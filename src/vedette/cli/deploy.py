@@ -22,6 +22,7 @@ from vedette.cli.fleet_options import (
     Stage,
     Wait,
     Yes,
+    askable,
     duration,
     rollouts,
     target,
@@ -106,6 +107,7 @@ def deploy(
     }
     build = BuildChoice(platform, accelerator, kind, python_version, tuple(clips or ()), libraries)
     manner = Manner(dry_run=dry_run, yes=yes, wait=wait, as_json=json_)
+    askable(yes=yes, dry_run=dry_run)
     account = Account(stage)
     about, made = target(account, fleet, device, rings), rollouts(account)
     with ExitStack() as stack:

@@ -85,7 +85,6 @@ class _Found:
         version: to be deployed.
         manifest: None where it is not known here.
         tested: whether it has tests.
-        publisher: what has to be published first.
         check: its tests.
     """
 
@@ -93,7 +92,6 @@ class _Found:
     version: str
     manifest: Manifest | None
     tested: bool
-    publisher: tuple[Publisher, Publication] | None = None
     check: Callable[[], None] | None = None
 
 
@@ -117,14 +115,11 @@ def wanted_application(
     console = Console(stderr=True, highlight=False)
     bindings, parameters = _bindings(options.bind), _parameters(options.assign)
     path = Path(options.application)
-    found = (
-        _from_directory(account, path, options, stack, console)
-        if is_application(path)
-        else _from_account(account, options)
-    )
-    _check_code(account, rollouts, target, found, options)
+    own = is_application(path)
+    found = _from_directory(path, options, console) if own else _from_account(account, options)
     change = ApplicationChange(name=found.name, to=None)
     now = rollouts.plan(target.fleet, change, rings=target.rings)
+    _check_code(account, rollouts, target, found, options)
     before = _before(now, target, options, given=bool(bindings or parameters))
     to = choice(found.version, before, bindings, parameters)
     notes = list(_hook_notes(found, options))
@@ -135,22 +130,23 @@ def wanted_application(
         notes.append("Its manifest cannot be read here: bindings and parameters are not checked before the devices do.")
     policy_values, comparison_note = _comparison(now, found, options)
     notes.append(comparison_note)
+    overrides = tuple(_overrides(found, options))
+    # What takes long comes last: a mistake in a name or a value is told before anything is built.
+    publication = _publication(account, path, options, stack, console) if own else None
     return Wanted(
         target=target,
         change=change.model_copy(update={"to": to}),
         now=now,
         policy=gate_policy(**(options.timing or {}), **policy_values),
-        overrides=tuple(_overrides(found, options)),
+        overrides=overrides,
         notes=tuple(notes),
-        publisher=found.publisher,
+        publisher=publication,
         check=found.check,
         console=console,
     )
 
 
-def _from_directory(
-    account: Account, path: Path, options: ApplicationOptions, stack: ExitStack, console: Console
-) -> _Found:
+def _from_directory(path: Path, options: ApplicationOptions, console: Console) -> _Found:
     manifest = load_manifest(path)
     if options.version not in (None, manifest.version):
         raise UsageError(
@@ -172,11 +168,28 @@ def _from_directory(
 
         # Standard output is for the answer alone.
         with contextlib.redirect_stdout(sys.stderr):
-            run_tests(path, clips=list(options.build.clips))
+            try:
+                run_tests(path, clips=list(options.build.clips), strict=True)
+            except UsageError as error:
+                raise UsageError(
+                    error.message,
+                    hint="Recordings are looked for beside the tests, in --clips and in VEDETTE_DATA. "
+                    "To pass the tests over: --without-tests REASON, which is recorded.",
+                    code=error.code,
+                ) from None
 
-    built = stack.enter_context(built_tree(path, options.build, lambda text: console.print(escape(text))))
+    return _Found(manifest.name, manifest.version, manifest, bool(tests), check)
+
+
+def _publication(
+    account: Account, path: Path, options: ApplicationOptions, stack: ExitStack, console: Console
+) -> tuple[Publisher, Publication]:
+    """What of an application's directory has to be published; it is built here."""
+    built = stack.enter_context(
+        built_tree(path, options.build, lambda text: console.print(escape(text), soft_wrap=True))
+    )
     made = publisher(account)
-    return _Found(manifest.name, manifest.version, manifest, bool(tests), (made, made.plan(releases(built))), check)
+    return made, made.plan(releases(built))
 
 
 def _from_account(account: Account, options: ApplicationOptions) -> _Found:
@@ -237,7 +250,8 @@ def _comparison_policy(options: ApplicationOptions) -> ComparisonPolicy:
     try:
         return ComparisonPolicy(timeout_s=options.compare_s, **frames)
     except ValidationError as error:
-        raise UsageError(f"nothing can be compared so: {'; '.join(mistakes(error))}.") from None
+        wrong = "; ".join(mistakes(error)).replace("timeout_s", "--compare-timeout, seconds")
+        raise UsageError(f"nothing can be compared so: {wrong}.") from None
 
 
 def _overrides(found: _Found, options: ApplicationOptions) -> list[Override]:

@@ -69,11 +69,12 @@ def register(
         check_target(out)
         require_libraries()
     account = Account(stage)
-    claim = None
+    registry, claim = Registry(account), None
+    registry.check_ring(fleet, ring)
     if out is not None or new_claim:
         certificate = ClaimCertificate(account)
         claim = certificate.renew() if new_claim else certificate.get()
-    new = Registry(account).register(
+    new = registry.register(
         serial, fleet=fleet, ring=ring, site=site, thing=thing, valid_s=int(hours * 3600), again=again
     )
     written = None

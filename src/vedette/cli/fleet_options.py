@@ -95,17 +95,24 @@ def duration(given: str, option: str) -> int:
     return round(float(found[1]) * _UNITS[found[2]])
 
 
+def askable(*, yes: bool, dry_run: bool = False) -> None:
+    """Refuse, before anything is built or published, where there is nobody to ask and no --yes.
+
+    Raises:
+        UsageError: V701.
+    """
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise UsageError(
+            "nothing was done: this is not a terminal, so nobody could be asked.",
+            hint="To do it without being asked: --yes. To see the plan only: --dry-run.",
+        )
+
+
 def agreed(question: str, *, yes: bool) -> bool:
     """Whether the operator wants it; asked on standard error.
 
     Raises:
         UsageError: V701, there is nobody to ask and no --yes.
     """
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "nothing was done: this is not a terminal, so nobody could be asked.",
-            hint="To do it without being asked: --yes. To see the plan only: --dry-run.",
-        )
-    return typer.confirm(question, default=False, err=True)
+    askable(yes=yes)
+    return yes or typer.confirm(question, default=False, err=True)

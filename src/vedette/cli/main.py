@@ -17,7 +17,7 @@ from vedette import __version__
 from vedette.cli.lazy import CommandSpec, LazyGroup
 from vedette.contracts.errors import ERROR_CODES, VedetteError
 
-_START, _OPERATE, _CHECK = "Cameras to alerts", "A running device", "Prepare and check"
+_START, _OPERATE, _CHECK = "Cameras to alerts", "What was seen", "Prepare and check"
 _FLEET: Final = "A fleet"
 
 COMMANDS: Final = (
@@ -44,18 +44,11 @@ COMMANDS: Final = (
             CommandSpec("status", "vedette.cli.model_status:status", "Where models stand in the account."),
         ),
     ),
-    CommandSpec("build", "vedette.cli.build:build", "Build our components for deployment.", _CHECK),
-    CommandSpec("publish", "vedette.cli.publish:publish", "Bring built components into the account.", _FLEET),
-    CommandSpec("deploy", "vedette.cli.deploy:deploy", "Roll an application out to a fleet, ring by ring.", _FLEET),
-    CommandSpec("rollback", "vedette.cli.rollback:rollback", "Give devices back what they ran before.", _FLEET),
-    CommandSpec("remove", "vedette.cli.remove:remove", "Take an application from devices.", _FLEET),
-    CommandSpec("abort", "vedette.cli.rollback:abort", "Stop a rollout and take it back.", _FLEET),
-    CommandSpec("logs", "vedette.cli.logs:logs", "Logs of a device's components, from the account.", _FLEET),
     CommandSpec(
         "cloud",
         "",
         "The account: one on this machine (up, status, env, down), or your own (cdk).",
-        _CHECK,
+        _FLEET,
         children=(
             CommandSpec("up", "vedette.cli.cloud:up", "Start it and deploy every stack."),
             CommandSpec("status", "vedette.cli.cloud:status", "What it holds and did."),
@@ -64,6 +57,30 @@ COMMANDS: Final = (
             CommandSpec("cdk", "vedette.cli.cloud_cdk:cdk", "The CDK, on an account of your own.", passes_on=True),
         ),
     ),
+    CommandSpec(
+        "device",
+        "",
+        "Devices of the fleet, from register to retire.",
+        _FLEET,
+        children=(
+            CommandSpec("register", "vedette.cli.device_register:register", "Make a device, and its bundle."),
+            CommandSpec("list", "vedette.cli.device_list:list_", "A fleet's devices, each in a line."),
+            CommandSpec("show", "vedette.cli.device_show:show", "Everything about one device."),
+            CommandSpec("log-level", "vedette.cli.device_document:log_level", "What a device logs, from now on."),
+            CommandSpec("diagnose", "vedette.cli.device_document:diagnose", "Ask a device how it is, in one file."),
+            CommandSpec("update", "vedette.cli.device_update:update", "Another nucleus or runtime, ring by ring."),
+            CommandSpec("reboot", "vedette.cli.device_reboot:reboot", "Restart machines."),
+            CommandSpec("retire", "vedette.cli.device_retire:retire", "Take a device out of the fleet for good."),
+        ),
+    ),
+    CommandSpec("build", "vedette.cli.build:build", "Build our components for deployment.", _FLEET),
+    CommandSpec("publish", "vedette.cli.publish:publish", "Bring built components into the account.", _FLEET),
+    CommandSpec("deploy", "vedette.cli.deploy:deploy", "Roll an application out to a fleet, ring by ring.", _FLEET),
+    CommandSpec("status", "vedette.cli.status:status", "What runs: on this machine, a fleet, a device.", _FLEET),
+    CommandSpec("logs", "vedette.cli.logs:logs", "Logs of a device's components, from the account.", _FLEET),
+    CommandSpec("rollback", "vedette.cli.rollback:rollback", "Give devices back what they ran before.", _FLEET),
+    CommandSpec("remove", "vedette.cli.remove:remove", "Take an application from devices.", _FLEET),
+    CommandSpec("abort", "vedette.cli.rollback:abort", "Stop a rollout and take it back.", _FLEET),
     CommandSpec(
         "camera",
         "",
@@ -104,23 +121,6 @@ COMMANDS: Final = (
         children=(CommandSpec("test", "vedette.cli.action_test:try_out", "Send one test alert through one action."),),
     ),
     CommandSpec(
-        "device",
-        "",
-        "Devices of the fleet, from register to retire.",
-        _OPERATE,
-        children=(
-            CommandSpec("register", "vedette.cli.device_register:register", "Make a device, and its bundle."),
-            CommandSpec("list", "vedette.cli.device_list:list_", "A fleet's devices, each in a line."),
-            CommandSpec("show", "vedette.cli.device_show:show", "Everything about one device."),
-            CommandSpec("log-level", "vedette.cli.device_document:log_level", "What a device logs, from now on."),
-            CommandSpec("diagnose", "vedette.cli.device_document:diagnose", "Ask a device how it is, in one file."),
-            CommandSpec("update", "vedette.cli.device_update:update", "Another nucleus or runtime, ring by ring."),
-            CommandSpec("reboot", "vedette.cli.device_reboot:reboot", "Restart machines."),
-            CommandSpec("retire", "vedette.cli.device_retire:retire", "Take a device out of the fleet for good."),
-        ),
-    ),
-    CommandSpec("status", "vedette.cli.status:status", "What a running device does.", _OPERATE),
-    CommandSpec(
         "app",
         "",
         "Applications: make, test, draw, change and show parameters, attach, detach.",
@@ -151,7 +151,7 @@ COMMANDS: Final = (
         "incident",
         "",
         "What happened once: make it a test.",
-        _CHECK,
+        _OPERATE,
         children=(CommandSpec("save", "vedette.cli.incident:save", "Make an alert and its clip a test."),),
     ),
     CommandSpec(
@@ -179,6 +179,8 @@ vedette validate examples/people_flow/vedette.yaml
 vedette run vedette.yaml --camera hall=rtsp://10.0.0.7/stream
 
 vedette backtest vedette.yaml --camera hall=recording.mp4 --json
+
+vedette deploy examples/people_flow --fleet main --bind hall=cam-1
 """
 
 #: sysexits.h: EX_SOFTWARE, a fault of ours.

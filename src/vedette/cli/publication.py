@@ -171,14 +171,22 @@ def publish_now(made: Publisher, publication: Publication, console: Console) -> 
     return Published(publication, uploads, time.monotonic() - began_s)
 
 
-def publication_table(publication: Publication) -> Any:
-    """One row a component."""
-    table = plain_table("component", "version", "artefacts", "to send", "in the account")
+def publication_table(publication: Publication, *, done: bool = False) -> Any:
+    """One row a component: as it is, or after it was published."""
+    table = plain_table("component", "version", "artefacts", "new files" if done else "to send", "in the account")
     missing = {file.key for file in publication.missing}
     for one in publication.components:
         files = one.release.files
         to_send = 0 if one.there else sum(file.size for file in files if file.key in missing)
-        state = "yes, waiting for Greengrass" if one.waiting else "yes, the same" if one.there else "no"
+        state = (
+            "yes, waiting for Greengrass"
+            if one.waiting
+            else "yes, the same"
+            if one.there
+            else "published"
+            if done
+            else "no"
+        )
         table.add_row(
             escape(one.release.name),
             one.release.version,

@@ -83,7 +83,7 @@ def publish(
 
 def _print(done: Published, *, dry_run: bool) -> None:
     out = Console(highlight=False, soft_wrap=True)
-    out.print(publication_table(done.publication))
+    out.print(publication_table(done.publication, done=not dry_run))
     components = done.publication.components
     if dry_run:
         out.print(f"Nothing was changed. To send: {size_text(done.publication.bytes_missing)}.")
@@ -93,6 +93,6 @@ def _print(done: Published, *, dry_run: bool) -> None:
         new = sum(not one.there for one in components)
         rate = f", {done.sent / done.seconds / 1e6:.1f} MB/s" if done.sent and done.seconds else ""
         out.print(
-            f"{new} of {len(components)} published in {done.seconds:.0f} s. Sent {size_text(done.sent)}{rate}; "
-            f"{size_text(done.kept)} were in the bucket."
+            f"{new} of {len(components)} published in {done.seconds:.0f} s. Sent {size_text(done.sent)}{rate}"
+            + (f"; {size_text(done.kept)} were in the bucket." if done.kept else ".")
         )

@@ -18,6 +18,7 @@ from vedette.cli.fleet_options import (
     Stage,
     Wait,
     Yes,
+    askable,
     duration,
     rollouts,
     target,
@@ -51,6 +52,7 @@ def remove(
         timeout_s=duration(timeout, "--timeout"),
         check_every_s=duration(check_every, "--check-every"),
     )
+    askable(yes=yes, dry_run=dry_run)
     account = Account(stage)
     about, made = target(account, fleet, device, rings), rollouts(account)
     change = ApplicationChange(name=application, to=None)

@@ -24,6 +24,7 @@ from vedette.cli.fleet_options import (
     Wait,
     Yes,
     agreed,
+    askable,
     duration,
     rollouts,
     target,
@@ -66,6 +67,7 @@ def rollback(
         timeout_s=duration(timeout, "--timeout"),
         check_every_s=duration(check_every, "--check-every"),
     )
+    askable(yes=yes, dry_run=dry_run)
     account = Account(stage)
     about, made = target(account, fleet, device, rings), rollouts(account)
     console = Console(stderr=True, highlight=False)

@@ -229,13 +229,19 @@ def rollout_rows(rollouts: tuple[Rollout, ...], now_s: float | None = None) -> T
         reason = one.reason or (where if one.status is RolloutStatus.RUNNING else "")
         table.add_row(
             one.rollout_id,
-            escape(subject_text(one.change)),
+            escape(_short(one.change)),
             escape(runs(one.change)),
             state,
             ago(max(0, int(now - one.updated_at))),
             escape(reason),
         )
     return table
+
+
+def _short(change: Change) -> str:
+    """What a change is about, in a table."""
+    several = not isinstance(change, ApplicationChange) and len(change.to) > 1
+    return "components" if several else subject_text(change)
 
 
 def _wanted(change: Change) -> str:

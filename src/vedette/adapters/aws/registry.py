@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vedette.adapters.aws.account import Account, aws_errors
-from vedette.contracts.account import CLAIM_CLIENT, CLAIM_UUID, DEFAULT_FLEET, RINGS
+from vedette.contracts.account import CLAIM_CLIENT, CLAIM_UUID, DEFAULT_FLEET, RINGS, fleet_group, ring_group
 from vedette.contracts.base import mistakes
 from vedette.contracts.device import RETIRED, RETIRED_FLEET, DeviceRecord
 from vedette.contracts.errors import CloudError
@@ -88,15 +88,58 @@ class Registry:
             raise
         return NewDevice(device=device, token=token, expires_at=expires_at)
 
+    def check_ring(self, fleet: str, ring: str) -> None:
+        """Refuse a ring that the stacks did not make: a device in it would never get anything, and cannot leave it.
+
+        Args:
+            fleet: of the ring.
+            ring: without the fleet's name.
+
+        Raises:
+            CloudError: V012 there is no such ring or fleet, with those that there are; V001 to V003.
+        """
+        iot = self._account.client("iot")
+        with aws_errors("the ring's group"):
+            try:
+                iot.describe_thing_group(thingGroupName=ring_group(fleet, ring))
+                return
+            except iot.exceptions.ResourceNotFoundException:
+                pass
+            pages = list(iot.get_paginator("list_thing_groups").paginate(namePrefixFilter=fleet_group("")))
+        groups = [one["groupName"] for page in pages for one in page["thingGroups"]]
+        within = f"{fleet_group(fleet)}-"
+        rings = sorted(name.removeprefix(within) for name in groups if name.startswith(within))
+        hint = "Fleets and their rings are a setting of the stacks: docs/cloud.md."
+        if rings:
+            raise CloudError(
+                f"fleet {fleet!r} has no ring {ring!r}; it has: {', '.join(rings)}.", hint=hint, code="V012"
+            )
+        fleets = sorted(
+            name.removeprefix(fleet_group("")) for name in groups if any(one.startswith(f"{name}-") for one in groups)
+        )
+        raise CloudError(
+            f"there is no fleet {fleet!r}; there are: {', '.join(fleets) or 'none'}.", hint=hint, code="V012"
+        )
+
     def _refusal(self, device: DeviceRecord) -> CloudError:
         table = self._account.made("devices-table")
         with aws_errors("the table of devices"):
             found = self._account.client("dynamodb").get_item(TableName=table, Key={"thing": {"S": device.thing}})
         item = found.get("Item", {})
-        if RETIRED in item and item.get("serial", {}).get("S") == device.serial:
+        same = item.get("serial", {}).get("S") == device.serial
+        if RETIRED in item and same:
             return CloudError(
                 f"the device {device.thing!r} with serial number {device.serial!r} was retired.",
                 hint="If the machine is to be a device once more: --again",
+                code="V012",
+            )
+        there = tuple(item.get(key, {}).get("S", "") for key in ("fleet", "ring"))
+        if same and there != (device.fleet, device.ring):
+            return CloudError(
+                f"{device.thing!r} is registered in fleet and ring {'/'.join(there)}, not in "
+                f"{device.fleet}/{device.ring}.",
+                hint="A device's fleet and ring are set once. To move the machine: vedette device retire "
+                f"{device.thing}, then register it with --again",
                 code="V012",
             )
         return _taken(device)
@@ -162,8 +205,7 @@ def _record(serial: str, fleet: str, ring: str, site: str, thing: str | None) ->
 
 def _taken(device: DeviceRecord) -> CloudError:
     return CloudError(
-        f"serial number {device.serial!r} or name {device.thing!r} is registered for another device, or in another "
-        f"fleet or ring than {device.fleet}/{device.ring}.",
-        hint="A device's fleet and ring are set once; a different name makes a different device.",
+        f"serial number {device.serial!r} or name {device.thing!r} is registered for another device.",
+        hint="Which: vedette device show NAME. A different name makes a different device: --thing NAME",
         code="V012",
     )
