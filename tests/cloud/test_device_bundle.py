@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import io
 import json
+import os
 import ssl
 import stat
 import tarfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +22,13 @@ from tests.cloud.devices_account import CLAIM_POLICY, REGISTRATIONS, client, dev
 from tests.local.conftest import PROPERTY
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.kept_secrets import ClaimCertificate, UpdateKey
-from vedette.adapters.bundle_writer import archive_bytes
+from vedette.adapters.bundle_writer import write_archive, write_bundle
 from vedette.adapters.label import label, read_codes
 from vedette.contracts.device_bundle import BundleManifest
-from vedette.contracts.errors import CloudError
+from vedette.contracts.errors import CloudError, UsageError
 from vedette.core.fleet.bundle import BundleFile, console_page, scanned_thing
 from vedette.core.fleet.registration import digest
-from vedette.local.bundle_sources import installer_files
+from vedette.local.bundle_sources import component_files, installer_files
 
 #: Of Amazon Root CA 1, as Amazon Trust Services publishes it.
 ROOT_CA_SHA256 = "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e"
@@ -96,6 +99,12 @@ def test_a_page_names_its_device_and_other_codes_name_none(region: str) -> None:
         assert scanned_thing(other) is None
 
 
+def archive_bytes(name: str, files: dict[str, BundleFile]) -> bytes:
+    packed = io.BytesIO()
+    write_archive(packed, name, files)
+    return packed.getvalue()
+
+
 @PROPERTY
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8})?", fullmatch=True), st.binary(max_size=64), max_size=6))
 def test_the_same_files_give_the_same_archive_whatever_their_order(files: dict[str, bytes]) -> None:
@@ -105,6 +114,56 @@ def test_the_same_files_give_the_same_archive_whatever_their_order(files: dict[s
     assert first == archive_bytes("b", backwards)
     with tarfile.open(fileobj=io.BytesIO(first)) as archive:
         assert {(one.mtime, one.uid, one.uname) for one in archive.getmembers()} == {(0, 0, "")}
+
+
+@pytest.mark.parametrize("name", ["b.tar.gz", "b"])
+def test_files_too_large_to_hold_are_not_held(tmp_path: Path, name: str) -> None:
+    large = tmp_path / "large"
+    with large.open("wb") as opened:
+        opened.truncate(32 << 20)
+    tracemalloc.start()
+    try:
+        write_bundle(tmp_path / name, "b", {"large": BundleFile(large), "token": BundleFile(b"t", 0o600)})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20
+    written = tmp_path / name
+    found = written / "large" if written.is_dir() else tmp_path / "again"
+    if not written.is_dir():
+        found.write_bytes(unpacked(written)["large"][0])
+    assert filecmp.cmp(found, large, shallow=False)
+
+
+def test_a_file_gives_the_same_archive_as_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    assert archive_bytes("b", {"x": BundleFile(tmp_path / "file")}) == archive_bytes("b", {"x": BundleFile(b"content")})
+
+
+@pytest.mark.parametrize("name", ["b.tar.gz", "b"])
+def test_a_file_that_is_gone_meanwhile_is_told_and_no_half_of_the_secrets_is_left(tmp_path: Path, name: str) -> None:
+    files = {"a": BundleFile(b"token", 0o600), "b": BundleFile(tmp_path / "gone")}
+    with pytest.raises(UsageError, match="cannot be written: No such file") as refused:
+        write_bundle(tmp_path / name, "b", files)
+    assert refused.value.code == "V703"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_becomes_shorter_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 100)
+    status = os.fstat
+
+    def before(number: int) -> os.stat_result:
+        found = status(number)
+        if found.st_size == 100:
+            os.truncate(file, 10)
+        return found
+
+    monkeypatch.setattr("vedette.adapters.bundle_writer.os.fstat", before)
+    with pytest.raises(UsageError, match="cannot be written: unexpected end of data"):
+        write_bundle(tmp_path / "b.tar.gz", "b", {"x": BundleFile(file)})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_claim_is_made_once_and_can_only_ask(account: Account) -> None:
@@ -185,6 +244,21 @@ def test_components_are_taken_along_for_nucleus_lite(tmp_path: Path, capsys: pyt
     assert run("register", "SN-7", "--components", str(tree), "--out", str(out)) == 0
     along = [name for name in unpacked(out) if name.startswith("components/")]
     assert along == ["components/recipes/vedette.Alerting-0.1.0.yaml"]
+    assert unpacked(out)[along[0]][0] == b"recipe"
+
+
+def test_components_that_cannot_be_read_are_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipes" / "vedette.Alerting-0.1.0.yaml"
+    recipe.parent.mkdir()
+    recipe.write_text("recipe")
+    assert component_files(tmp_path) == {"recipes/vedette.Alerting-0.1.0.yaml": recipe}
+    monkeypatch.setattr(
+        "vedette.local.bundle_sources.os.access", lambda _path, _mode: False
+    )  # root may read everything
+    with pytest.raises(UsageError, match=r"Alerting-0.1.0.yaml cannot be read"):
+        component_files(tmp_path)
 
 
 @pytest.mark.usefixtures("account")

@@ -7,9 +7,10 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from vedette.contracts.device_bundle import MANIFEST
 from vedette.contracts.errors import UsageError
@@ -42,7 +43,8 @@ def write_bundle(target: Path, name: str, files: Mapping[str, BundleFile]) -> Pa
         else:
             _folder(target, files)
     except OSError as error:
-        raise UsageError(f"{target}: the bundle cannot be written: {error.strerror}.", code="V703") from None
+        why = error.strerror or error  # what tarfile says of a file that became shorter has no number
+        raise UsageError(f"{target}: the bundle cannot be written: {why}.", code="V703") from None
     return target
 
 
@@ -59,11 +61,14 @@ def check_target(target: Path) -> None:
         raise UsageError(f"{target} is there and is no bundle.", hint="An empty or new folder: --out", code="V703")
 
 
-def archive_bytes(name: str, files: Mapping[str, BundleFile]) -> bytes:
-    """The archive: sorted, no owner, no times."""
-    packed = io.BytesIO()
+def write_archive(target: BinaryIO, name: str, files: Mapping[str, BundleFile]) -> None:
+    """Write the archive: sorted, no owner, no times. No more than a part of a file is held.
+
+    Raises:
+        OSError: a file cannot be read, or the archive cannot be written.
+    """
     with (
-        gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as squeezed,
+        gzip.GzipFile(filename="", fileobj=target, mode="wb", mtime=0) as squeezed,
         tarfile.open(fileobj=squeezed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         top = tarfile.TarInfo(name)
@@ -71,32 +76,51 @@ def archive_bytes(name: str, files: Mapping[str, BundleFile]) -> bytes:
         archive.addfile(top)
         for path, file in sorted(files.items()):
             entry = tarfile.TarInfo(f"{name}/{path}")
-            entry.size, entry.mode = len(file.content), file.mode
-            archive.addfile(entry, io.BytesIO(file.content))
-    return packed.getvalue()
+            with _opened(file) as (content, size):
+                entry.size, entry.mode = size, file.mode
+                archive.addfile(entry, content)
 
 
 def _archive(target: Path, name: str, files: Mapping[str, BundleFile]) -> None:
     work = target.with_name(f".{target.name}.new")
-    _write(work, BundleFile(archive_bytes(name, files), 0o600))
-    os.replace(work, target)
+    try:
+        with _created(work, 0o600) as opened:
+            write_archive(opened, name, files)
+        os.replace(work, target)
+    finally:
+        work.unlink(missing_ok=True)  # half of one has secrets too
 
 
 def _folder(target: Path, files: Mapping[str, BundleFile]) -> None:
     work = target.with_name(f".{target.name}.new")
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(mode=0o700)
-    for path, file in files.items():
-        _write(work / path, file)
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(work, target)
+    try:
+        work.mkdir(mode=0o700)
+        for path, file in files.items():
+            with _opened(file) as (content, _), _created(work / path, file.mode) as opened:
+                shutil.copyfileobj(content, opened)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(work, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _write(path: Path, file: BundleFile) -> None:
+@contextmanager
+def _opened(file: BundleFile) -> Iterator[tuple[BinaryIO, int]]:
+    """The content and its size in bytes."""
+    if isinstance(file.content, bytes):
+        yield io.BytesIO(file.content), len(file.content)
+        return
+    with open(file.content, "rb") as opened:
+        yield opened, os.fstat(opened.fileno()).st_size
+
+
+@contextmanager
+def _created(path: Path, mode: int) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     # Never for others to read, not even for the moment between making and changing rights.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode), "wb") as opened:
-        os.fchmod(opened.fileno(), file.mode)
-        opened.write(file.content)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
+        os.fchmod(opened.fileno(), mode)
+        yield opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -19,11 +20,11 @@ def installer_files() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(_INSTALLER.iterdir()) if path.is_file()}
 
 
-def component_files(tree: Path | None) -> dict[str, bytes]:
-    """The files of a tree that ``vedette build`` wrote, by their path in it; none where there is no tree.
+def component_files(tree: Path | None) -> dict[str, Path]:
+    """Where the files of a tree that ``vedette build`` wrote are, by their path in it; none where there is no tree.
 
     Raises:
-        UsageError: V703, it is no such tree, or too large.
+        UsageError: V703, it is no such tree, too large, or cannot be read.
     """
     if tree is None:
         return {}
@@ -38,4 +39,7 @@ def component_files(tree: Path | None) -> dict[str, bytes]:
     size = sum(path.stat().st_size for path in kept.values())
     if size > _MOST_BYTES:
         raise UsageError(f"{tree}: {size} bytes; {_MOST_BYTES} are allowed in a bundle.", code="V703")
-    return {name: path.read_bytes() for name, path in kept.items()}
+    for path in kept.values():
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{path} cannot be read.", hint="Give yourself the right to read it: chmod", code="V703")
+    return kept

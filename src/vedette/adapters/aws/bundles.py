@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from pydantic import ValidationError
 
@@ -24,7 +25,7 @@ def device_bundle(
     *,
     nucleus: Nucleus,
     installer: Mapping[str, bytes],
-    components: Mapping[str, bytes],
+    components: Mapping[str, PurePath],
 ) -> dict[str, BundleFile]:
     """The files of a bundle.
 
@@ -34,7 +35,7 @@ def device_bundle(
         claim: with which it asks.
         nucleus: it gets.
         installer: files of the installer.
-        components: files of a tree of components to take along.
+        components: where the files of a tree of components to take along are, by their path in it.
 
     Raises:
         CloudError: V001 to V003.

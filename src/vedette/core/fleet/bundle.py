@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from vedette.contracts.account import CLAIM_CLIENT
@@ -44,11 +45,11 @@ class BundleFile:
     """One file.
 
     Attributes:
-        content: its bytes.
+        content: its bytes, or the file that has them where they are too many to hold.
         mode: its rights.
     """
 
-    content: bytes
+    content: bytes | PurePath
     mode: int = 0o644
 
 
@@ -65,7 +66,7 @@ class Ingredients:
         label: PNG of the label.
         code: PNG of the QR code alone.
         installer: files of the installer by name; they are programs where the name ends in ``.sh``.
-        components: files of a tree of ``vedette build``, by path; empty where none is taken along.
+        components: where the files of a tree of ``vedette build`` are, by path; empty where none is taken along.
     """
 
     manifest: BundleManifest
@@ -76,7 +77,7 @@ class Ingredients:
     label: bytes
     code: bytes
     installer: Mapping[str, bytes]
-    components: Mapping[str, bytes]
+    components: Mapping[str, PurePath]
 
 
 def console_page(region: str, thing: str) -> str:
@@ -108,8 +109,8 @@ def bundle_files(made_of: Ingredients) -> dict[str, BundleFile]:
     }
     for name, content in made_of.installer.items():
         found[name] = BundleFile(content, 0o755 if name.endswith(".sh") else 0o644)
-    for name, content in made_of.components.items():
-        found[f"components/{name}"] = BundleFile(content)
+    for name, file in made_of.components.items():
+        found[f"components/{name}"] = BundleFile(file)
     for name in SECRETS:
         found[name] = BundleFile(found[name].content, 0o600)
     return dict(sorted(found.items()))
