@@ -87,17 +87,17 @@ def stage_text(step: RingStep, rollout: Rollout) -> str:
 
 
 def rings_table(rollout: Rollout) -> Table:
-    """Each ring: stage, devices, and what the gate said last."""
-    table = plain_table("ring", "stage", "devices", "run it", "failed", "offline", "newly unwell", "what the gate says")
+    """Each ring: stage, devices, and what the gate said last; kinds of trouble that no ring has are left out."""
+    counted = [step.counts for step in rollout.rings if step.counts is not None]
+    trouble = [
+        (title, field)
+        for title, field in (("failed", "failed"), ("offline", "offline"), ("newly unwell", "newly_unwell"))
+        if any(getattr(counts, field) for counts in counted)
+    ]
+    table = plain_table("ring", "stage", "devices", "run it", *(title for title, _ in trouble), "what the gate says")
     for step in rollout.rings:
-        counts = step.counts
-        figures = (
-            ("", "", "", "", "")
-            if counts is None
-            else tuple(
-                str(n) for n in (counts.devices, counts.succeeded, counts.failed, counts.offline, counts.newly_unwell)
-            )
-        )
+        shown = ("devices", "succeeded", *(field for _, field in trouble))
+        figures = ["" if step.counts is None else str(getattr(step.counts, field)) for field in shown]
         stage = stage_text(step, rollout)
         colour = _COLOURS.get(step.status)
         table.add_row(

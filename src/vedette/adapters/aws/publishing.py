@@ -156,8 +156,8 @@ class Publisher:
             raise CloudError(
                 f"{release.name} {release.version} is in the account with other content: "
                 f"{'; '.join(differences[:4])}{'; …' if len(differences) > 4 else ''}.",
-                hint="A version never changes: raise the version and publish again. What another release of Vedette built "
-                "differs, too; an application that is in the account is deployed from there by its name.",
+                hint="A version never changes: raise the version and publish again. What another release "
+                "of Vedette built differs, too; an application in the account is deployed from there by its name.",
                 code="V014",
             )
 
