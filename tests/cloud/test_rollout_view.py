@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 
 from vedette.cli.rollout_view import follow, print_end, print_rollout, stage_text
+from vedette.contracts.comparison import Agreement
 from vedette.contracts.errors import CloudError
 from vedette.contracts.rollout import (
     ApplicationChange,
     ApplicationChoice,
+    Compared,
     GatePolicy,
     Override,
     RingCounts,
@@ -21,6 +23,7 @@ from vedette.contracts.rollout import (
     RingStep,
     Rollout,
     RolloutStatus,
+    Verdict,
 )
 
 CHANGE = ApplicationChange(name="door", to=ApplicationChoice(version="2.0.0"))
@@ -113,3 +116,46 @@ def test_what_people_wrote_is_shown_as_they_wrote_it() -> None:
 def test_stages(status: RingStatus, words: str) -> None:
     step = RingStep(ring="canary", status=status)
     assert stage_text(step, DEPLOYING) == words
+
+
+def _step(**values: object) -> Rollout:
+    step = RingStep.model_validate({"ring": "canary", **values})
+    return DEPLOYING.model_copy(update={"rings": (step,)})
+
+
+def test_what_was_left_out_of_a_comparison_is_shown() -> None:
+    compared = Compared(
+        verdict=Verdict.PASS,
+        reason="both see the same",
+        devices=1,
+        finished=1,
+        overall=Agreement(running_objects=60, running_seen=29, new_objects=60, new_seen=58),
+        notes=("labels that only the new version has are not compared: [red]dog",),
+    )
+    out = Console(file=io.StringIO(), width=80)
+    print_rollout(_step(compared=compared), out)
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "note: labels that only the new version has are not compared: [red]dog" in said
+    assert "48 %" in said
+
+
+def test_kinds_of_trouble_that_no_ring_has_are_left_out() -> None:
+    for counts, there in ((COUNTS, {"failed", "offline"}), (RingCounts(devices=3, succeeded=3), set())):
+        out = Console(file=io.StringIO(), width=80)
+        print_rollout(_step(status=RingStatus.DEPLOYING, counts=counts), out)
+        said = out.file.getvalue()  # type: ignore[attr-defined]
+        assert {title for title in ("failed", "offline", "newly unwell") if title in said} == there
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (RingStatus.COMPARING, "comparing, 1 of 3 devices have it beside the old one"),
+        (RingStatus.DEPLOYING, "deploying, 1 of 3 devices run it"),
+        (RingStatus.RESTORED, "canary: taken back (why)"),
+    ],
+)
+def test_a_candidate_is_not_called_running(status: RingStatus, words: str) -> None:
+    out = Console(file=io.StringIO(), width=200)
+    follow(Account(_step(status=status, counts=COUNTS, reason="why")), "r-12345678", out)  # type: ignore[arg-type]
+    assert words in out.file.getvalue()  # type: ignore[attr-defined]

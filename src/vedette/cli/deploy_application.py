@@ -25,7 +25,7 @@ from vedette.adapters.manifest import load_manifest
 from vedette.adapters.manifest.application_tests import application_tests
 from vedette.adapters.manifest.loading import MANIFEST_NAME, manifest_path
 from vedette.cli.app_attach import assignments
-from vedette.cli.deployment import Wanted, gate_policy
+from vedette.cli.deployment import Wanted, gate_policy, refuse_if_running
 from vedette.cli.fleet_options import Target
 from vedette.cli.publication import BuildChoice, built_tree, is_application, publisher, releases
 from vedette.contracts.base import mistakes
@@ -119,6 +119,7 @@ def wanted_application(
     found = _from_directory(path, options, console) if own else _from_account(account, options)
     change = ApplicationChange(name=found.name, to=None)
     now = rollouts.plan(target.fleet, change, rings=target.rings)
+    refuse_if_running(now)
     _check_code(account, rollouts, target, found, options)
     before = _before(now, target, options, given=bool(bindings or parameters))
     to = choice(found.version, before, bindings, parameters)

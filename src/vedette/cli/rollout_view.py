@@ -143,8 +143,10 @@ def _tell(rollout: Rollout, said: dict[str, str], tell: Callable[[str], None]) -
         if step.status is RingStatus.WAITING:
             continue
         line = f"{ring_text(step.ring)}: {stage_text(step, rollout)}"
-        if step.counts is not None:
-            line += f", {step.counts.succeeded} of {step.counts.devices} devices run it"
+        # What is taken back runs on none of them soon; the reason says how many it was about.
+        if step.counts is not None and step.status is not RingStatus.RESTORED:
+            does = "have it beside the old one" if step.status is RingStatus.COMPARING else "run it"
+            line += f", {step.counts.succeeded} of {step.counts.devices} devices {does}"
         if step.reason:
             line += f" ({step.reason})"
         if said.get(step.ring) != line:
@@ -212,6 +214,8 @@ def _print_compared(step: RingStep, console: Console) -> None:
             _share(one.new_seen, one.new_objects),
         )
     console.print(table)
+    for note in compared.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
 
 
 def _share(seen: float, objects: int) -> str:
@@ -240,8 +244,9 @@ def rollout_rows(rollouts: tuple[Rollout, ...], now_s: float | None = None) -> T
 
 def _short(change: Change) -> str:
     """What a change is about, in a table."""
-    several = not isinstance(change, ApplicationChange) and len(change.to) > 1
-    return "components" if several else subject_text(change)
+    if isinstance(change, ApplicationChange):
+        return change.name
+    return "components" if len(change.to) > 1 else ", ".join(change.to)
 
 
 def _wanted(change: Change) -> str:
