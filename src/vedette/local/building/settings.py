@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from vedette.cache_home import cache_home
 from vedette.contracts.errors import UsageError
 from vedette.contracts.model_card import Target
 from vedette.core.fleet.build_target import PYTHONS, Accelerator, BuildPlan, Platform, plan_build
@@ -69,9 +69,7 @@ class BuildSettings:
 
 def wheel_cache() -> Path:
     """Where wheels are kept: ``vedette/wheels`` in the XDG cache directory."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    home = named if named.is_absolute() else Path.home() / ".cache"  # the specification: ignore a relative one
-    return home / "vedette" / "wheels"
+    return cache_home() / "wheels"
 
 
 def _host(platform: Platform | None, device: Target | None) -> tuple[Platform, str]:

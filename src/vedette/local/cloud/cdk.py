@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import vedette
+from vedette.cache_home import cache_home
 from vedette.contracts.errors import CloudError, UsageError
 from vedette.local.data import data_directory
 
@@ -78,7 +79,7 @@ def cdk_command() -> tuple[str, ...]:
     source = data_directory("infra") / "cdk-cli"
     version = cdk_version()
     node = node_directory()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vedette"
+    home = cache_home()
     target = home / f"cdk-{version}"
     if not (target / "node_modules" / "aws-cdk" / "bin" / "cdk").exists():
         home.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vedette.cache_home import cache_home
 from vedette.contracts.errors import StorageError
 from vedette.testing.belt.encode import encode
 from vedette.testing.belt.scene import Belt
@@ -45,11 +46,7 @@ class Footage:
 
 def cache_directory(environment: Mapping[str, str] | None = None) -> Path:
     """Where footage is kept: ``vedette/belt`` in the XDG cache directory (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
-    env = os.environ if environment is None else environment
-    base = Path(env.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # the XDG specification: a relative path is to be ignored
-        base = Path(env.get("HOME") or Path.home()) / ".cache"
-    return base / "vedette" / "belt"
+    return cache_home(environment) / "belt"
 
 
 def footage(
