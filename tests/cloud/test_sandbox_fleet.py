@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from vedette.adapters.aws.registry import Registry
 from vedette.cli.main import build as command_line
 from vedette.contracts.comparison import Agreement, ComparisonReport, GoldenClips
 from vedette.contracts.errors import VedetteError
+from vedette.contracts.logs import component_group, day_stream
 from vedette.contracts.topics import cloud_comparison
 
 pytestmark = pytest.mark.slow
@@ -86,6 +88,18 @@ def devices(sandbox: SandboxAccount, sandbox_commands: Account, request: pytest.
         sandbox.ask(f"/vedette/devices/{thing}", {})
 
 
+def log_line(sandbox: SandboxAccount, thing: str, component: str, text: str) -> None:
+    """What the log manager of a device sends."""
+    logs, now = sandbox.client("logs"), datetime.now(UTC)
+    group, stream = component_group(sandbox.running.region, component), day_stream(now.date(), thing)
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=group)
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    events = [{"timestamp": int(now.timestamp() * 1000), "message": text}]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
 def make_application(folder: Path, name: str, version: str, *, fails: bool = False) -> Path:
     """An application with one test, which passes unless it is meant to fail."""
     (folder / "tests").mkdir(parents=True, exist_ok=True)
@@ -137,6 +151,20 @@ def test_from_a_directory_to_every_ring_and_back(sandbox: SandboxAccount, device
     assert "version 1.0.0 → 2.0.0" in bad.stderr
     assert "Taken back" in bad.stderr
     assert "could not take the change" in bad.stderr
+    why = "V301 model 'rectangle' is neither beside the manifest nor in the model store"
+    log_line(sandbox, devices[0], component, why)
+    log_line(sandbox, devices[1], component, "attached")
+    log_line(sandbox, devices[0], "vedette.Alerting", "the outbox is empty")
+    (line,) = vedette("logs", devices[0], "shop", "--since", "5m").stdout.splitlines()
+    assert line.endswith(f"app.shop {why}")
+    both = vedette("logs", devices[0], "--since", "5m").stdout
+    assert "Alerting the outbox is empty" in both
+    assert "attached" not in both, "of another device"
+    (found,) = vedette("logs", devices[0], "shop", "--grep", "V301", "--json").stdout.splitlines()
+    assert json.loads(found)["device"] == devices[0]
+    unknown = vedette("logs", devices[0], "shopp", code=1)
+    assert isinstance(unknown.exception, VedetteError)
+    assert unknown.exception.code == "V024"
     sandbox.until("what ran before", lambda: installed(sandbox, devices[0]).get(component) == "1.0.0")
     assert installed(sandbox, devices[1])[component] == "1.0.0"
 
