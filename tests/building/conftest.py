@@ -13,7 +13,10 @@ import yaml
 from tests.edge.made_up import ZONE, clip, model
 from vedette.contracts.errors import UsageError
 from vedette.local.application_tree import BuiltApplication, build_application
+from vedette.local.building.archive import source_files
+from vedette.local.building.package_wheel import package_members
 from vedette.local.component_tree import BuildSettings, Built, build_tree
+from vedette.local.data import data_directory
 
 T = TypeVar("T")
 
@@ -80,8 +83,25 @@ def application_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_application(tmp_path_factory.mktemp("application") / "visits")
 
 
+def sources() -> str:
+    """Digest of everything of ours that a build packs."""
+    members = [*package_members(), *source_files(data_directory("components"), "components")]
+    members += source_files(data_directory("recipes"), "recipes")
+    told = hashlib.sha256()
+    for member in members:
+        content = member.source if isinstance(member.source, bytes) else member.source.read_bytes()
+        told.update(f"{member.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return told.hexdigest()
+
+
 @pytest.fixture(scope="session")
-def built_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_of() -> str:
+    """Which sources the builds of this session are of."""
+    return sources()
+
+
+@pytest.fixture(scope="session")
+def built_tree(tmp_path_factory: pytest.TempPathFactory, built_of: str) -> Path:
     """A tree of our components for this machine."""
     tree = tmp_path_factory.mktemp("built")
     or_skip(lambda: build_tree(tree, BuildSettings.choose()))
@@ -97,7 +117,9 @@ def built_components(built_tree: Path) -> tuple[Built, ...]:
 
 
 @pytest.fixture(scope="session")
-def built_application(tmp_path_factory: pytest.TempPathFactory, application_folder: Path) -> BuiltApplication:
+def built_application(
+    tmp_path_factory: pytest.TempPathFactory, application_folder: Path, built_of: str
+) -> BuiltApplication:
     """The application's components, in a tree of their own."""
     tree = tmp_path_factory.mktemp("built-application")
     return or_skip(lambda: build_application(application_folder, tree, BuildSettings.choose()))

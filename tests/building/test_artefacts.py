@@ -8,8 +8,9 @@ import io
 import json
 import shutil
 import sys
+import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from tests.building.conftest import sources
 from vedette.contracts.errors import UsageError
 from vedette.local.application_tree import BuiltApplication, build_application
 from vedette.local.building.libraries import COMPONENT_LIBRARIES
@@ -162,33 +164,84 @@ def contents(tree: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def same_sources(built_of: str) -> Callable[[], None]:
+    """Skips a comparison of builds where somebody saved a source file between them."""
+
+    def check() -> None:
+        if sources() != built_of:
+            pytest.skip("the sources were changed since the first build of this run")
+
+    return check
+
+
+def different(one: Path, other: Path) -> list[str]:
+    """What differs in two files; in archives member by member, in the wheels in them too."""
+    if one.read_bytes() == other.read_bytes():
+        return []
+    if one.suffix not in {".zip", ".whl"}:
+        return [one.name]
+    found = []
+    with zipfile.ZipFile(one) as first, zipfile.ZipFile(other) as second, tempfile.TemporaryDirectory() as folder:
+        for name in sorted({*first.namelist(), *second.namelist()}):
+            sides = []
+            for side, archive in (("1", first), ("2", second)):
+                sides.append(Path(folder, side, Path(name).name))
+                sides[-1].parent.mkdir(exist_ok=True)
+                sides[-1].write_bytes(archive.read(name) if name in archive.namelist() else b"absent")
+            found += [f"{one.name}: {each}" for each in different(*sides)]
+    return found or [f"{one.name}: the archive itself"]
+
+
+def test_a_difference_is_named_down_to_the_file_in_the_wheel(tmp_path: Path) -> None:
+    for side in ("1", "2"):
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as wheel:
+            wheel.writestr(zipfile.ZipInfo("vedette/a.py"), "same")
+            wheel.writestr(zipfile.ZipInfo("vedette/b.py"), side)
+        (tmp_path / side).mkdir()
+        with zipfile.ZipFile(tmp_path / side / "c.zip", "w") as archive:
+            archive.writestr(zipfile.ZipInfo("wheelhouse/v.whl"), inner.getvalue())
+    assert different(tmp_path / "1" / "c.zip", tmp_path / "2" / "c.zip") == ["c.zip: v.whl: b.py"]
+    assert different(tmp_path / "1" / "c.zip", tmp_path / "1" / "c.zip") == []
+
+
 def test_two_builds_give_the_same_bytes(
-    tmp_path: Path, built_tree: Path, built_application: BuiltApplication, application_folder: Path
+    tmp_path: Path,
+    built_tree: Path,
+    built_application: BuiltApplication,
+    application_folder: Path,
+    same_sources: Callable[[], None],
 ) -> None:
     source = tmp_path / "elsewhere" / "visits"  # another place, other times
     shutil.copytree(application_folder, source, copy_function=shutil.copyfile)
     build_tree(tmp_path / "components", BuildSettings.choose())
     build_application(source, tmp_path / "application", BuildSettings.choose())
+    same_sources()
     for before, again in (
         (built_tree, tmp_path / "components"),
         (built_application.components[0].recipe.parent.parent, tmp_path / "application"),
     ):
         first, second = contents(before), contents(again)
         assert first.keys() == second.keys()
-        assert [name for name in first if first[name] != second[name]] == []
+        unlike = [name for name in first if first[name] != second[name]]
+        assert [each for name in unlike for each in different(before / name, again / name)] == []
         assert len(first) > 4
 
 
 def test_a_candidates_runtime_knows_nothing_of_the_application(
-    built_application: BuiltApplication, application_folder: Path, tmp_path: Path
+    built_application: BuiltApplication, application_folder: Path, tmp_path: Path, same_sources: Callable[[], None]
 ) -> None:
     other = tmp_path / "parcels"
     shutil.copytree(application_folder, other)
     document = yaml.safe_load((other / "vedette.yaml").read_text()) | {"name": "parcels", "version": "9.9.9"}
     (other / "vedette.yaml").write_text(yaml.safe_dump(document))
     again = build_application(other, tmp_path / "tree", BuildSettings.choose()).components[1]
+    same_sources()
     content, runtime = built_application.components[1].artifacts
-    assert (again.artifacts[1].name, again.artifacts[1].sha256) == ("runtime.zip", runtime.sha256)
+    assert again.artifacts[1].name == "runtime.zip"
+    assert different(runtime.path, again.artifacts[1].path) == []
+    assert again.artifacts[1].sha256 == runtime.sha256
     assert again.artifacts[0].sha256 != content.sha256
 
 
