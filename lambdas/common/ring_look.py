@@ -17,6 +17,8 @@ from vedette.core.fleet.ring_view import JobCounts, RingTally, Unwell, counted, 
 
 #: Fleets up to this size are counted when a rollout asks, so that a small one is quick; larger ones wait for the clock.
 COUNTED_ON_REQUEST: Final = 1000
+#: A device that came back is counted again by then, where a rollout asks for counts.
+_RENEWED_S: Final = 60
 #: How old a count may be that tells how a ring was before it was changed: two rounds of the clock.
 _LATELY_S: Final = 120
 
@@ -62,15 +64,16 @@ def _last_count(
 ) -> tuple[RingSummary | None, bool]:
     """The last count of a ring's devices, and whether it began at ``since_s`` or later.
 
-    Where it did not and should have, a new one is asked for, unless the fleet is so large that the clock's next one is
-    soon enough.
+    Where it did not and should have, or is not of the last minute any more, a new one is asked for, unless the fleet is
+    so large that the clock's next one is soon enough.
     """
     if ring.startswith(DEVICE_RING):
         return _one(settings, ring, now_s), True
     summary = read_summary(client("dynamodb"), settings.rings_table, fleet, ring)
     fresh = summary is not None and summary.counted_at >= since_s
     small = summary is None or summary.fleet_devices <= COUNTED_ON_REQUEST
-    if not fresh and small and now_s >= since_s:
+    lately = summary is not None and summary.counted_at >= now_s - _RENEWED_S
+    if small and now_s >= since_s and not (fresh and lately):
         client("sqs").send_message(QueueUrl=settings.count_queue, MessageBody=json.dumps({"count": fleet}))
     return summary, fresh
 

@@ -67,7 +67,10 @@ def _by_devices(counts: RingCounts, policy: GatePolicy, settled_s: float | None)
         return Finding(Verdict.FAIL, f"{counts.failed} of {online} devices could not take the change")
     if settled_s is None or not enough(counts, policy):
         least = _least(online, policy.least_succeeded)
-        return Finding(Verdict.WAIT, f"{counts.succeeded} of {online} devices run the change, {least} are needed")
+        told = f"{counts.succeeded} of {online} devices run the change, {least} are needed"
+        if online == 0:
+            told = f"all {counts.offline} devices are offline" if counts.offline > 1 else "the device is offline"
+        return Finding(Verdict.WAIT, told)
     if settled_s < policy.soak_s:
         return Finding(Verdict.WAIT, f"enough devices have run the change for {settled_s:.0f} of {policy.soak_s} s")
     # A device that the change has cut off tells nothing at all: silence counts.
