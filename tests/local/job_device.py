@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.local.fake_machine import FakeMachine, machine
 from vedette.adapters.state import StateLayout
 from vedette.contracts.device_job import UpdateJob, update_statement
-from vedette.core.fleet.bundle import BundleFile
 
 
 class SigningKey:
@@ -41,10 +40,10 @@ def runtime(mark: str, script: str = "exit 0") -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, content in (("bin/python3", f"#!/bin/sh\n{script}\n"), ("mark", mark)):
-            data = BundleFile(content.encode())
+            data = content.encode()
             entry = tarfile.TarInfo(f"python/{name}")
-            entry.size, entry.mode = len(data.content), 0o755
-            archive.addfile(entry, io.BytesIO(data.content))
+            entry.size, entry.mode = len(data), 0o755
+            archive.addfile(entry, io.BytesIO(data))
     return packed.getvalue()
 
 
