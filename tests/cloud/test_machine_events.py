@@ -74,6 +74,15 @@ def test_a_release_and_a_failure_as_the_files_say(account: ModelAccount) -> None
     assert account.states()["1.0.0#x86-64"][0] == ModelState.RELEASED.value
 
 
+def test_a_report_as_the_file_says() -> None:
+    from lambdas.common.batch import records
+    from lambdas.comparison.handler import read
+
+    (record,) = records(event("comparison"))
+    report = read(record)
+    assert (report.device, report.version, report.labels["person"].running_objects) == ("edge-1", "2.0.0", 60)
+
+
 def test_every_function_has_a_file() -> None:
     folders = {path.parent.name for path in (EVENTS.parents[2] / "lambdas").glob("*/handler.py")}
     files = {path.stem for path in EVENTS.glob("*.json")}
