@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 
 from vedette.adapters.aws.account import Account
 from vedette.contracts.account import DEFAULT_STAGE, parameter
+from vedette.contracts.topics import cloud_health
+
+HEALTH = Path(__file__).parent / "events" / "health.json"
 
 #: A fleet of its own for the commands of fleet operators: what other tests do to the devices of ``main`` is not theirs.
 FLEET_OF_COMMANDS = "shops"
@@ -143,3 +147,21 @@ def sandbox_commands(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
     return Account()
+
+
+def tell_health(sandbox: SandboxAccount, thing: str, camera: str) -> None:
+    """What the device says of itself once a minute."""
+    message = json.loads(json.loads(HEALTH.read_text())["Records"][0]["body"])
+    message.pop("thing")
+    down = int(camera != "STREAMING")
+    message |= {"device": thing, "time": datetime.now(UTC).isoformat(), "cameras": {"cam-1": camera}}
+    message |= {"cameras_total": 1, "cameras_down": down}
+    body = {"topic": cloud_health(thing), "payload": message, "client_id": thing}
+    sandbox.ask("/vedette/publish", body)
+    devices, told = sandbox.client("dynamodb"), message["cameras"]
+
+    def stored() -> bool:
+        item = devices.get_item(TableName=sandbox.made("devices-table"), Key={"thing": {"S": thing}})["Item"]
+        return "health" in item and json.loads(item["health"]["S"])["cameras"] == told
+
+    sandbox.until(f"what {thing} says of itself", stored)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tests.cloud.models import CARD_YAML, ONNX
-from tests.cloud.sandbox_account import SandboxAccount
+from tests.cloud.sandbox_account import SandboxAccount, tell_health
 from tests.cloud.test_sandbox_rollout import become_device, installed
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.rollouts import Rollouts
 from vedette.contracts.errors import CloudError
 from vedette.contracts.model_record import incoming_key
 from vedette.contracts.rollout import ComponentChange, ComponentChoice, GatePolicy, RolloutStatus
-from vedette.contracts.topics import cloud_health
 
 pytestmark = pytest.mark.slow
 NAME, COMPONENT = "wholeway", "vedette.model.wholeway.x86-64"
-HEALTH = Path(__file__).parent / "events" / "health.json"
 
 
 def release(sandbox: SandboxAccount, version: str) -> None:
@@ -42,24 +37,6 @@ def release(sandbox: SandboxAccount, version: str) -> None:
     sandbox.until(f"the component of {version}", there)
 
 
-def report(sandbox: SandboxAccount, thing: str, camera: str) -> None:
-    """What the device says of itself once a minute."""
-    message = json.loads(json.loads(HEALTH.read_text())["Records"][0]["body"])
-    message.pop("thing")
-    down = int(camera != "STREAMING")
-    message |= {"device": thing, "time": datetime.now(UTC).isoformat(), "cameras": {"cam-1": camera}}
-    message |= {"cameras_total": 1, "cameras_down": down}
-    body = {"topic": cloud_health(thing), "payload": message, "client_id": thing}
-    sandbox.ask("/vedette/publish", body)
-    devices, told = sandbox.client("dynamodb"), message["cameras"]
-
-    def stored() -> bool:
-        item = devices.get_item(TableName=sandbox.made("devices-table"), Key={"thing": {"S": thing}})["Item"]
-        return "health" in item and json.loads(item["health"]["S"])["cameras"] == told
-
-    sandbox.until(f"what {thing} says of itself", stored)
-
-
 def test_a_model_reaches_every_ring_and_an_unwell_canary_takes_the_next_one_back(
     sandbox: SandboxAccount, sandbox_commands: Account
 ) -> None:
@@ -67,7 +44,7 @@ def test_a_model_reaches_every_ring_and_an_unwell_canary_takes_the_next_one_back
     canary = become_device(sandbox, sandbox_commands, "SN-WAY-CANARY", "canary")
     rest = become_device(sandbox, sandbox_commands, "SN-WAY-REST", "rest")
     for thing in (canary, rest):
-        report(sandbox, thing, "STREAMING")
+        tell_health(sandbox, thing, "STREAMING")
     rollouts = Rollouts(sandbox_commands, sleep=lambda _: time.sleep(0.3))
 
     release(sandbox, "1.0.0")
@@ -83,7 +60,7 @@ def test_a_model_reaches_every_ring_and_an_unwell_canary_takes_the_next_one_back
     patient = GatePolicy(check_every_s=1, soak_s=3, timeout_s=60)
     started = rollouts.start(rollouts.plan("main", change), policy=patient)
     sandbox.until("the canary's turn", lambda: installed(sandbox, canary).get(COMPONENT) == "1.1.0")
-    report(sandbox, canary, "UNREACHABLE")
+    tell_health(sandbox, canary, "UNREACHABLE")
     with pytest.raises(
         CloudError, match=r"V010 .*ring canary: 1 of \d+ devices report problems that they did not have"
     ):
