@@ -19,9 +19,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from tests.cloud.sandbox_account import FLEET_OF_COMMANDS as FLEET
-from tests.cloud.sandbox_account import SandboxAccount
+from tests.cloud.sandbox_account import SandboxAccount, tell_health
 from tests.cloud.test_sandbox_rollout import installed
-from tests.cloud.test_sandbox_whole_way import report
 from tests.edge.made_up import ZONE, application, clip, model
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.registry import Registry
@@ -82,7 +81,7 @@ def devices(sandbox: SandboxAccount, sandbox_commands: Account, request: pytest.
     sandbox._fleet_devices = True  # type: ignore[attr-defined]
     for thing in things:
         sandbox.ask(f"/vedette/devices/{thing}", {})
-        report(sandbox, thing, "STREAMING")
+        tell_health(sandbox, thing, "STREAMING")
     yield things
     for thing in things:
         sandbox.ask(f"/vedette/devices/{thing}", {})
