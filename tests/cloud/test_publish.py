@@ -20,8 +20,9 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.cloud.sandbox_account import SandboxAccount
+from vedette.adapters.artefact_file import ArtefactFile, measured
 from vedette.adapters.aws.account import Account
-from vedette.adapters.aws.artefacts import ArtefactFile, ArtefactStore
+from vedette.adapters.aws.artefacts import ArtefactStore
 from vedette.adapters.aws.component_versions import ComponentVersions, version_order
 from vedette.adapters.aws.published_application import published_application
 from vedette.adapters.aws.publishing import Planned, Publisher, Release
@@ -29,7 +30,7 @@ from vedette.cli.main import build as command_line
 from vedette.contracts.account import parameter
 from vedette.contracts.errors import CloudError, VedetteError
 from vedette.core.fleet.component_recipe import published_recipe, recipe_differences
-from vedette.local.building.tree import BuildTarget, Built, measured, write_list
+from vedette.local.building.tree import BuildTarget, Built, write_list
 
 STAGE, BUCKET = "publish", "publish-artefacts"
 #: The smallest that S3 takes.
@@ -150,7 +151,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from vedette.adapters.aws.account import Account
-from vedette.adapters.aws.artefacts import ArtefactFile, ArtefactStore
+from vedette.adapters.artefact_file import ArtefactFile
+from vedette.adapters.aws.artefacts import ArtefactStore
 path, sha256, size, part, after = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
 sent = 0
 def progress(file, done):

@@ -23,7 +23,7 @@ from rich.progress import (
 )
 
 from vedette.adapters.aws.account import Account
-from vedette.adapters.aws.artefacts import ArtefactFile, ArtefactStore, Uploaded
+from vedette.adapters.aws.artefacts import ArtefactStore, Uploaded
 from vedette.adapters.aws.component_versions import ComponentVersions
 from vedette.adapters.aws.publishing import Planned, Publication, Publisher, Release
 from vedette.adapters.manifest.loading import MANIFEST_NAME
@@ -140,8 +140,7 @@ def releases(built: Sequence[Built]) -> tuple[Release, ...]:
 
 def _release(one: Built) -> Release:
     document = load_recipe(one.recipe).model_dump(mode="json", by_alias=True, exclude_unset=True)
-    files = tuple(ArtefactFile(file.path, file.sha256, file.size) for file in one.artifacts)
-    return Release(one.name, one.version, document, files)
+    return Release(one.name, one.version, document, one.artifacts)
 
 
 def publish_now(made: Publisher, publication: Publication, console: Console) -> Published:

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from vedette.contracts.alert import Direction
-from vedette.contracts.base import Contract, Identifier, Seconds, Title
-from vedette.contracts.manifest.models import Digest
+from vedette.contracts.base import Contract, Digest, Identifier, Seconds, Title
 from vedette.contracts.manifest.parameters import ParameterValue
 
 #: Seconds into a recording.

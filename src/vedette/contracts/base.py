@@ -25,6 +25,9 @@ Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)]
 #: A line, normalised.
 Line = Annotated[tuple[Point, Point], Field(description="From one end to the other, normalised.")]
 
+#: SHA-256 of a file's content, hexadecimal.
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 #: A few words for people.
 Title = Annotated[str, Field(max_length=200)]
 

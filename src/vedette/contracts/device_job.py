@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from vedette.contracts.base import Contract
+from vedette.contracts.base import Contract, Digest
 
 #: Largest package of an update, bytes; the helper on the device holds to the same.
 MAX_PACKAGE_BYTES: Final = 1 << 30
@@ -15,7 +15,6 @@ MAX_PACKAGE_BYTES: Final = 1 << 30
 MAX_DETAIL: Final = 1024
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,63}$")]
 
 
@@ -36,7 +35,7 @@ class UpdateJob(Contract):
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{2,62}$")]
     key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,255}$")]
     size: Annotated[int, Field(ge=1, le=MAX_PACKAGE_BYTES, description="Bytes.")]
-    sha256: Sha256
+    sha256: Digest
     signature: Annotated[
         str,
         StringConstraints(pattern=r"^[A-Za-z0-9+/]{8,190}={0,2}$"),

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from vedette.contracts.base import Contract, Title
-from vedette.contracts.manifest.models import BUILT_IN, Digest, ModelFamily, ModelInput
+from vedette.contracts.base import Contract, Digest, Title
+from vedette.contracts.manifest.models import BUILT_IN, ModelFamily, ModelInput
 
 #: The file's name, beside the model's own.
 CARD_NAME: Final = "model.yaml"

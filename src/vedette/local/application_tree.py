@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.artefact_file import measured
 from vedette.adapters.manifest import load_manifest
 from vedette.adapters.manifest.application_tests import application_tests, load_application_test
 from vedette.adapters.manifest.loading import MANIFEST_NAME, manifest_path
@@ -34,7 +35,7 @@ from vedette.local.application_recipe import (
 from vedette.local.building.archive import Member
 from vedette.local.building.libraries import APPLICATION_LIBRARIES, CANDIDATE_LIBRARIES
 from vedette.local.building.settings import BuildSettings
-from vedette.local.building.tree import Built, measured, write_list
+from vedette.local.building.tree import Built, write_list
 from vedette.local.building.wheelhouse import Wheelhouses, scratch
 from vedette.local.component_tree import (
     bare_members,

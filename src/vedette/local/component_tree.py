@@ -22,18 +22,19 @@ from typing import Any
 
 import yaml
 
+from vedette.adapters.artefact_file import measured
 from vedette.contracts.errors import UsageError
 from vedette.local.building.archive import Member, source_files, write_archive
 from vedette.local.building.libraries import COMPONENT_LIBRARIES
 from vedette.local.building.package_wheel import package_members
 from vedette.local.building.settings import BuildSettings
-from vedette.local.building.tree import BuildTarget, Built, BuiltArtifact, measured, read_tree, write_list
+from vedette.local.building.tree import BuildTarget, Built, read_tree, write_list
 from vedette.local.building.wheelhouse import Wheelhouses, scratch
 from vedette.local.building.wheels import WheelCache
 from vedette.local.data import data_directory
 from vedette.local.recipe import Recipe, load_recipe
 
-__all__ = ["BuildSettings", "BuildTarget", "Built", "BuiltArtifact", "build_tree", "read_tree"]
+__all__ = ["BuildSettings", "BuildTarget", "Built", "build_tree", "read_tree"]
 
 _SCRIPTS = ("install.sh", "run.sh", "share.py")
 

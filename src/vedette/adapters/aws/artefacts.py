@@ -14,12 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
+from vedette.adapters.artefact_file import ArtefactFile
 from vedette.adapters.aws.account import Account, aws_errors
 from vedette.contracts.errors import CloudError
-from vedette.core.fleet.component_recipe import artefact_key
 
 #: S3 takes parts from 5 MiB and 10,000 of them.
 PART_BYTES: Final = 16 << 20
@@ -29,27 +28,7 @@ _CHUNK: Final = 1 << 20
 _GOES_ON: Final = "Type the same again: it goes on where it stopped."
 
 #: Told of a file and of further bytes of it that are there.
-Progress = Callable[["ArtefactFile", int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ArtefactFile:
-    """A file that belongs into the bucket.
-
-    Attributes:
-        path: on this machine.
-        sha256: of its content, hexadecimal.
-        size: bytes.
-    """
-
-    path: Path
-    sha256: str
-    size: int
-
-    @property
-    def key(self) -> str:
-        """Where it lies in the bucket."""
-        return artefact_key(self.sha256, self.path.name)
+Progress = Callable[[ArtefactFile, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +61,7 @@ class ArtefactStore:
         self._account = account
         self._part_bytes = part_bytes
         self._workers = workers
+        self._known: dict[ArtefactFile, tuple[_Part, ...]] = {}
 
     @cached_property
     def bucket(self) -> str:
@@ -102,7 +82,7 @@ class ArtefactStore:
         Raises:
             CloudError: V001 to V003; V708, the file is another one than it was.
         """
-        return self._there(file, _parts(file, self._part_bytes)) is not None
+        return self._there(file, self._parts(file)) is not None
 
     def upload(self, files: Iterable[ArtefactFile], progress: Progress) -> tuple[Uploaded, ...]:
         """Bring files into the bucket, each content once, and check what S3 then says of each.
@@ -119,13 +99,13 @@ class ArtefactStore:
                 raise
 
     def _one(self, file: ArtefactFile, pool: ThreadPoolExecutor, progress: Progress) -> Uploaded:
-        parts = _parts(file, self._part_bytes)
+        parts = self._parts(file)
         found = self._there(file, parts)
         if found is not None:
             progress(file, file.size)
             return Uploaded(file, 0, file.size, found)
         try:
-            with _going_on(f"uploading {file.path.name}"):
+            with _going_on(f"uploading {file.name}"):
                 kept = self._send(file, parts, pool, progress)
         except CloudError:
             # Somebody else may have finished the same upload meanwhile, and ours is gone with that.
@@ -136,11 +116,17 @@ class ArtefactStore:
         found = self._there(file, parts)
         if found is None:
             raise CloudError(
-                f"{file.path.name}: S3 does not have it with the checksum it was sent with.",
+                f"{file.name}: S3 does not have it with the checksum it was sent with.",
                 hint="Type the same again.",
                 retryable=True,
             )
         return Uploaded(file, file.size - kept, kept, found)
+
+    def _parts(self, file: ArtefactFile) -> tuple[_Part, ...]:
+        """All parts of a file, which is read through once: each part is compared again when it is sent."""
+        if file not in self._known:
+            self._known[file] = _parts(file, self._part_bytes)
+        return self._known[file]
 
     def _there(self, file: ArtefactFile, parts: tuple[_Part, ...]) -> str | None:
         """Its checksum where the object is there and right; None where it has to be sent."""
@@ -257,7 +243,7 @@ def _parts(file: ArtefactFile, part_bytes: int) -> tuple[_Part, ...]:
                 if size < part_bytes:
                     break
     except OSError as error:
-        raise CloudError(f"{file.path}: {error.strerror}.", code="V708") from None
+        raise _unreadable(file, error) from None
     if (whole.hexdigest(), offset) != (file.sha256, file.size):
         raise _changed(file)
     return tuple(made)
@@ -272,12 +258,19 @@ def _checksum(parts: tuple[_Part, ...]) -> str:
 
 
 def _read(file: ArtefactFile, part: _Part) -> bytes:
-    with file.path.open("rb") as opened:
-        opened.seek(part.offset)
-        data = opened.read(part.size)
+    try:
+        with file.path.open("rb") as opened:
+            opened.seek(part.offset)
+            data = opened.read(part.size)
+    except OSError as error:
+        raise _unreadable(file, error) from None
     if _base64(hashlib.sha256(data).digest()) != part.checksum:
         raise _changed(file)
     return data
+
+
+def _unreadable(file: ArtefactFile, error: OSError) -> CloudError:
+    return CloudError(f"{file.path}: {error.strerror}.", code="V708")
 
 
 def _changed(file: ArtefactFile) -> CloudError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from vedette.adapters.artefact_file import ArtefactFile, measured
 from vedette.adapters.aws.account import Account, aws_errors
 from vedette.adapters.aws.kept_secrets import UpdateKey
 from vedette.contracts.account import RINGS, fleet_group, ring_group
@@ -25,7 +24,6 @@ _EVERY_S: Final = 5.0
 #: What a device may take beyond its probation, minutes: loading, restarting, putting back.
 _MARGIN_MIN: Final = 120
 _COUNTS: Final = ("Queued", "InProgress", "Succeeded", "Failed", "Rejected", "TimedOut", "Canceled", "Removed")
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +89,9 @@ class DeviceJobs:
         Raises:
             CloudError: V021 it cannot be a package, V001 to V003.
         """
-        sha256, size = _measured(file)
+        package = _package(file)
         bucket = self._account.made("artefacts-bucket")
-        key = f"updates/{kind}/{sha256}"
+        key = f"updates/{kind}/{package.sha256}"
         try:
             job = UpdateJob(
                 operation="update-nucleus" if kind == "nucleus" else "update-runtime",
@@ -101,9 +99,9 @@ class DeviceJobs:
                 region=self._account.region,
                 bucket=bucket,
                 key=key,
-                size=size,
-                sha256=sha256,
-                signature=UpdateKey(self._account).sign(update_statement(kind, version, sha256)),
+                size=package.size,
+                sha256=package.sha256,
+                signature=UpdateKey(self._account).sign(update_statement(kind, version, package.sha256)),
                 probation_s=probation_s,
             )
         except ValidationError as error:
@@ -242,19 +240,14 @@ class DeviceJobs:
 
 def document(job: DeviceJob) -> dict[str, Any]:
     """A job's document, for people."""
-    found: dict[str, Any] = json.loads(job.model_dump_json())
-    return found
+    return job.model_dump(mode="json")
 
 
-def _measured(file: Path) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
+def _package(file: Path) -> ArtefactFile:
     try:
-        with file.open("rb") as opened:
-            while data := opened.read(_CHUNK):
-                digest.update(data)
-                size += len(data)
+        found = measured(file)
     except OSError as error:
         raise CloudError(f"{file}: {error.strerror}.", hint="Give a package.", code="V021") from None
-    if not 0 < size <= MAX_PACKAGE_BYTES:
-        raise CloudError(f"{file} has {size} bytes; 1 to {MAX_PACKAGE_BYTES} are allowed.", code="V021")
-    return digest.hexdigest(), size
+    if not 0 < found.size <= MAX_PACKAGE_BYTES:
+        raise CloudError(f"{file} has {found.size} bytes; 1 to {MAX_PACKAGE_BYTES} are allowed.", code="V021")
+    return found

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vedette.adapters.aws.artefacts import ArtefactFile, ArtefactStore, Progress, Uploaded
+from vedette.adapters.artefact_file import ArtefactFile
+from vedette.adapters.aws.artefacts import ArtefactStore, Progress, Uploaded
 from vedette.adapters.aws.component_versions import ComponentVersions
 from vedette.contracts.errors import CloudError
 from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX

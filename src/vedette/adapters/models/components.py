@@ -15,9 +15,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from vedette.contracts.base import IDENTIFIER_PATTERN, Contract
+from vedette.contracts.base import IDENTIFIER_PATTERN, Contract, Digest
 from vedette.contracts.errors import StorageError
-from vedette.contracts.manifest.models import Digest
 from vedette.contracts.model_card import FileName, ModelVersion
 from vedette.core.fleet.model_pack import ENTRY_NAME
 

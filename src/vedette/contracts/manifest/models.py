@@ -7,9 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vedette.contracts.base import Confidence, Contract, Seconds
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+from vedette.contracts.base import Confidence, Contract, Digest, Seconds
 
 
 class ModelFamily(StrEnum):

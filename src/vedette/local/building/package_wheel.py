@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import vedette
+from vedette.adapters.artefact_file import measured
 from vedette.contracts.errors import UsageError
 from vedette.local.building.archive import Member, source_files, write_archive
-from vedette.local.building.tree import measured
 from vedette.local.building.wheels import Wheel
 
 _NAME: Final = "vedette"

@@ -9,10 +9,10 @@ from typing import Final
 
 from packaging.utils import parse_wheel_filename
 
+from vedette.adapters.artefact_file import measured
 from vedette.contracts.errors import UsageError
 from vedette.core.fleet.build_target import Accelerator, BuildPlan
 from vedette.local.building.environment import TargetPython
-from vedette.local.building.tree import measured
 from vedette.local.building.wheels import Wheel, wheel_name
 
 _NAMES: Final = frozenset({"onnxruntime", "onnxruntime-gpu"})

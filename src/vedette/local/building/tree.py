@@ -9,25 +9,22 @@ Both nuclei take the folders as they are; the list is for whoever publishes them
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from vedette.adapters.artefact_file import ArtefactFile, measured
 from vedette.adapters.state.files import write_durably
-from vedette.contracts.base import Contract, mistakes
+from vedette.contracts.base import Contract, Digest, mistakes
 from vedette.contracts.errors import UsageError
 from vedette.local.recipe import load_recipe
 
 LIST_NAME: Final = "build.json"
 MAX_LIST_BYTES: Final = 4 << 20
-_CHUNK: Final = 1 << 20
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _inside(value: str) -> str:
@@ -60,7 +57,7 @@ class ListedFile(Contract):
     """One file of the tree."""
 
     file: _Inside
-    sha256: Sha256
+    sha256: Digest
     bytes: Annotated[int, Field(ge=0)]
 
 
@@ -84,26 +81,6 @@ class TreeList(Contract):
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltArtifact:
-    """One artefact.
-
-    Attributes:
-        path: of the file.
-        sha256: of its content, hexadecimal.
-        size: bytes.
-    """
-
-    path: Path
-    sha256: str
-    size: int
-
-    @property
-    def name(self) -> str:
-        """Its name in the recipe."""
-        return self.path.name
-
-
-@dataclass(frozen=True, slots=True)
 class Built:
     """One component in the tree.
 
@@ -120,7 +97,7 @@ class Built:
     name: str
     version: str
     recipe: Path
-    artifacts: tuple[BuiltArtifact, ...]
+    artifacts: tuple[ArtefactFile, ...]
     target: BuildTarget
     parts: Mapping[str, int] = field(default_factory=dict)
     installed_bytes: int = 0
@@ -129,16 +106,6 @@ class Built:
     def size(self) -> int:
         """Bytes of all artefacts."""
         return sum(artifact.size for artifact in self.artifacts)
-
-
-def measured(path: Path) -> BuiltArtifact:
-    """A file with its digest; read in pieces."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
-            size += len(piece)
-    return BuiltArtifact(path, digest.hexdigest(), size)
 
 
 def write_list(tree: Path, made: Iterable[Built]) -> None:
@@ -240,12 +207,12 @@ def _listed(tree: Path, one: Built) -> ListedComponent:
     )
 
 
-def _entry(tree: Path, file: BuiltArtifact) -> ListedFile:
+def _entry(tree: Path, file: ArtefactFile) -> ListedFile:
     return ListedFile(file=file.path.relative_to(tree).as_posix(), sha256=file.sha256, bytes=file.size)
 
 
 def _built(tree: Path, one: ListedComponent) -> Built:
-    artifacts = tuple(BuiltArtifact(tree / file.file, file.sha256, file.bytes) for file in one.artifacts)
+    artifacts = tuple(ArtefactFile(tree / file.file, file.sha256, file.bytes) for file in one.artifacts)
     return Built(
         one.name, one.version, tree / one.recipe.file, artifacts, one.target, dict(one.parts), one.installed_bytes
     )

@@ -18,11 +18,11 @@ from typing import Final
 from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from vedette.adapters.artefact_file import measured
 from vedette.adapters.state.files import write_durably
 from vedette.contracts.errors import UsageError
 from vedette.local.building.environment import TargetPython
 from vedette.local.building.lock import Pin
-from vedette.local.building.tree import measured
 
 Progress = Callable[[str], None]
 
@@ -70,11 +70,6 @@ class Wheel:
     def requirements(self) -> list[Requirement]:
         """What it says that it needs."""
         return [Requirement(text) for text in self.metadata().get_all("Requires-Dist") or []]
-
-    def unpacked_bytes(self) -> int:
-        """Size of its files once they are installed."""
-        with zipfile.ZipFile(self.path) as archive:
-            return sum(info.file_size for info in archive.infolist())
 
 
 class WheelCache:
