@@ -26,6 +26,7 @@ from vedette.cli.fleet_options import (
     duration,
     rollouts,
     target,
+    timing,
 )
 from vedette.cli.publication import BuildChoice
 from vedette.contracts.errors import UsageError
@@ -100,11 +101,7 @@ def deploy(
     """
     if (application is None) == (components is None):
         raise UsageError("name an application, or --components TREE, and not both.", hint="See: vedette deploy --help")
-    timing = {
-        "soak_s": duration(soak, "--soak"),
-        "timeout_s": duration(timeout, "--timeout"),
-        "check_every_s": duration(check_every, "--check-every"),
-    }
+    pace = timing(soak, timeout, check_every)
     build = BuildChoice(platform, accelerator, kind, python_version, tuple(clips or ()), libraries)
     manner = Manner(dry_run=dry_run, yes=yes, wait=wait, as_json=json_)
     askable(yes=yes, dry_run=dry_run)
@@ -112,7 +109,7 @@ def deploy(
     about, made = target(account, fleet, device, rings), rollouts(account)
     with ExitStack() as stack:
         if components is not None:
-            wanted = wanted_components(account, made, about, components, configure or (), timing, fresh=fresh)
+            wanted = wanted_components(account, made, about, components, configure or (), pace, fresh=fresh)
         else:
             assert application is not None
             if configure:
@@ -123,7 +120,7 @@ def deploy(
                 *(bind or (), set_ or ()),
                 fresh=fresh,
                 build=build,
-                timing=timing,
+                timing=pace,
                 frames=compare_frames,
                 compare_s=duration(compare_timeout, "--compare-timeout"),
                 without_tests=without_tests,

@@ -95,6 +95,19 @@ def duration(given: str, option: str) -> int:
     return round(float(found[1]) * _UNITS[found[2]])
 
 
+def timing(soak: str, timeout: str, check_every: str) -> dict[str, int]:
+    """Fields of the gate's policy that every command with a gate has.
+
+    Raises:
+        UsageError: V701, one is no duration.
+    """
+    return {
+        "soak_s": duration(soak, "--soak"),
+        "timeout_s": duration(timeout, "--timeout"),
+        "check_every_s": duration(check_every, "--check-every"),
+    }
+
+
 def askable(*, yes: bool, dry_run: bool = False) -> None:
     """Refuse, before anything is built or published, where there is nobody to ask and no --yes.
 

@@ -19,9 +19,9 @@ from vedette.cli.fleet_options import (
     Wait,
     Yes,
     askable,
-    duration,
     rollouts,
     target,
+    timing,
 )
 from vedette.contracts.rollout import ApplicationChange
 
@@ -47,11 +47,7 @@ def remove(
 
         vedette remove people_flow --device SN-2041 --yes
     """
-    policy = gate_policy(
-        soak_s=duration(soak, "--soak"),
-        timeout_s=duration(timeout, "--timeout"),
-        check_every_s=duration(check_every, "--check-every"),
-    )
+    policy = gate_policy(**timing(soak, timeout, check_every))
     askable(yes=yes, dry_run=dry_run)
     account = Account(stage)
     about, made = target(account, fleet, device, rings), rollouts(account)

@@ -25,9 +25,9 @@ from vedette.cli.fleet_options import (
     Yes,
     agreed,
     askable,
-    duration,
     rollouts,
     target,
+    timing,
 )
 from vedette.cli.rollout_view import follow, print_end, ring_text
 from vedette.contracts.rollout import ApplicationChange, Rollout, RolloutStatus
@@ -62,11 +62,7 @@ def rollback(
         vedette rollback people_flow --device SN-2041 --yes
     """
     manner = Manner(dry_run=dry_run, yes=yes, wait=wait, as_json=json_)
-    policy = gate_policy(
-        soak_s=duration(soak, "--soak"),
-        timeout_s=duration(timeout, "--timeout"),
-        check_every_s=duration(check_every, "--check-every"),
-    )
+    policy = gate_policy(**timing(soak, timeout, check_every))
     askable(yes=yes, dry_run=dry_run)
     account = Account(stage)
     about, made = target(account, fleet, device, rings), rollouts(account)
