@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
 
 from lambdas.common.own_devices import note
-from lambdas.common.ring_summaries import read_summary
+from lambdas.common.ring_summaries import SMALL_FLEET, read_summary
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client
 from vedette.contracts.account import BY_FLEET, ring_group
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import DEVICE_RING, DesiredState
+from vedette.contracts.rollout import DesiredState, device_of
 from vedette.core.fleet.document import deployment
-
-#: Fleets up to this size are counted anew for a plan; of larger ones the last count is told.
-_COUNTED_ANEW: Final = 1000
 
 
 def device_count(settings: RolloutSettings, fleet: str, ring: str) -> int:
     """Devices of a ring, for people: of a large fleet those of the last count."""
-    if ring.startswith(DEVICE_RING):
+    if device_of(ring) is not None:
         return 1
     summary = read_summary(client("dynamodb"), settings.rings_table, fleet, ring)
-    if summary is not None and summary.fleet_devices > _COUNTED_ANEW:
+    if summary is not None and summary.fleet_devices > SMALL_FLEET:
         return summary.devices
     pages = (
         client("dynamodb")
@@ -42,7 +38,7 @@ def device_count(settings: RolloutSettings, fleet: str, ring: str) -> int:
 
 def target(settings: RolloutSettings, fleet: str, ring: str) -> str:
     """ARN of a ring's group, or of the one device that the ring is."""
-    if ring.startswith(DEVICE_RING):
+    if device_of(ring) is not None:
         return settings.groups_arn.removesuffix("thinggroup/") + ring
     return settings.groups_arn + ring_group(fleet, ring)
 
@@ -76,8 +72,8 @@ class StoredRing:
         # newest one, the newest must be made anew, and the same token would only answer with the old one.
         token = hashlib.sha256(f"{self._rollout_id} {self._fleet}/{self._ring} {state.version}".encode()).hexdigest()
         request = deployment(state, target(self._settings, self._fleet, self._ring))
-        if self._ring.startswith(DEVICE_RING):
+        if (thing := device_of(self._ring)) is not None:
             # Before the deployment, so that a change of the device's ring finds it; settling does it again, and the
             # last one notes the newest state.
-            note(self._settings, self._fleet, self._ring.removeprefix(DEVICE_RING), state.applications)
+            note(self._settings, self._fleet, thing, state.applications)
         return str(client("greengrassv2").create_deployment(**request, clientToken=token)["deploymentId"])

@@ -8,27 +8,25 @@ One item for each fleet holds a set of texts ``<thing> <application>``, which Dy
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from lambdas.common.rollout_store import Store
 from lambdas.common.runtime import client
+from lambdas.common.states import DeviceStates, Item
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import DEVICE_RING, MAX_OWN_DEVICES, ApplicationChange, Change
+from vedette.contracts.rollout import MAX_OWN_DEVICES, ApplicationChange, Change, device_of
 from vedette.core.fleet.device_item import text
 
 #: Devices that a refusal names.
 _NAMED: Final = 3
 
 
-def registered(settings: RolloutSettings, fleet: str, thing: str) -> Mapping[str, Any] | None:
+def registered(settings: RolloutSettings, fleet: str, thing: str) -> Item | None:
     """The item of a device of a fleet; None where there is none, or it was retired."""
-    found = client("dynamodb").get_item(
-        TableName=settings.devices_table, Key={"thing": {"S": thing}}, ConsistentRead=True
-    )
-    item: Mapping[str, Any] = found.get("Item", {})
-    return item if text(item, "fleet") == fleet else None
+    item = DeviceStates(client("dynamodb"), settings.devices_table).read(thing)
+    return item if item is not None and text(item, "fleet") == fleet else None
 
 
 def own_applications(settings: RolloutSettings, fleet: str) -> dict[str, tuple[str, ...]]:
@@ -62,8 +60,7 @@ def conflict(settings: RolloutSettings, store: Store, fleet: str, ring: str, cha
     """
     if not isinstance(change, ApplicationChange) or change.to is None:
         return None
-    if ring.startswith(DEVICE_RING):
-        thing = ring.removeprefix(DEVICE_RING)
+    if (thing := device_of(ring)) is not None:
         item = registered(settings, fleet, thing)
         whole = text(item, "ring") if item is not None else ""
         if whole and change.name in store.newest(fleet, whole).applications:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from lambdas.common.fleet_view import target
-from lambdas.common.ring_summaries import read_summary
+from lambdas.common.ring_summaries import SMALL_FLEET, read_summary
 from lambdas.common.runtime import client
-from lambdas.common.states import view
+from lambdas.common.states import DeviceStates, view
 from vedette.contracts.functions import RolloutSettings
 from vedette.contracts.ring_summary import RingSummary
-from vedette.contracts.rollout import DEVICE_RING, GatePolicy, RingCounts, RingStep, Verdict
+from vedette.contracts.rollout import GatePolicy, RingCounts, RingStep, Verdict, device_of
 from vedette.core.fleet.gate import Finding
 from vedette.core.fleet.ring_view import JobCounts, RingTally, Unwell, counted, job_counts, one_device, unwell
 
-#: Fleets up to this size are counted when a rollout asks, so that a small one is quick; larger ones wait for the clock.
-COUNTED_ON_REQUEST: Final = 1000
 #: A device that came back is counted again by then, where a rollout asks for counts.
 _RENEWED_S: Final = 60
 #: How old a count may be that tells how a ring was before it was changed: two rounds of the clock.
@@ -67,11 +65,11 @@ def _last_count(
     Where it did not and should have, or is not of the last minute any more, a new one is asked for, unless the fleet is
     so large that the clock's next one is soon enough.
     """
-    if ring.startswith(DEVICE_RING):
-        return _one(settings, ring, now_s), True
+    if (thing := device_of(ring)) is not None:
+        return _one(settings, thing, now_s), True
     summary = read_summary(client("dynamodb"), settings.rings_table, fleet, ring)
     fresh = summary is not None and summary.counted_at >= since_s
-    small = summary is None or summary.fleet_devices <= COUNTED_ON_REQUEST
+    small = summary is None or summary.fleet_devices <= SMALL_FLEET
     lately = summary is not None and summary.counted_at >= now_s - _RENEWED_S
     if small and now_s >= since_s and not (fresh and lately):
         client("sqs").send_message(QueueUrl=settings.count_queue, MessageBody=json.dumps({"count": fleet}))
@@ -88,8 +86,8 @@ def _job(settings: RolloutSettings, fleet: str, ring: str) -> JobCounts:
     newest = _newest(group)
     if newest is None:
         return JobCounts()
-    if ring.startswith(DEVICE_RING):
-        return one_device(_state(ring.removeprefix(DEVICE_RING), group, newest))
+    if (thing := device_of(ring)) is not None:
+        return one_device(_state(thing, group, newest))
     deployment = client("greengrassv2").get_deployment(deploymentId=newest)
     if "iotJobId" not in deployment:
         return JobCounts()
@@ -108,14 +106,12 @@ def _newest(group: str) -> str | None:
     return str(latest[0]["deploymentId"]) if latest else None
 
 
-def _one(settings: RolloutSettings, ring: str, now_s: float) -> RingSummary:
+def _one(settings: RolloutSettings, thing: str, now_s: float) -> RingSummary:
     """A ring that is one device, as it is now."""
-    thing, tally = ring.removeprefix(DEVICE_RING), RingTally()
-    found: dict[str, Any] = client("dynamodb").get_item(
-        TableName=settings.devices_table, Key={"thing": {"S": thing}}, ConsistentRead=True
-    )
-    if "Item" in found:
-        tally.add(thing, view(found["Item"]), now_s)
+    tally = RingTally()
+    item = DeviceStates(client("dynamodb"), settings.devices_table).read(thing)
+    if item is not None:
+        tally.add(thing, view(item), now_s)
     return tally.summary(int(now_s), 1)
 
 

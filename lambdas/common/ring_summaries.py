@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from lambdas.common.requests import asking, unless_condition_fails
 from vedette.contracts.ring_summary import RingSummary
+
+#: Fleets up to this size are counted when somebody asks, so that a small one is quick; larger ones wait for the clock.
+SMALL_FLEET: Final = 1000
 
 
 def read_summary(client: Any, table: str, fleet: str, ring: str) -> RingSummary | None:

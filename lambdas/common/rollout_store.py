@@ -16,7 +16,7 @@ from lambdas.common.runtime import client
 from vedette.contracts.account import BY_FLEET
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutSettings
-from vedette.contracts.rollout import DEVICE_RING, Change, ComponentChoice, DesiredState, Rollout, RolloutStatus
+from vedette.contracts.rollout import Change, ComponentChoice, DesiredState, Rollout, RolloutStatus, device_of
 from vedette.contracts.versions import ComponentName
 from vedette.core.fleet.desired import subject
 from vedette.core.fleet.rollout import longest_s
@@ -67,7 +67,7 @@ class Store:
         if found:
             return DesiredState.model_validate_json(found[0]["state"]["S"])
         # What lies below the applications comes to a device with its ring, whoever has applications of its own.
-        own = ring.startswith(DEVICE_RING)
+        own = device_of(ring) is not None
         return DesiredState(fleet=fleet, ring=ring, components={} if own else self.baseline())
 
     def baseline(self) -> dict[ComponentName, ComponentChoice]:

@@ -14,10 +14,11 @@ from lambdas.common.batch import Record, answer, from_device, parsed, records
 from lambdas.common.comparisons import read_comparison, write_comparison
 from lambdas.common.requests import asking
 from lambdas.common.runtime import client, logger, settings
+from lambdas.common.states import DeviceStates
 from vedette.contracts.comparison import Comparison, ComparisonReport
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import ComparisonSettings
-from vedette.contracts.rollout import DEVICE_RING, RingStatus, Rollout, RolloutStatus
+from vedette.contracts.rollout import RingStatus, Rollout, RolloutStatus, device_of, device_ring
 from vedette.core.fleet.comparison_book import noted
 from vedette.core.fleet.device_item import text
 from vedette.core.fleet.rollout import current, wanted
@@ -49,7 +50,8 @@ class ComparisonBook:
     """
 
     def __init__(self, tables: Any, rollouts: str, devices: str, log: Logger) -> None:
-        self._tables, self._rollouts, self._devices, self._log = tables, rollouts, devices, log
+        self._tables, self._rollouts, self._log = tables, rollouts, log
+        self._devices = DeviceStates(tables, devices)
 
     def work(self, event: dict[str, Any]) -> dict[str, Any]:
         """One call: which messages have to be delivered again. The reports of one rollout are written together.
@@ -117,12 +119,8 @@ class ComparisonBook:
             return False
         if (change.name, change.to.version) != (report.application, report.version):
             return False
-        with asking("the table of devices"):
-            found = self._tables.get_item(
-                TableName=self._devices, Key={"thing": {"S": report.device}}, ConsistentRead=True
-            )
-        item = found.get("Item", {})
-        ring = DEVICE_RING + report.device if step.ring.startswith(DEVICE_RING) else text(item, "ring")
+        item = self._devices.read(report.device) or {}
+        ring = text(item, "ring") if device_of(step.ring) is None else device_ring(report.device)
         return text(item, "fleet") == rollout.fleet and ring == step.ring
 
 

@@ -17,7 +17,7 @@ from lambdas.rollout_api import planning
 from vedette.contracts.base import mistakes
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutApiSettings
-from vedette.contracts.rollout import DEVICE_RING, Change, Rollout, RolloutStatus
+from vedette.contracts.rollout import Change, Rollout, RolloutStatus, device_ring
 from vedette.contracts.rollout_api import (
     AbortRequest,
     Answer,
@@ -150,7 +150,7 @@ def _known(store: Store, request: StartRequest) -> Rollout | None:
 def _desired(request: DesiredRequest, chosen: RolloutApiSettings, store: Store) -> DesiredList:
     """One request for each ring, and for each of the few devices with applications of their own."""
     names = [*planning.rings(chosen, request.fleet, ())]
-    names += [DEVICE_RING + thing for thing in own_applications(chosen, request.fleet)]
+    names += [device_ring(thing) for thing in own_applications(chosen, request.fleet)]
     return DesiredList(states=tuple(store.newest(request.fleet, name) for name in names))
 
 

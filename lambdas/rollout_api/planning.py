@@ -12,7 +12,6 @@ from lambdas.common.runtime import client
 from vedette.contracts.errors import CloudError
 from vedette.contracts.functions import RolloutApiSettings, fleets_of
 from vedette.contracts.rollout import (
-    DEVICE_RING,
     MAX_CHECKS,
     MAX_ROLLOUT_S,
     ApplicationChange,
@@ -21,6 +20,7 @@ from vedette.contracts.rollout import (
     GatePolicy,
     Rollout,
     RolloutStatus,
+    device_of,
 )
 from vedette.contracts.rollout_api import Plan, PlannedRing, PlanRequest, PlanRollbackRequest
 from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
@@ -108,9 +108,10 @@ def rings(chosen: RolloutApiSettings, fleet: str, asked: tuple[str, ...]) -> tup
     fleets = fleets_of(chosen.fleets)
     if fleet not in fleets:
         raise CloudError(f"there is no fleet {fleet!r}; there are: {', '.join(sorted(fleets))}.", code="V009")
-    devices = [ring for ring in asked if ring.startswith(DEVICE_RING)]
-    if devices:
-        return (_device(chosen, fleet, asked),)
+    things = [thing for ring in asked if (thing := device_of(ring)) is not None]
+    if things:
+        _one_device(chosen, fleet, asked, things[0])
+        return asked
     unknown = [ring for ring in asked if ring not in fleets[fleet]]
     if unknown:
         raise CloudError(
@@ -135,8 +136,8 @@ def may(chosen: RolloutApiSettings, store: Store, fleet: str, changes: Mapping[s
     for change in {change.model_dump_json(): change for change in changes.values()}.values():
         _there(chosen, change, compare=compare)
     for ring, change in changes.items():
-        if ring.startswith(DEVICE_RING):
-            _may_have_its_own(chosen, fleet, ring.removeprefix(DEVICE_RING), change)
+        if (thing := device_of(ring)) is not None:
+            _may_have_its_own(chosen, fleet, thing, change)
         why = conflict(chosen, store, fleet, ring, change)
         if why is not None:
             raise CloudError(
@@ -187,7 +188,7 @@ def _last(store: Store, request: PlanRollbackRequest, asked: tuple[str, ...]) ->
     what = subject(ApplicationChange(name=request.application, to=None))
     for rollout in store.succeeded(request.fleet, what):
         names = {step.ring for step in rollout.rings}
-        if names & set(asked) if asked else not any(name.startswith(DEVICE_RING) for name in names):
+        if names & set(asked) if asked else all(device_of(name) is None for name in names):
             return rollout
     where = f" on {', '.join(asked)}" if asked else ""
     raise CloudError(
@@ -198,15 +199,13 @@ def _last(store: Store, request: PlanRollbackRequest, asked: tuple[str, ...]) ->
     )
 
 
-def _device(chosen: RolloutApiSettings, fleet: str, asked: tuple[str, ...]) -> str:
+def _one_device(chosen: RolloutApiSettings, fleet: str, asked: tuple[str, ...], thing: str) -> None:
     if len(asked) > 1:
         raise CloudError("a rollout is for rings of a fleet, or for one device.", code="V009")
-    thing = asked[0].removeprefix(DEVICE_RING)
     if registered(chosen, fleet, thing) is None:
         raise CloudError(
             f"fleet {fleet!r} has no device {thing!r}.", hint="Those there are: vedette device list", code="V009"
         )
-    return asked[0]
 
 
 def _may_have_its_own(chosen: RolloutApiSettings, fleet: str, thing: str, change: Change) -> None:

@@ -58,7 +58,7 @@ def test_who_breaks_after_the_last_count_is_seen_by_the_next(account: Account) -
 
 
 def test_a_large_fleet_is_not_counted_on_request(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambdas.common.ring_look.COUNTED_ON_REQUEST", 3)
+    monkeypatch.setattr("lambdas.common.ring_look.SMALL_FLEET", 3)
     account.start("ppe", "1.0.0", "rollout-1", rings=["early"])
     said = account.drive("rollout-1")
     assert said[-1] == "finish→done"

@@ -14,7 +14,7 @@ from vedette.adapters.aws.devices import Devices
 from vedette.adapters.aws.rollouts import Rollouts
 from vedette.contracts.account import DEFAULT_STAGE
 from vedette.contracts.errors import UsageError
-from vedette.contracts.rollout import DEVICE_RING
+from vedette.contracts.rollout import device_ring
 from vedette.core.fleet.device_item import text
 
 Fleet = Annotated[str | None, typer.Option("--fleet", help="All devices of a fleet, ring by ring.")]
@@ -75,7 +75,7 @@ def target(account: Account, fleet: str | None, device: str | None, rings: str |
     assert device is not None
     item = Devices(account).item(device)
     name = text(item, "thing")
-    return Target(text(item, "fleet"), (f"{DEVICE_RING}{name}",), name)
+    return Target(text(item, "fleet"), (device_ring(name),), name)
 
 
 def rollouts(account: Account) -> Rollouts:

@@ -15,7 +15,7 @@ from vedette.adapters.aws.devices import Devices
 from vedette.cli.fleet_options import rollouts, target
 from vedette.cli.rollout_view import print_rollout, ring_text, rollout_rows
 from vedette.cli.tables import plain_table
-from vedette.contracts.rollout import DEVICE_RING, ApplicationChoice, DesiredState, Rollout, RolloutStatus
+from vedette.contracts.rollout import ApplicationChoice, DesiredState, Rollout, RolloutStatus, device_ring
 from vedette.core.fleet.device_item import text
 from vedette.core.fleet.device_summary import summary
 from vedette.core.fleet.overview import RingOverview, overview
@@ -45,7 +45,7 @@ def account_status(fleet: str | None, device: str | None, rollout: str | None, s
     told = [summary(item, now_s, cores.get(text(item, "thing"), "")) for item in items]
     states = made.desired(about.fleet)
     if about.device:
-        own = {told[0].ring, f"{DEVICE_RING}{about.device}"}
+        own = {told[0].ring, device_ring(about.device)}
         states = tuple(state for state in states if state.ring in own)
     rings = overview(states, told)
     newest = made.newest(about.fleet, limit=_ASKED)

@@ -20,13 +20,13 @@ from vedette.cli.tables import key_value_table, plain_table
 from vedette.contracts.comparison import OTHER_LABELS
 from vedette.contracts.errors import CloudError
 from vedette.contracts.rollout import (
-    DEVICE_RING,
     ApplicationChange,
     Change,
     RingStatus,
     RingStep,
     Rollout,
     RolloutStatus,
+    device_of,
 )
 from vedette.contracts.rollout_api import Plan
 from vedette.core.fleet.choice import changes, runs
@@ -43,7 +43,7 @@ _ENDS: Final = {RolloutStatus.SUCCEEDED: "green", RolloutStatus.ROLLED_BACK: "re
 
 def ring_text(ring: str) -> str:
     """A ring for people; a device has one of its own."""
-    return ring.removeprefix(DEVICE_RING)
+    return device_of(ring) or ring
 
 
 def subject_text(change: Change) -> str:

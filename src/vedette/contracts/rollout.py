@@ -37,6 +37,16 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Seconds = Annotated[int, Field(ge=0, le=7 * 86400)]
 
 
+def device_ring(thing: str) -> str:
+    """The ring that is one device."""
+    return f"{DEVICE_RING}{thing}"
+
+
+def device_of(ring: str) -> str | None:
+    """The device that a ring is; None of a ring of a fleet."""
+    return ring.removeprefix(DEVICE_RING) if ring.startswith(DEVICE_RING) else None
+
+
 class ComponentChoice(Contract):
     """A component as a ring should run it."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vedette.contracts.fleet_metrics import Condition
-from vedette.contracts.rollout import DEVICE_RING, DesiredState
+from vedette.contracts.rollout import DesiredState, device_ring
 from vedette.core.fleet.device_summary import DeviceSummary
 
 #: Devices with something wrong that are named.
@@ -69,7 +69,7 @@ def overview(states: Sequence[DesiredState], devices: Iterable[DeviceSummary]) -
     by_ring: dict[str, list[DeviceSummary]] = {}
     for one in devices:
         by_ring.setdefault(one.ring, []).append(one)
-        by_ring.setdefault(f"{DEVICE_RING}{one.thing}", []).append(one)
+        by_ring.setdefault(device_ring(one.thing), []).append(one)
     return tuple(_ring(state, by_ring.get(state.ring, [])) for state in states)
 
 
