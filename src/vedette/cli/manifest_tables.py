@@ -18,6 +18,7 @@ _SECTIONS: Final = (
     ("`models.NAME`", "Model", ""),
     ("`models.NAME.input`", "ModelInput", "Each value becomes `(value / scale - mean) / std`."),
     ("`models.NAME.moving`", "Moving", "How the family `moving` tells objects from the background."),
+    ("`models.NAME.tensors`, an entry", "TensorInput", "An input of a model that an application's own code runs."),
     ("`pipelines.NAME`", "Pipeline", ""),
     ("`pipelines.NAME.tiles`", "Tiles", ""),
     ("`pipelines.NAME.motion`", "Motion", ""),
@@ -42,6 +43,9 @@ _SECTIONS: Final = (
     ("`parameters.NAME`", "Parameter", "Values that may be changed at deployment and while the application runs."),
     ("`hooks.NAME`", "Hook", "The application's own Python; see [hooks.md](hooks.md)."),
     ("`hooks.NAME.network`, an entry as fields", "NetworkPeer", "Where `host:port` is not enough."),
+    ("`panorama`", "Panorama", "The code of an AWS Panorama application, unchanged; see [panorama.md](panorama.md)."),
+    ("`panorama.parameters.NAME`", "PanoramaParameter", ""),
+    ("`panorama.routes`, an entry", "PanoramaRoute", ""),
 )
 
 #: Definition that stands for what all members have → definition and field whose entries they are.
@@ -64,6 +68,11 @@ _MEANINGS: Final = {
     "actions": "Where alerts go; one `file` action called `file` where the section is absent.",
     "parameters": "Values that may be changed without changing this file.",
     "family": "How the model's tensors become boxes.",
+    "shape": "Numbers along each axis, such as `[1, 3, 416, 416]`.",
+    "TensorInput.type": "Type of the numbers.",
+    "environment": "Variables that the code finds.",
+    "PanoramaParameter.type": "Type of the value as the code gets it.",
+    "PanoramaRoute.title": "For people.",
     "class_agnostic_nms": "Drop overlapping boxes of different classes too.",
     "require": "What must run the model; anything less is reported as DEGRADED.",
     "model": "Name of a model of this file.",

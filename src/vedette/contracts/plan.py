@@ -22,6 +22,7 @@ from vedette.contracts.manifest import (
     Model,
     Motion,
     NetworkPeer,
+    Panorama,
     ParameterValue,
     Rule,
     Tiles,
@@ -177,6 +178,26 @@ class HookPlan(Contract):
         return f"{self.application}/{self.name}"
 
 
+class PanoramaPlan(Contract):
+    """The Panorama code of one application: what it gets, where it lies."""
+
+    application: Identifier
+    directory: Annotated[str, Field(description="Where the manifest lies; `settings.code` starts here.")]
+    code: Annotated[dict[str, str], Field(description="Every file of the code as it was attached: path → SHA-256.")]
+    settings: Panorama
+    inputs: Annotated[
+        dict[str, tuple[HookCamera, ...]],
+        Field(description="Media port → the device's cameras, in the order in which the code gets their pictures."),
+    ] = Field(default_factory=dict)
+    values: Annotated[
+        dict[str, bool | int | float | str], Field(description="Parameter port → the value as it is now.")
+    ] = Field(default_factory=dict)
+    models: Annotated[
+        dict[str, tuple[str, Model]],
+        Field(description="Model node → absolute path or name in the model store, and what the manifest says of it."),
+    ] = Field(default_factory=dict)
+
+
 class EvidencePlan(Contract):
     """What one application wants kept of its alerts."""
 
@@ -194,6 +215,7 @@ class Plan(Contract):
     rules: tuple[RulePlan, ...] = ()
     insights: tuple[InsightPlan, ...] = ()
     hooks: tuple[HookPlan, ...] = ()
+    panorama: tuple[PanoramaPlan, ...] = ()
     evidence: tuple[EvidencePlan, ...] = ()
     actions: Annotated[dict[str, Action], Field(description="``<application>/<action>`` → what to do.")] = Field(
         default_factory=dict

@@ -37,7 +37,18 @@ from vedette.contracts.manifest.insights import (
     Occupancy,
     Queue,
 )
-from vedette.contracts.manifest.models import BUILT_IN, Channels, Model, ModelFamily, ModelInput, Moving, Provider
+from vedette.contracts.manifest.models import (
+    BUILT_IN,
+    Channels,
+    Model,
+    ModelFamily,
+    ModelInput,
+    Moving,
+    Provider,
+    TensorInput,
+    TensorType,
+)
+from vedette.contracts.manifest.panorama import Panorama, PanoramaParameter, PanoramaRoute, PortType
 from vedette.contracts.manifest.parameters import Parameter, ParameterValue
 from vedette.contracts.manifest.pipelines import Pipeline, Tracker
 from vedette.contracts.manifest.rules import (
@@ -102,9 +113,13 @@ __all__ = [
     "NothingSeen",
     "Occupancy",
     "OpcUaAction",
+    "Panorama",
+    "PanoramaParameter",
+    "PanoramaRoute",
     "Parameter",
     "ParameterValue",
     "Pipeline",
+    "PortType",
     "Provider",
     "Proximity",
     "Queue",
@@ -114,6 +129,8 @@ __all__ = [
     "Schedule",
     "SignalBase",
     "SmsAction",
+    "TensorInput",
+    "TensorType",
     "Tiles",
     "Tracker",
     "UploadSettings",

@@ -83,7 +83,12 @@ class Hook(Contract):
 
     def peers(self) -> tuple[NetworkPeer, ...]:
         """``network`` with every entry as fields."""
-        return tuple(peer if isinstance(peer, NetworkPeer) else peer_of(peer) for peer in self.network)
+        return peers_of(self.network)
+
+
+def peers_of(network: tuple[str | NetworkPeer, ...]) -> tuple[NetworkPeer, ...]:
+    """A manifest's ``network`` with every entry as fields."""
+    return tuple(peer if isinstance(peer, NetworkPeer) else peer_of(peer) for peer in network)
 
 
 def is_beside(file: str) -> bool:

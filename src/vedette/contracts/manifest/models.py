@@ -20,6 +20,7 @@ class ModelFamily(StrEnum):
     ULTRAFACE = "ultraface"
     CODES = "codes"
     MOVING = "moving"
+    TENSORS = "tensors"
 
 
 #: Families that come with the program: no file.
@@ -67,6 +68,34 @@ class Moving(Contract):
     ] = 60.0
 
 
+class TensorType(StrEnum):
+    """Type of a tensor's numbers."""
+
+    BOOL = "bool"
+    INT8 = "int8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    UINT64 = "uint64"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+
+class TensorInput(Contract):
+    """One input of a model that an application's own code runs."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, description="The name by which the code gives it.")]
+    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=8)]
+    type: TensorType = TensorType.FLOAT32
+    tensor: Annotated[
+        str, Field(max_length=200, description="The model's own name of it, where that is another one.")
+    ] = ""
+
+
 class Provider(StrEnum):
     """What must run the model; a silent fallback is a reported DEGRADED state."""
 
@@ -102,6 +131,10 @@ class Model(Contract):
         ),
     ] = "coco"
     moving: Annotated[Moving | None, Field(description="Of the family `moving`: its thresholds.")] = None
+    tensors: Annotated[
+        tuple[TensorInput, ...],
+        Field(max_length=16, description="Of the family `tensors`: its inputs. Nothing is prepared or decoded."),
+    ] = ()
     min_confidence: Annotated[Confidence, Field(description="Boxes below it are dropped.")] = 0.3
     nms_iou: Annotated[Confidence, Field(description="Overlap above which the weaker box is dropped.")] = 0.45
     class_agnostic_nms: bool = False
@@ -118,6 +151,8 @@ class Model(Contract):
             raise ValueError(f"the family {self.family.value} comes with the program and takes no file, size or input")
         if not self.built_in and not self.file:
             raise ValueError("`file` is missing: a path beside the manifest, or a name in the model store")
+        if (self.family is ModelFamily.TENSORS) != bool(self.tensors):
+            raise ValueError("`tensors` is for the family tensors, and needed there: the inputs that the code gives")
         if self.moving is not None and self.family is not ModelFamily.MOVING:
             raise ValueError(f"`moving` is for the family moving; this model is of the family {self.family.value}")
         if self.family is ModelFamily.MOVING and self.labels != "coco" and len(self.labels) != 1:

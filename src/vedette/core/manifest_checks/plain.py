@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vedette.contracts.base import Contract
@@ -37,7 +37,15 @@ def model_labels(model: dict[str, Any]) -> tuple[str, ...] | None:
     return known_labels(labels)
 
 
-def pipeline_of(rule: dict[str, Any], pipelines: dict[str, dict[str, Any]]) -> str:
+def sources_of(document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What a rule or an insight can listen to, with its cameras: pipelines, and outputs of ``panorama``."""
+    sources = {name: texts(entry.get("cameras")) for name, entry in dicts(document, "pipelines").items()}
+    code = section(document, "panorama")
+    cameras = tuple(camera for entry in section(code, "inputs").values() for camera in texts(entry))
+    return dict.fromkeys(texts(code.get("outputs")), cameras) | sources
+
+
+def pipeline_of(rule: dict[str, Any], pipelines: Mapping[str, object]) -> str:
     """Name of the pipeline a rule or an insight listens to; empty where that cannot be said."""
     only = next(iter(pipelines)) if len(pipelines) == 1 else ""
     wanted = rule.get("pipeline", only)

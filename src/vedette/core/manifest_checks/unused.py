@@ -18,14 +18,17 @@ def check_unused(document: dict[str, Any]) -> Iterator[Finding]:
         for pipeline in pipelines.values()
         for settings in dicts(pipeline, "attributes").values()
     }
+    code = section(document, "panorama")
+    used_models |= {str(name) for name in section(code, "models").values()}
     users = (*pipelines.values(), *dicts(document, "hooks").values())
     used_cameras = {camera for user in users for camera in texts(user.get("cameras"))}
+    used_cameras |= {camera for cameras in section(code, "inputs").values() for camera in texts(cameras)}
     for part, kind, used in (("models", "model", used_models), ("cameras", "camera", used_cameras)):
         for name in section(document, part):
             if name not in used:
                 yield Finding((part, name), f"no pipeline uses {kind} {name!r}", level="warning")
     silent = not any(document.get(part) for part in ("rules", "hooks", "insights"))
-    if isinstance(document.get("pipelines"), dict) and silent:
+    if (isinstance(document.get("pipelines"), dict) or code) and silent:
         yield Finding(
             ("rules",) if "rules" in document else (),
             "there is no rule and no hook, so there will be no alert",
