@@ -24,7 +24,7 @@ F_SEAL_FUTURE_WRITE: Final = 0x0010
 NEEDED_SEALS: Final = F_SEAL_SHRINK | F_SEAL_GROW
 
 
-def create(name: str, size: int, what: str) -> tuple[int, mmap.mmap]:
+def create(name: str, size: int, what: str, *, shared_writing: bool = False) -> tuple[int, mmap.mmap]:
     """Allocate ``size`` bytes; the descriptor to hand out and a writable mapping.
 
     Every page is allocated now: later there is nothing that could fail.
@@ -33,6 +33,7 @@ def create(name: str, size: int, what: str) -> tuple[int, mmap.mmap]:
         name: shown in ``/proc``, for people only.
         size: bytes.
         what: what it is for, with the numbers the size came from; used in the error message.
+        shared_writing: whether who gets the descriptor may write, too.
 
     Raises:
         CameraError: V205, there is not enough memory.
@@ -49,6 +50,9 @@ def create(name: str, size: int, what: str) -> tuple[int, mmap.mmap]:
             code="V205",
         ) from error
     seals = NEEDED_SEALS | F_SEAL_SEAL
+    if shared_writing:
+        fcntl.fcntl(descriptor, F_ADD_SEALS, seals)
+        return descriptor, mapping
     try:
         fcntl.fcntl(descriptor, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE)
     except OSError:  # a kernel before 5.1: readers are trusted to map it read-only, as our client does

@@ -17,21 +17,23 @@ from vedette.local.building.archive import Member, source_files, write_archive
 from vedette.local.building.wheels import Wheel
 
 _NAME: Final = "vedette"
+#: The worker that runs what SageMaker Neo compiled, and what code of Panorama applications imports.
+_BESIDE: Final = ("dlr_worker", "panoramasdk")
 _WHEEL: Final = b"Wheel-Version: 1.0\nGenerator: vedette\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 def package_members() -> list[Member]:
-    """Files of the package and of the worker that runs what SageMaker Neo compiled, by their names in a wheel."""
+    """Files of the package and of what other Pythons run beside it, by their names in a wheel."""
     package = Path(vedette.__file__).resolve().parent
-    worker = package.parent / "dlr_worker"
-    if not worker.is_dir():
-        raise UsageError(
-            "this installation of vedette lacks its package 'dlr_worker'.", hint="Install vedette again.", code="V702"
-        )
-    return [
-        *source_files(package, package.name, lambda inside: inside.parts[0] == "_data"),
-        *source_files(worker, worker.name),
-    ]
+    members = list(source_files(package, package.name, lambda inside: inside.parts[0] == "_data"))
+    for name in _BESIDE:
+        folder = package.parent / name
+        if not folder.is_dir():
+            raise UsageError(
+                f"this installation of vedette lacks its package {name!r}.", hint="Install vedette again.", code="V702"
+            )
+        members += source_files(folder, name)
+    return members
 
 
 def build_package_wheel(folder: Path) -> Wheel:

@@ -1,0 +1,187 @@
+"""The host's side against code that means harm: nothing it says is believed, nothing it does ends the host."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import mmap
+import os
+import socket
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.panorama.serving import LIMIT_S, MadeUp, Rig, rig
+from vedette.adapters.panorama.messages import PACKET_BYTES, NotUnderstood, read_request
+from vedette.adapters.panorama.server import MOST_CONNECTIONS
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Rig]:
+    with rig(tmp_path) as made:
+        yield made
+
+
+class Peer:
+    """Says what it is told to say."""
+
+    def __init__(self, host: Rig) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        weakref.finalize(self, self.socket.close)
+        self.socket.settimeout(LIMIT_S)
+        self.socket.connect(str(host.folder / "p.sock"))
+
+    def send(self, packet: bytes) -> tuple[Any, list[int]]:
+        self.socket.send(packet)
+        data, extra, _, _ = self.socket.recvmsg(PACKET_BYTES, socket.CMSG_LEN(32))
+        descriptors = array.array("i")
+        for _, _, content in extra:
+            descriptors.frombytes(content)
+        return json.loads(data), list(descriptors)
+
+    def ask(self, **question: Any) -> tuple[Any, list[int]]:
+        return self.send(json.dumps(question).encode())
+
+
+def test_the_interface_is_told(host: Rig) -> None:
+    answer, _ = Peer(host).ask(do="hello", sdk=1)
+    assert answer["inputs"]["video_in"] == "media"
+    assert answer["inputs"]["threshold"] == "float32"
+    assert answer["models"]["double"] == {"inputs": [["data", [1, 3, 4, 4], "float32"]]}
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"\xff\x00",
+        b"[]",
+        b"{}",
+        b'{"do":"fly"}',
+        b'{"do":"get","port":"video_in","released":[-1]}',
+        b'{"do":"get","port":"../../etc"}',
+        b'{"do":"room","bytes":99999999999}',
+        b'{"do":"room","bytes":0}',
+        b'{"do":"call","node":"double","inputs":[]}',
+        b'{"do":"call","node":"double","inputs":[{"name":"x","dtype":"object","shape":[1],"offset":0}]}',
+        b'{"do":"call","node":"double","inputs":[{"name":"x","dtype":"float32","shape":[16777216,16777216],"offset":0}]}',
+        b'{"do":"call","node":"double","inputs":[{"name":"x","dtype":"float32","shape":[1,1,1],"offset":4096}]}',
+        b'{"do":"put","port":"video_out","part":0,"of":1,"media":{"token":1,"annotations":[["rect",0,0,2,1]]}}',
+        b"[" * 60000,
+    ],
+)
+def test_nonsense_is_refused_and_the_conversation_goes_on(host: Rig, packet: bytes) -> None:
+    peer = Peer(host)
+    answer, _ = peer.send(packet)
+    assert answer["error"]["kind"] == "ValueError"
+    assert peer.ask(do="value", port="count")[0] == {"value": 3}
+
+
+def test_a_packet_that_is_too_long_is_no_request(host: Rig) -> None:
+    peer = Peer(host)
+    answer, _ = peer.send(b'{"do":"hello","sdk":1}' + b" " * PACKET_BYTES)
+    assert answer["error"]["kind"] == "ValueError"
+
+
+def test_arrays_outside_the_memory_are_refused(host: Rig) -> None:
+    peer = Peer(host)
+    answer, (descriptor,) = peer.ask(do="room", bytes=4096)
+    assert answer == {"room": 4096}
+    entry = {"name": "data", "dtype": "float32", "shape": [1, 3, 20, 20], "offset": 0}
+    assert "outside" in peer.ask(do="call", node="double", inputs=[entry])[0]["error"]["text"]
+    entry = {"name": "data", "dtype": "float32", "shape": [1, 3, 4, 4], "offset": 2}
+    assert "begin" in peer.ask(do="call", node="double", inputs=[entry])[0]["error"]["text"]
+    os.close(descriptor)
+
+
+def test_shared_memory_cannot_be_cut_under_the_host(host: Rig) -> None:
+    peer = Peer(host)
+    _, (descriptor,) = peer.ask(do="room", bytes=4096)
+    with pytest.raises(PermissionError):
+        os.ftruncate(descriptor, 0)
+    host.feed.give(MadeUp("a", 1))
+    answer, (ring,) = peer.ask(do="get", port="video_in")
+    with pytest.raises(PermissionError):
+        os.ftruncate(ring, 0)
+    with mmap.mmap(ring, answer["rings"][0]["bytes"]) as memory:
+        memory[:4] = b"mine"
+    os.close(descriptor)
+    os.close(ring)
+
+
+def test_an_answer_that_is_larger_than_the_memory_brings_its_own(host: Rig) -> None:
+    peer = Peer(host)
+    _, (descriptor,) = peer.ask(do="room", bytes=192)
+    os.close(descriptor)
+    entry = {"name": "data", "dtype": "float32", "shape": [1, 3, 4, 4], "offset": 0}
+    answer, (larger,) = peer.ask(do="call", node="double", inputs=[entry])
+    assert answer["room"] >= sum(one["offset"] for one in answer["outputs"])
+    assert os.fstat(larger).st_size == answer["room"]
+    os.close(larger)
+
+
+def test_pictures_that_were_never_given_are_not_put(host: Rig) -> None:
+    peer = Peer(host)
+    answer, _ = peer.ask(do="put", port="video_out", part=0, of=1, media={"token": 77})
+    assert answer == {"ok": True, "pictures": False}
+    assert host.sink.next()[1] == []
+
+
+def test_a_port_without_an_edge_takes_everything_and_does_nothing(host: Rig) -> None:
+    answer, _ = Peer(host).ask(do="put", port="nowhere", part=0, of=1, media={"token": 77})
+    assert answer["ok"] is True
+    assert host.sink.taken.empty()
+
+
+def test_who_keeps_every_slot_gets_no_more_and_others_go_on(host: Rig) -> None:
+    peer = Peer(host)
+    copies = []
+    for number in range(6):
+        host.feed.give(MadeUp("a", number))
+        answer, descriptors = peer.ask(do="get", port="video_in")
+        copies.append(answer["media"][0]["copy"])
+        for descriptor in descriptors:
+            os.close(descriptor)
+    assert copies == [False, False, False, False, True, True]
+    host.feed.give(MadeUp("a", 6))
+    answer, _ = peer.ask(do="get", port="video_in", timeout_s=0.05)
+    assert answer["error"]["kind"] == "TimeoutException"
+    host.feed.give(MadeUp("a", 7))
+    answer, _ = peer.ask(do="get", port="video_in", released=list(range(10)))
+    assert answer["media"][0]["time_stamp"][0] % 10 == 7
+
+
+def test_connections_are_bounded(host: Rig) -> None:
+    peers = [Peer(host) for _ in range(MOST_CONNECTIONS)]
+    for peer in peers:
+        peer.ask(do="value", port="count")
+    one_more = Peer(host)
+    assert one_more.socket.recv(1) == b""
+    peers[0].socket.close()
+    while True:
+        another = Peer(host)
+        another.socket.send(b'{"do":"value","port":"count"}')
+        if another.socket.recv(100):
+            break
+    assert peers[1].ask(do="value", port="count")[0] == {"value": 3}
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20)),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        max_leaves=12,
+    ),
+    st.sampled_from(["hello", "value", "get", "room", "call", "put"]),
+)
+@settings(max_examples=200)
+def test_any_document_is_a_request_or_is_not_understood(document: Any, do: str) -> None:
+    fields = document if isinstance(document, dict) else {"port": document, "media": document, "inputs": document}
+    for packet in (document, {**fields, "do": do}):
+        with contextlib.suppress(NotUnderstood):
+            assert read_request(json.dumps(packet).encode()).do == do
