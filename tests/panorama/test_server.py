@@ -120,7 +120,8 @@ def test_an_answer_that_is_larger_than_the_memory_brings_its_own(host: Rig) -> N
     os.close(descriptor)
     entry = {"name": "data", "dtype": "float32", "shape": [1, 3, 4, 4], "offset": 0}
     answer, (larger,) = peer.ask(do="call", node="double", inputs=[entry])
-    assert answer["room"] >= sum(one["offset"] for one in answer["outputs"])
+    assert answer["room"] > 192
+    assert max(one["offset"] for one in answer["outputs"]) <= answer["room"]
     assert os.fstat(larger).st_size == answer["room"]
     os.close(larger)
 
@@ -156,18 +157,21 @@ def test_who_keeps_every_slot_gets_no_more_and_others_go_on(host: Rig) -> None:
     assert answer["media"][0]["time_stamp"][0] % 10 == 7
 
 
+def _answered(peer: Peer) -> bool:
+    try:
+        return bool(peer.ask(do="value", port="count"))
+    except (OSError, ValueError):  # hung up
+        return False
+
+
 def test_connections_are_bounded(host: Rig) -> None:
     peers = [Peer(host) for _ in range(MOST_CONNECTIONS)]
     for peer in peers:
         peer.ask(do="value", port="count")
-    one_more = Peer(host)
-    assert one_more.socket.recv(1) == b""
+    assert not _answered(Peer(host))
     peers[0].socket.close()
-    while True:
-        another = Peer(host)
-        another.socket.send(b'{"do":"value","port":"count"}')
-        if another.socket.recv(100):
-            break
+    while not _answered(Peer(host)):
+        pass
     assert peers[1].ask(do="value", port="count")[0] == {"value": 3}
 
 
