@@ -27,6 +27,7 @@ from vedette.core.comparison import RUNNING, Place
 from vedette.core.comparison_report import Compared, fitted, notes_of, why_nothing
 from vedette.core.messages import one_line
 from vedette.core.parameters import with_parameters
+from vedette.core.plan_candidates import not_compared
 
 logger = logging.getLogger("vedette.candidate")
 
@@ -101,6 +102,7 @@ class Candidate:
         self._attached = self._taken_away = False
         self._answered = False
         self._refused = ""
+        self._not_compared = not_compared(around.manifest)
         at_s = self._at_s = monotonic()
         self._plan_due_s = at_s
         self._report_due_s = at_s if self._progress.done else at_s + REPORT_S
@@ -295,6 +297,8 @@ class Candidate:
         limit_s = float(self._policy.timeout_s)
         if progress.against is None and self._answered:
             limit_s = min(limit_s, ALONE_S)
+        if self._not_compared and progress.against is not None:
+            return True
         return progress.comparer.complete or progress.spent_s >= limit_s
 
     def _report(self, now_s: float) -> None:
@@ -315,7 +319,9 @@ class Candidate:
         problem = ""
         if comparer.frames == 0:
             problem = self._refused
-            if progress.against is not None and not problem:
+            if self._not_compared and progress.against is not None:
+                problem = ""
+            elif progress.against is not None and not problem:
                 problem = why_nothing(self._compared, self._models())
         return ComparisonReport(
             time=self._now(),
@@ -329,6 +335,7 @@ class Candidate:
             labels=labels,
             golden=progress.golden,
             problem=problem,
+            not_compared=self._not_compared or None,
             notes=notes_of(self._compared, comparer.added) if progress.against is not None else (),
         )
 

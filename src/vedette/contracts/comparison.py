@@ -101,6 +101,9 @@ class ComparisonReport(Contract):
     labels: Annotated[dict[str, Agreement], Field(max_length=MAX_LABELS + 1)] = Field(default_factory=dict)
     golden: Annotated[GoldenClips | None, Field(description="None while they have not been run.")] = None
     problem: Annotated[str, Field(max_length=400, description="Why it cannot be compared, for people.")] = ""
+    not_compared: Annotated[
+        str | None, Field(max_length=200, description="Why nothing of the version can be compared, as it is meant.")
+    ] = None
     notes: Annotated[
         tuple[Annotated[str, Field(max_length=MAX_NOTE)], ...],
         Field(max_length=MAX_NOTES, description="What was left out of the comparison, for people; hinders nothing."),

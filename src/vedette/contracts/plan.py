@@ -49,7 +49,10 @@ class AttachedApplication(Contract):
     ] = Field(default_factory=dict)
     code: Annotated[
         dict[str, str],
-        Field(description="Python files of an application with hooks, as they were attached: path → SHA-256."),
+        Field(
+            description="Python files of an application with hooks, and every file of Panorama code, as they were "
+            "attached: path → SHA-256."
+        ),
     ] = Field(default_factory=dict)
 
 

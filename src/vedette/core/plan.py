@@ -23,6 +23,7 @@ from vedette.contracts.plan import (
     HookPlan,
     InsightPlan,
     ModelPlan,
+    PanoramaPlan,
     PipelinePlan,
     Plan,
     RulePlan,
@@ -30,7 +31,8 @@ from vedette.contracts.plan import (
 )
 from vedette.core.evidence import pre_roll_s
 from vedette.core.plan_candidates import SUFFIX, beside, in_words_of_candidates, shares
-from vedette.core.plan_hooks import plan_hooks
+from vedette.core.plan_hooks import hook_routes, plan_hooks
+from vedette.core.plan_panorama import STEADY_FPS, panorama_routes, panorama_streams, plan_panorama
 
 _KEY_DIGITS: Final = 12
 _NAME_IN_KEY: Final = 32
@@ -67,6 +69,7 @@ def make_plan(
     rules: list[RulePlan] = []
     insights: list[InsightPlan] = []
     hooks: list[HookPlan] = []
+    codes: list[PanoramaPlan] = []
     evidence: list[EvidencePlan] = []
     actions: dict[str, Action] = {}
     for app in apps.values():
@@ -77,9 +80,18 @@ def make_plan(
             wanted = app.manifest.pipelines[plan.pipeline].stream
             streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted)
         rates = {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}
+        routes = hook_routes([plan for _, _, plan in served])
+        code = plan_panorama(app, bound, model_file, problems)
+        if code is not None:
+            codes.append(code)
+            for camera, fps in panorama_streams(code, known):
+                streams[camera] = _widen(streams.get(camera), camera, fps, "main")
+            for output, route in panorama_routes(code):
+                rates[output, route.camera] = min(STEADY_FPS, streams[route.camera].fps)
+                routes.append((output, route))
         rules += _rules(app.manifest, bound, rates, problems)
         insights += _insights(app.manifest, bound, rates, problems)
-        planned = plan_hooks(app, bound, [plan for _, _, plan in served], problems)
+        planned = plan_hooks(app, bound, routes, problems)
         for hook in planned:
             for picture in hook.pictures:
                 fps = min(hook.frames_fps, known[picture.camera].max_fps or hook.frames_fps)
@@ -107,6 +119,7 @@ def make_plan(
         rules=tuple(sorted(rules, key=lambda rule: (rule.application, rule.name, rule.camera))),
         insights=tuple(sorted(insights, key=lambda insight: (insight.application, insight.name, insight.camera))),
         hooks=tuple(sorted(hooks, key=lambda hook: hook.key)),
+        panorama=tuple(codes),
         evidence=tuple(evidence),
         actions=actions,
         problems=tuple(sorted(set(problems))),
@@ -317,7 +330,7 @@ def _watched(
 ) -> Iterator[tuple[str, str]]:
     """The cameras a rule or an insight watches: the application's name and the device's, each of these once."""
     pipeline = manifest.rule_pipeline(entry)
-    outside = sorted(set(manifest.rule_cameras(entry)) - set(manifest.pipelines[pipeline].cameras))
+    outside = sorted(set(manifest.rule_cameras(entry)) - set(manifest.track_sources()[pipeline]))
     problems.extend(
         f"application {manifest.name!r}: {what} watches camera {camera!r}, which pipeline {pipeline!r} does not analyse"
         for camera in outside

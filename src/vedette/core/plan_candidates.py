@@ -37,6 +37,11 @@ def beside(
         problems: what cannot be compared is added, in words for people.
     """
     who = said(manifest.name)
+    if why := not_compared(manifest):
+        problems.append(f"{who}: {why}")
+        return []
+    if manifest.panorama is not None:
+        problems.append(f"{who}: of its Panorama code nothing is compared")
     known = {(p.pipeline, p.camera): p for _, _, p in running if p.application == manifest.name}
     if not known:
         problems.append(f"{who}: no version of the application runs here that it could be compared with")
@@ -67,6 +72,17 @@ def beside(
         for pipeline, camera in sorted(known)
     )
     return found
+
+
+def not_compared(manifest: Manifest) -> str:
+    """Why nothing of a new version can be compared with the running one, for people; empty where something can.
+
+    Code of a Panorama application runs once: two of it would share its storage and the ports on which it listens, and
+    what it sends would be sent twice.
+    """
+    if manifest.panorama is not None and not manifest.pipelines:
+        return "Panorama code is not compared; it runs once"
+    return ""
 
 
 def said(name: str) -> str:

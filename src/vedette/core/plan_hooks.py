@@ -8,15 +8,25 @@ from vedette.contracts.plan import AttachedApplication, HookCamera, HookPlan, Ho
 from vedette.core.parameters import parameter_values
 
 
+def hook_routes(served: Sequence[PipelinePlan]) -> list[tuple[str, HookRoute]]:
+    """(pipeline, track batches) of every pipeline on every camera that it serves."""
+    return [
+        (plan.pipeline, HookRoute(pipeline=plan.key, camera=plan.camera, app_camera=plan.app_camera)) for plan in served
+    ]
+
+
 def plan_hooks(
-    app: AttachedApplication, bound: Mapping[str, Sequence[str]], served: Sequence[PipelinePlan], problems: list[str]
+    app: AttachedApplication,
+    bound: Mapping[str, Sequence[str]],
+    sources: Sequence[tuple[str, HookRoute]],
+    problems: list[str],
 ) -> list[HookPlan]:
     """Every hook of an application.
 
     Args:
         app: the application.
         bound: its cameras → the device's cameras that are there and switched on.
-        served: its pipelines on the device's cameras.
+        sources: (name, track batches) of its pipelines and of the outputs of its Panorama code.
         problems: what cannot be done is added, in words for people.
     """
     manifest = app.manifest
@@ -26,12 +36,8 @@ def plan_hooks(
     plans = []
     values = parameter_values(manifest) if manifest.hooks else {}
     for name, hook in sorted(manifest.hooks.items()):
-        wanted = set(hook.pipelines if hook.pipelines is not None else manifest.pipelines)
-        routes = {
-            HookRoute(pipeline=plan.key, camera=plan.camera, app_camera=plan.app_camera)
-            for plan in served
-            if plan.pipeline in wanted
-        }
+        wanted = set(hook.pipelines if hook.pipelines is not None else manifest.track_sources())
+        routes = {route for name, route in sources if name in wanted}
         pictures: dict[str, HookCamera] = {}
         for camera in cameras:
             if camera.app_camera in hook.cameras:
@@ -45,7 +51,7 @@ def plan_hooks(
                 name=name,
                 directory=app.directory,
                 file=hook.file,
-                code=dict(sorted(app.code.items())),
+                code={path: digest for path, digest in sorted(app.code.items()) if path.endswith(".py")},
                 cameras=cameras,
                 routes=tuple(sorted(routes, key=lambda route: (route.pipeline, route.camera))),
                 pictures=tuple(pictures[key] for key in sorted(pictures)),

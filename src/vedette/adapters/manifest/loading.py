@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from vedette.adapters.hooks.code_files import code_digests
 from vedette.adapters.manifest.explain import check_clock_times, explain, has, shown
 from vedette.adapters.manifest.hook_files import check_hook_files
+from vedette.adapters.manifest.panorama_files import check_panorama_files
+from vedette.adapters.panorama.code_files import code_digests as panorama_digests
 from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.manifest import Manifest, ParameterValue
 from vedette.contracts.plan import AttachedApplication
@@ -91,10 +93,22 @@ def attached_application(
     return AttachedApplication(
         manifest=manifest.model_copy(update={"models": models}),
         directory=str(directory),
-        code=code_digests(directory) if manifest.hooks else {},
+        code=recorded_code(manifest, directory),
         bindings={name: tuple(cameras) for name, cameras in (bindings or {}).items()},
         parameters=dict(parameters or {}),
     )
+
+
+def recorded_code(manifest: Manifest, directory: Path) -> dict[str, str]:
+    """Files of an application's own code: path from the directory → SHA-256, so that no other code is run.
+
+    Raises:
+        ConfigurationError: V101, a file cannot be read, or there is too much of them.
+    """
+    code = code_digests(directory) if manifest.hooks else {}
+    if manifest.panorama is not None:
+        code |= panorama_digests(directory, manifest.panorama.code)
+    return code
 
 
 def _digest(file: Path) -> str | None:
@@ -111,7 +125,11 @@ def _read_manifest(path: Path) -> tuple[Manifest | None, list[Mistake]]:
 
     def validate(value: dict[str, Any]) -> tuple[Manifest | None, list[Finding]]:
         manifest, findings = validate_document(value)
-        return manifest, [*findings, *check_hook_files(value, file.resolve().parent)]
+        return manifest, [
+            *findings,
+            *check_hook_files(value, file.resolve().parent),
+            *check_panorama_files(value, file.resolve().parent),
+        ]
 
     return read_document(file, validate)
 

@@ -99,7 +99,7 @@ def _of_panorama(manifest: Manifest) -> Iterator[Mistake]:
     code = manifest.panorama
     for key, pipeline in manifest.pipelines.items():
         model = manifest.models.get(pipeline.model)
-        if model is not None and model.family is ModelFamily.TENSORS:
+        if model is not None and model.family == ModelFamily.TENSORS:
             yield ("pipelines", key, "model"), "a model of the family tensors is used by `panorama` code only"
     if code is None:
         return
@@ -113,7 +113,7 @@ def _of_panorama(manifest: Manifest) -> Iterator[Mistake]:
     for node, name in code.models.items():
         yield from _unknown(("panorama", "models", node), "model", name, manifest.models)
         model = manifest.models.get(name)
-        if model is not None and model.family is not ModelFamily.TENSORS:
+        if model is not None and model.family != ModelFamily.TENSORS:
             yield ("panorama", "models", node), f"model {name!r} is not of the family tensors"
     for index, name in enumerate(code.outputs):
         if name in manifest.pipelines:

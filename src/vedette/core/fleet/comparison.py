@@ -101,7 +101,7 @@ def _decided(
     if not judged:
         findings.append(Finding(Verdict.UNDECIDED, "no device has told what both versions see"))
     elif asked.running is not None:
-        findings += _seen(overall, labels, asked)
+        findings += _seen(overall, labels, asked) if (why := _meant(judged)) is None else [Finding(Verdict.PASS, why)]
     worst = min(findings, key=lambda one: GRAVITY.index(one.verdict), default=None)
     if worst is not None and worst.verdict is not Verdict.PASS:
         return worst
@@ -119,6 +119,12 @@ def _failed(reports: Sequence[ComparisonReport]) -> list[Finding]:
     named = f" ({', '.join(clips[:_NAMED])})" if clips else ""
     devices = _names(one.device for one in failed)
     return [Finding(Verdict.FAIL, f"the application's own tests fail{named} on {devices}")]
+
+
+def _meant(judged: Sequence[ComparisonReport]) -> str | None:
+    """Why nothing was compared on any device, as it is meant; None where something was to be."""
+    reasons = {one.not_compared for one in judged}
+    return reasons.pop() if len(reasons) == 1 else None
 
 
 def _untold(judged: Sequence[ComparisonReport]) -> list[Finding]:

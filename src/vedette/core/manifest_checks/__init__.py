@@ -16,6 +16,7 @@ from vedette.core.manifest_checks.hooks import check_hooks
 from vedette.core.manifest_checks.insights import check_insights
 from vedette.core.manifest_checks.labels import check_labels
 from vedette.core.manifest_checks.moving import check_moving
+from vedette.core.manifest_checks.panorama import check_panorama
 from vedette.core.manifest_checks.parameters import check_parameters
 from vedette.core.manifest_checks.references import check_references
 from vedette.core.manifest_checks.shapes import check_shapes
@@ -39,6 +40,7 @@ def check_document(document: dict[str, Any]) -> list[Finding]:
         check_insights,
         check_parameters,
         check_hooks,
+        check_panorama,
     )
     findings = [finding for check in checks for finding in check(document)]
     misnamed = any(finding.path[:1] == ("pipelines",) for finding in findings)

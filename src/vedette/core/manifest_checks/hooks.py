@@ -22,7 +22,7 @@ def check_hooks(document: dict[str, Any]) -> Iterator[Finding]:
         network = hook.get("network")
         entries = network if isinstance(network, list) else []
         for index, entry in enumerate(entries):
-            yield from _peer(("hooks", name, "network", index), entry)
+            yield from check_peer(("hooks", name, "network", index), entry)
         if entries and texts(hook.get("cameras")):
             yield Finding(
                 ("hooks", name, "network"),
@@ -33,7 +33,8 @@ def check_hooks(document: dict[str, Any]) -> Iterator[Finding]:
             )
 
 
-def _peer(path: Path, entry: Any) -> Iterator[Finding]:
+def check_peer(path: Path, entry: Any) -> Iterator[Finding]:
+    """What is wrong with a host that code asks to connect to."""
     try:
         peer = peer_of(entry) if isinstance(entry, str) else NetworkPeer.model_validate(entry)
     except ValueError:  # of another form: the types say so
