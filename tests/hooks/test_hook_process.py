@@ -324,7 +324,7 @@ def on_tracks(app, batch):
 def test_lines_are_let_through_again_as_time_goes_by(caplog: pytest.LogCaptureFixture) -> None:
     show_output(caplog)
     now = [0.0]
-    output = Output("a/b", monotonic=lambda: now[0])
+    output = Output("hook a/b", monotonic=lambda: now[0])
     output.feed(b"x\n" * 200)
     assert len(lines(caplog)) == BURST_LINES
     now[0] = 2.0

@@ -23,6 +23,9 @@ _REMOVE_DIR: Final = 1 << 4
 _REMOVE_FILE: Final = 1 << 5
 _MAKE_DIR: Final = 1 << 7
 _MAKE_REG: Final = 1 << 8
+_MAKE_SOCK: Final = 1 << 9
+_MAKE_FIFO: Final = 1 << 10
+_MAKE_SYM: Final = 1 << 12
 _REFER: Final = 1 << 13
 _TRUNCATE: Final = 1 << 14
 #: Every right that a version of the interface knows; what is handled and not granted is refused.
@@ -35,7 +38,9 @@ _RULE_PATH_BENEATH: Final = 1
 _READ: Final = _READ_FILE | _READ_DIR
 _REMOVE: Final = _REMOVE_DIR | _REMOVE_FILE | _TRUNCATE
 _CHANGE: Final = _REMOVE | _WRITE_FILE | _MAKE_DIR | _MAKE_REG | _REFER
-_OF_A_FILE: Final = _WRITE_FILE | _READ_FILE | _TRUNCATE
+_RUN: Final = _READ | _EXECUTE
+_CHANGE_ANYHOW: Final = _CHANGE | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM
+_OF_A_FILE: Final = _WRITE_FILE | _READ_FILE | _TRUNCATE | _EXECUTE
 
 
 def version() -> int:
@@ -69,17 +74,42 @@ def restrict(readable: Sequence[str], writable: Sequence[str], removable: Sequen
         attributes += struct.pack("Q", _NET_BIND_AND_CONNECT)
     if abi >= 6:
         attributes += struct.pack("Q", _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS)
+    _enforce(attributes, ((readable, _READ), (writable, _READ | _CHANGE), (removable, _READ | _REMOVE)), handled)
+    return abi
+
+
+def restrict_programs(runnable: Sequence[str], writable: Sequence[str]) -> int:
+    """The same for whole programs, which start others and have a network of their own.
+
+    Args:
+        runnable: may be read and executed.
+        writable: may be read, written, made and removed, with links, sockets and named pipes.
+
+    Returns:
+        Version of the interface in force.
+
+    Raises:
+        OSError: the kernel has no Landlock, or refuses it.
+    """
+    abi = version()
+    if not abi:
+        raise OSError(38, "this kernel has no Landlock")
+    handled = _HANDLED[min(abi, max(_HANDLED))]
+    _enforce(struct.pack("Q", handled), ((runnable, _RUN), (writable, _READ | _CHANGE_ANYHOW)), handled)
+    return abi
+
+
+def _enforce(attributes: bytes, allowed: Sequence[tuple[Sequence[str], int]], handled: int) -> None:
     ruleset = libc.syscall(
         libc.SYS_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0)
     )
     try:
-        for paths, rights in ((readable, _READ), (writable, _READ | _CHANGE), (removable, _READ | _REMOVE)):
+        for paths, rights in allowed:
             for path in paths:
                 _allow(ruleset, path, rights & handled)
         libc.syscall(libc.SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-    return abi
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

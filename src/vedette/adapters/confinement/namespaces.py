@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import socket
+import struct
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -16,9 +19,11 @@ from vedette.adapters.confinement import libc
 ALL: Final = libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWPID | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
 #: Folders of which one is there on every system: the new root is put together on top of it, for this process only.
 _SCAFFOLDS: Final = ("/tmp", "/run", "/var/tmp", "/mnt")  # noqa: S108 - covered by a file system of our own
+_SIOCSIFFLAGS: Final = 0x8914
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 #: What shared libraries, time zones and certificates need; what is not there is left out.
-_SYSTEM: Final = (
+SYSTEM: Final = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
     "/usr/share/zoneinfo", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem",
     "/etc/pki/ca-trust/extracted", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
@@ -43,18 +48,41 @@ class Separated:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A file or folder that a process sees at another path than its own.
+
+    Attributes:
+        source: where it is.
+        target: where the process sees it.
+        writable: whether it may be written to.
+        runnable: whether programs and libraries in it may be used.
+    """
+
+    source: str
+    target: str
+    writable: bool = False
+    runnable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """Files that a process sees, each at its own path.
+    """Files that a process sees, each at its own path but those that are placed elsewhere.
 
     Attributes:
         libraries: may be read, and libraries be loaded from there.
         data: may be read only.
         writable: may be read and written.
+        placed: at other paths.
+        fresh: folders that are empty and in memory, and their size in bytes.
+        folders: empty folders, to be mounted on.
     """
 
     libraries: tuple[str, ...]
-    data: tuple[str, ...]
-    writable: tuple[str, ...]
+    data: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    placed: tuple[Placed, ...] = ()
+    fresh: tuple[tuple[str, int], ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 def separate(wanted: int = ALL) -> Separated:
@@ -99,7 +127,8 @@ def new_root(view: View) -> None:
     sources: dict[str, int] = {}
     try:
         # Opened before the scaffold covers what lies below it.
-        for path in (*view.libraries, *view.data, *view.writable, *_DEVICES):
+        placed = [one.source for one in view.placed]
+        for path in (*view.libraries, *view.data, *view.writable, *_DEVICES, *placed):
             with contextlib.suppress(OSError):
                 sources[path] = os.open(os.path.realpath(path), os.O_PATH | os.O_CLOEXEC)
         room = "mode=755,size=4m,nr_inodes=4k"
@@ -113,6 +142,14 @@ def new_root(view: View) -> None:
             ):
                 for path in filter(sources.__contains__, paths):
                     _show(path, sources[path], scaffold, flags)
+            for one in view.placed:
+                _place(one, sources[one.source], scaffold)
+            for path, size in view.fresh:
+                os.makedirs(scaffold + path, exist_ok=True)
+                flags = libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC
+                libc.mount("vedette", scaffold + path, "tmpfs", flags, f"mode=1777,size={size}")
+            for path in view.folders:
+                os.makedirs(scaffold + path, exist_ok=True)
             os.chdir(scaffold)
             libc.pivot_root_here()
         except OSError:
@@ -126,13 +163,24 @@ def new_root(view: View) -> None:
     libc.mount("", "/", flags=libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | libc.MS_NOSUID | libc.MS_NOEXEC)
 
 
+def loopback_up() -> None:
+    """Switch on the one interface that a network of one's own has.
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        # struct ifreq: a name, and flags; linux/if.h, linux/sockios.h
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP | _IFF_RUNNING))
+
+
 def interpreter_files() -> tuple[str, ...]:
     """What this interpreter, its installed packages and their libraries consist of."""
     found = [*sys.path, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))]
     found += [f"{prefix}/lib" for prefix in (sys.prefix, sys.base_prefix)]
     found += [os.environ.get("LD_LIBRARY_PATH", ""), str(sysconfig.get_config_var("LIBDIR") or "")]
     paths = [path for entry in found for path in entry.split(":")]
-    return outermost([path for path in (*_SYSTEM, *paths) if os.path.isabs(path) and os.path.exists(path)])
+    return outermost([path for path in (*SYSTEM, *paths) if os.path.isabs(path) and os.path.exists(path)])
 
 
 def outermost(paths: Iterable[str]) -> tuple[str, ...]:
@@ -149,6 +197,16 @@ def _map_ids(user: int, group: int) -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
+
+
+def _place(one: Placed, source: int, scaffold: str) -> None:
+    target = scaffold + one.target
+    _make(target, folder=os.path.isdir(f"/proc/self/fd/{source}"))
+    libc.mount(f"/proc/self/fd/{source}", target, flags=libc.MS_BIND | libc.MS_REC)
+    flags = 0 if one.writable else libc.MS_RDONLY
+    flags |= 0 if one.runnable else libc.MS_NOEXEC
+    flags |= libc.MS_NOSUID | libc.MS_NODEV | _locked(target)
+    libc.mount("", target, flags=libc.MS_REMOUNT | libc.MS_BIND | flags)
 
 
 def _show(path: str, source: int, scaffold: str, flags: int) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vedette.adapters.confinement import libc
-from vedette.adapters.confinement.syscalls import ANSWERED, CHECKED, FREE
+from vedette.adapters.confinement.syscalls import ANSWERED, CHECKED, FREE, PROGRAMS, PROGRAMS_CHECKED
 
 # linux/bpf_common.h: load a word, compare, bitwise and, return
 _LOAD: Final = 0x20
@@ -37,6 +37,7 @@ _X32: Final = 0x4000_0000
 _EPERM: Final = 1
 _ENOTTY: Final = 25
 _ENOPROTOOPT: Final = 92
+_EAFNOSUPPORT: Final = 97
 
 # Values that arguments may have, each from the kernel's header of the call.
 _PROT_WRITE, _PROT_EXEC = 2, 4
@@ -50,6 +51,10 @@ _CLONE_NEW: Final = 0x7E02_0080
 _IOCTLS: Final = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FI(O|ON)CLEX
 #: DUPFD GETFD SETFD GETFL SETFL GETLK SETLK SETLKW OFD_GETLK OFD_SETLK OFD_SETLKW DUPFD_CLOEXEC GET_SEALS
 _FCNTLS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1034)
+_S_IFMT, _S_IFIFO = 0o170000, 0o010000
+_AF_INET, _AF_INET6 = 2, 10
+#: Besides: SET_PDEATHSIG, CAPBSET_READ.
+_PRCTLS_OF_PROGRAMS: Final = (1, 23)
 _PRCTLS: Final = (3, 15, 16, 39, 0x5356_4D41)  # GET_DUMPABLE SET_NAME GET_NAME GET_NO_NEW_PRIVS SET_VMA
 
 
@@ -81,16 +86,18 @@ class _Rule:
     error: int = _EPERM
 
 
-def restrict(process: int) -> None:
+def restrict(process: int, *, programs: bool = False) -> None:
     """Allow only what ``syscalls`` lists, for this thread and those it starts.
 
     Args:
         process: number of this process as it sees itself; it may signal no other.
+        programs: allow what programs with process numbers and a network of their own need: to start others, signal
+            them, and use sockets.
 
     Raises:
         OSError: the kernel has no filters, or the machine's numbers are not known.
     """
-    code = program(libc.machine(), process)
+    code = program(libc.machine(), process, programs=programs)
     instructions = ctypes.create_string_buffer(code, len(code))
 
     class Program(ctypes.Structure):
@@ -99,8 +106,8 @@ def restrict(process: int) -> None:
     libc.set_filter(Program(len(code) // 8, ctypes.addressof(instructions)))
 
 
-def program(machine: str, process: int) -> bytes:
-    """The filter: instructions of eight bytes.
+def program(machine: str, process: int, *, programs: bool = False) -> bytes:
+    """The filter: instructions of eight bytes. See ``restrict``.
 
     Raises:
         OSError: ENOSYS, the machine's numbers are not known.
@@ -116,12 +123,15 @@ def program(machine: str, process: int) -> bytes:
     ]
     if machine == "x86_64":
         code += [_instruction(_ATLEAST, _X32, 0, 1), _instruction(_RETURN, _KILL_PROCESS)]
-    for numbers in FREE.values():
+    free, checked = (FREE | PROGRAMS, CHECKED | PROGRAMS_CHECKED) if programs else (FREE, CHECKED)
+    for numbers in free.values():
         code += _when(numbers[column], [_instruction(_RETURN, _ALLOW)])
     for entry in ANSWERED.values():
         code += _when(entry[column], [_instruction(_RETURN, _ERRNO | entry[2])])
-    for name, rule in _rules(process).items():
-        code += _when(CHECKED[name][column], _judged(rule))
+    rules = _rules(process) | (_rules_of_programs() if programs else {})
+    for name, rule in rules.items():
+        if name not in free:
+            code += _when(checked[name][column], _judged(rule))
     code.append(_instruction(_RETURN, _ERRNO | _EPERM))
     return b"".join(code)
 
@@ -152,6 +162,24 @@ def _rules(process: int) -> dict[str, _Rule]:
         "prlimit64": _Rule(((_Is(0, zero),), (own,))),
         "kill": _Rule(((own,),)),
         "tgkill": _Rule(((own,),)),
+    }
+
+
+def _rules_of_programs() -> dict[str, _Rule]:
+    """For programs that have process numbers and a network of their own, what differs."""
+    zero = (0,)
+    fifo = (_S_IFIFO,)
+    return {
+        # Compilers in memory are part of many programs; memory that is shared with nobody is counted by no limit.
+        "mmap": _Rule(((_Is(3, zero, _MAP_SHARED),), (_Is(3, zero, _MAP_ANONYMOUS),))),
+        "clone": _Rule(((_Is(0, zero, _CLONE_NEW),),)),
+        "kill": _Rule(((),)),
+        "prctl": _Rule(((_Is(0, _PRCTLS + _PRCTLS_OF_PROGRAMS),),)),
+        "prlimit64": _Rule(((_Is(0, zero),),)),
+        "socket": _Rule(((_Is(0, (_AF_UNIX, _AF_INET, _AF_INET6)),),), _EAFNOSUPPORT),
+        "socketpair": _Rule(((_Is(0, (_AF_UNIX,)),),)),
+        "mknod": _Rule(((_Is(1, fifo, _S_IFMT),),)),
+        "mknodat": _Rule(((_Is(2, fifo, _S_IFMT),),)),
     }
 
 

@@ -69,3 +69,18 @@ ANSWERED: Final[dict[str, tuple[int | None, int | None, int]]] = {
     "llistxattr": (195, 12, 95),
     "flistxattr": (196, 13, 95),
 }
+
+#: Besides FREE, for whole programs with a network of their own: processes, sockets, links, named pipes.
+PROGRAMS: Final[Numbers] = {
+    "connect": (42, 203), "accept": (43, 202), "accept4": (288, 242), "bind": (49, 200), "listen": (50, 201),
+    "sendmmsg": (307, 269), "recvmmsg": (299, 243), "execve": (59, 221), "fork": (57, None), "vfork": (58, None),
+    "waitid": (247, 95), "setpgid": (109, 154), "setsid": (112, 157), "arch_prctl": (158, None),
+    "link": (86, None), "linkat": (265, 37), "symlink": (88, None), "symlinkat": (266, 36), "chmod": (90, None),
+    "fchmod": (91, 52), "fchmodat": (268, 53), "truncate": (76, 45), "utime": (132, None), "utimes": (235, None),
+    "futimesat": (261, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
+    "inotify_rm_watch": (255, 28), "sched_setaffinity": (203, 122), "setpriority": (141, 140), "mprotect": (10, 226),
+    "setsockopt": (54, 208), "utimensat": (280, 88), "tgkill": (234, 131), "tkill": (200, 130),
+}  # fmt: skip
+
+#: Besides CHECKED, for whole programs.
+PROGRAMS_CHECKED: Final[Numbers] = {"socket": (41, 198), "mknod": (133, None), "mknodat": (259, 33)}

@@ -7,7 +7,7 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -121,9 +121,23 @@ class Broker:
             peer.host, peer.port, allow_private=peer.allow_private, timeout_s=timeout_s, resolver=self._resolver
         )
 
-    def relay(self, inside: socket.socket, outside: socket.socket) -> Relay:
-        """Pass bytes on from now on."""
-        relay = Relay(inside, outside, self._reactor, self._ended)
+    def relay(
+        self, inside: socket.socket, outside: socket.socket, ended: Callable[[Relay], None] | None = None
+    ) -> Relay:
+        """Pass bytes on from now on.
+
+        Args:
+            inside: the process' socket, not blocking.
+            outside: the connection, not blocking.
+            ended: called when it has ended.
+        """
+
+        def end(relay: Relay) -> None:
+            self._ended(relay)
+            if ended is not None:
+                ended(relay)
+
+        relay = Relay(inside, outside, self._reactor, end)
         self._past.connections += 1
         self._relays.append(relay)
         return relay

@@ -26,7 +26,7 @@ class Output:
     """Takes the bytes of a process and logs its lines.
 
     Args:
-        name: of the hook, before each line.
+        name: what stands before each line, such as ``hook passage/from_the_yard``.
         monotonic: clock.
     """
 
@@ -63,9 +63,9 @@ class Output:
             return
         self._room -= 1
         if self._silent:
-            log.warning("hook %s: %d lines were dropped: it prints too much", self._name, self._silent)
+            log.warning("%s: %d lines were dropped: it prints too much", self._name, self._silent)
             self._silent = 0
         text = raw.decode("utf-8", "replace").rstrip()
         line = printable(text)[:MAX_LINE_CHARACTERS]
         if line:
-            log.info("hook %s: %s", self._name, line)
+            log.info("%s: %s", self._name, line)

@@ -60,7 +60,7 @@ class HookRunner:
         self._timeout_s = hook.timeout_s * patience
         self._process: ConfinedProcess | None = None
         self._handed: dict[str, SharedMemory] = {}
-        self.output = Output(hook.key)
+        self.output = Output(f"hook {hook.key}")
         self.walls = WallsReport(standing={}, missing={}, sufficient=False)
 
     @property
