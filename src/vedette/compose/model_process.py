@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -319,19 +318,10 @@ class ModelProcess:
         return FrameStoreClient(self._layout.frames / f"{camera}.sock")
 
     def _make_tracker(self, pipeline: PipelinePlan, labels: tuple[str, ...]) -> BatchTracker:
-        """A tracker that goes on where the journal ends: who was there keeps the number, no number is given twice."""
-        from vedette.adapters.journal.sqlite import SqliteJournalReader
-        from vedette.pipeline.resume import with_lost_objects
-        from vedette.pipeline.track import PipelineTracker
+        """A tracker that goes on where the journal ends."""
+        from vedette.compose.resumed_tracker import resumed_tracker
 
-        tracker = PipelineTracker(pipeline, labels)
-        with closing(SqliteJournalReader(self._layout.root / "journal.db")) as journal:
-            last = journal.last(pipeline.key, pipeline.camera, 0.0)
-            if last is not None:
-                since_s = last.analysed_wall_s - pipeline.tracker.lost_s
-                earlier = journal.recent(pipeline.key, pipeline.camera, since_s)
-                tracker.restore(with_lost_objects(last, earlier, pipeline.tracker.lost_s))
-        return tracker
+        return resumed_tracker(self._layout.root / "journal.db", pipeline, labels)
 
 
 class _Tee:

@@ -34,6 +34,21 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A text that an application's code wrote into a picture and that belongs to no object.
+
+    Attributes:
+        text: what it wrote.
+        x: where it begins, share of the picture's width.
+        y: where it stands, share of the picture's height.
+    """
+
+    text: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrackBatch:
     """All confirmed objects of one picture.
 
@@ -50,6 +65,7 @@ class TrackBatch:
             nothing was asked about any.
         next_track_id: the number the next new object would have got; 0 where unknown. A restarted tracker goes on
             from it, so that numbers are not given twice.
+        notes: what else code wrote into the picture.
     """
 
     pipeline: str
@@ -62,6 +78,7 @@ class TrackBatch:
     truncated: bool = False
     next_track_id: int = 0
     attributes: tuple[tuple[Attribute, ...], ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse columns of different length."""
@@ -94,6 +111,8 @@ class TrackBatch:
             document["attributes"] = [
                 [[found.name, found.value, round(found.score, 3)] for found in each] for each in self.attributes
             ]
+        if self.notes:
+            document["notes"] = [[note.text, round(note.x, 4), round(note.y, 4)] for note in self.notes]
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
@@ -124,6 +143,7 @@ class TrackBatch:
                     tuple(Attribute(name, value, score) for name, value, score in each)
                     for each in document.get("attributes", ())
                 ),
+                notes=tuple(Note(text, x, y) for text, x, y in document.get("notes", ())),
             )
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise StorageError(f"journal row is not a track batch: {error}", code="V402") from error

@@ -85,6 +85,19 @@ class PipelineTracker:
             attributes=_read(kept, tracks, few),
         )
 
+    def know(self, labels: Sequence[str]) -> None:
+        """Take in class names that come up only while objects are followed; those that are known keep their place."""
+        known = frozenset(self._labels)
+        self._labels += tuple(dict.fromkeys(label for label in labels if label not in known))
+        if self._plan.labels is not None:
+            wanted = frozenset(self._plan.labels)
+            self._kept = np.array([label in wanted for label in self._labels], bool)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of ``Detections.classes``."""
+        return self._labels
+
     def restore(self, batch: TrackBatch) -> None:
         """Go on after a restart from the last batch of this pipeline and camera in the journal.
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from vedette.adapters.engines.families import make_family
 from vedette.adapters.engines.session import first_line, open_session, out_of_memory, signature_of
+from vedette.adapters.engines.tensors import TensorModel, made_up
 from vedette.contracts.errors import ModelError
-from vedette.contracts.manifest import Model, Provider
+from vedette.contracts.manifest import Model, ModelFamily, Provider
 from vedette.core.letterbox import Letterbox
 
 #: Side of the picture that the trial pretends to have taken, pixels.
@@ -23,11 +24,13 @@ def trial(data: bytes, model: Model) -> tuple[tuple[int, int], float]:
     Always on the processor: a driver of another device maps more memory than a limit could tell from an attack.
 
     Returns:
-        (width, height) of its input, and seconds of the second run.
+        (width, height) of its input, zeros where it is of the family ``tensors``; and seconds of the second run.
 
     Raises:
         ModelError: V302, cannot be loaded or run; V303, not what the manifest says; V304, unusable values.
     """
+    if model.family is ModelFamily.TENSORS:
+        return (0, 0), _tensor_trial(data, model)
     session, _ = open_session(data, model.file, Provider.CPU)
     family = make_family(model, signature_of(session))
     width, height = family.size
@@ -50,3 +53,16 @@ def trial(data: bytes, model: Model) -> tuple[tuple[int, int], float]:
         seconds = time.perf_counter() - started_s
         family.decode(outputs, letterbox)
     return family.size, seconds
+
+
+def _tensor_trial(data: bytes, model: Model) -> float:
+    """Try a model that an application's own code runs: with what it declares, and nothing is decoded."""
+    session, _ = open_session(data, model.file, Provider.CPU)
+    tensors = TensorModel(session, signature_of(session), model)
+    seconds = 0.0
+    for generator in (None, np.random.default_rng(1)):
+        inputs = made_up(model, generator)
+        started_s = time.perf_counter()
+        tensors.run(inputs)
+        seconds = time.perf_counter() - started_s
+    return seconds

@@ -8,6 +8,7 @@ from vedette.adapters.engines.families.detr import Detr
 from vedette.adapters.engines.families.ultraface import Ultraface
 from vedette.adapters.engines.families.yolov8 import Yolov8
 from vedette.adapters.engines.families.yolox import Yolox
+from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import Model, ModelFamily
 from vedette.core.labels import labels_of
 
@@ -29,4 +30,10 @@ def make_family(model: Model, signature: Signature) -> Family:
     Raises:
         ModelError: V303, the tensors are not those of the family, or the sizes or labels differ from the manifest.
     """
+    if model.family is ModelFamily.TENSORS:
+        raise ModelError(
+            f"{model.file} is of the family tensors; its outputs are no objects.",
+            hint="Such a model is for the application's own code, named in `panorama.models`.",
+            code="V303",
+        )
     return FAMILIES[model.family](model, labels_of(model), signature)

@@ -1,0 +1,36 @@
+"""Trackers that go on where the journal ends: who was there keeps the number, no number is given twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from vedette.adapters.journal.sqlite import SqliteJournalReader
+from vedette.contracts.plan import PipelinePlan
+from vedette.pipeline.resume import with_lost_objects
+from vedette.pipeline.track import PipelineTracker
+
+
+def resumed_tracker(
+    journal: Path, pipeline: PipelinePlan, labels: Sequence[str], *, more_labels: bool = False
+) -> PipelineTracker:
+    """The tracker of a pipeline on a camera.
+
+    Args:
+        journal: ``<state>/journal.db``.
+        pipeline: whose objects are followed.
+        labels: the model's class names, in its order.
+        more_labels: whether classes come up only while objects are followed, so that those of the journal count too.
+    """
+    tracker = PipelineTracker(pipeline, labels)
+    with closing(SqliteJournalReader(journal)) as reader:
+        last = reader.last(pipeline.key, pipeline.camera, 0.0)
+        if last is not None:
+            since_s = last.analysed_wall_s - pipeline.tracker.lost_s
+            earlier = reader.recent(pipeline.key, pipeline.camera, since_s)
+            found = with_lost_objects(last, earlier, pipeline.tracker.lost_s)
+            if more_labels:
+                tracker.know(found.labels)
+            tracker.restore(found)
+    return tracker
