@@ -104,6 +104,20 @@ class AppHostConfig(ComponentConfig):
     alertsPerMinute: Annotated[  # noqa: N815
         int, Field(ge=1, le=6000, description="Alerts of one hook in the long run; twice as many at once.")
     ] = 30
+    modelDirectory: Annotated[  # noqa: N815
+        str, Field(description="Model store for Panorama code; in the state directory where empty.")
+    ] = ""
+    panoramaPython: Annotated[  # noqa: N815
+        dict[Identifier, str],
+        Field(
+            description="Application with Panorama code → interpreter that runs it, where it brings none of its own."
+        ),
+    ] = Field(default_factory=dict)
+
+    @field_validator("panoramaPython", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return (json.loads(value) if value.strip() else {}) if isinstance(value, str) else value
 
 
 class ApplicationConfig(ComponentConfig):

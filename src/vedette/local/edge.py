@@ -316,13 +316,15 @@ class Edge:
             "faceModel": settings.face_model,
             "personModel": settings.person_model,
         }
+        app_host = {**self._common(), "trustCode": settings.trust_code}
         if settings.model_directory is not None:
-            inference["modelDirectory"] = alerting["modelDirectory"] = str(settings.model_directory)
+            for component in (inference, alerting, app_host):
+                component["modelDirectory"] = str(settings.model_directory)
         merges: dict[str, dict[str, Any]] = {
             "vedette.CameraIngest": {**self._common(), "cameras": cameras},
             "vedette.Inference": inference,
             "vedette.Alerting": alerting,
-            "vedette.AppHost": {**self._common(), "trustCode": settings.trust_code},
+            "vedette.AppHost": app_host,
         }
         # A run says everything anew: cameras of an earlier run in the same folder must not stay.
         return {name: ComponentSpec(configuration_merge=merge, reset=("",)) for name, merge in merges.items()}
