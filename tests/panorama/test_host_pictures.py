@@ -32,7 +32,7 @@ def pixels(width: int, height: int, seed: int = 1, *, full_range: bool = False, 
     return Pixels.from_buffer(buffer, width, height, full_range=full_range)
 
 
-def original(width: int, height: int, seed: int = 1) -> np.ndarray:  # type: ignore[type-arg]
+def original(width: int, height: int, seed: int = 1) -> np.ndarray:
     small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
 

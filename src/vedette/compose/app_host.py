@@ -1,47 +1,62 @@
-"""The first process of ``vedette.AppHost``: one warden per application with hooks, their states, no native code."""
+"""The first process of ``vedette.AppHost``: wardens of hooks, hosts of Panorama code, their states, no native code."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from vedette.adapters.state import StateLayout
 from vedette.adapters.supervision import ChildSpec
 from vedette.compose.plan_service import PlanService
+from vedette.compose.processes import device_name
 from vedette.contracts import topics
 from vedette.contracts.config import AppHostConfig
-from vedette.contracts.plan import HookPlan, Plan
+from vedette.contracts.plan import HookPlan, PanoramaPlan, Plan
 from vedette.ports.bus import Bus
 from vedette.ports.outbox import channel_of
 
 COMPONENT: Final = "vedette.AppHost"
-#: A warden reports life four times a second, except while a disk makes all of it wait.
+#: Both kinds of children report life four times a second, except while a disk makes all of it wait.
 SILENCE_S: Final = 30.0
 START_S: Final = 20.0
+#: Libraries of inference are loaded before life is reported for the first time.
+PANORAMA_START_S: Final = 60.0
 STOP_S: Final = 3.0
-#: Command that runs a warden: no user's packages, no current directory on the path.
+#: Commands that run a warden and a host: no user's packages, no current directory on the path.
 CHILD: Final = (sys.executable, "-s", "-P", "-m", "app_host.warden")
+PANORAMA_CHILD: Final = (sys.executable, "-s", "-P", "-m", "app_host.panorama")
+#: Before an application's name in the name of its host, and in the key of its state; no application is called so.
+PANORAMA: Final = "panorama:"
 
 
 class AppHostService(PlanService[AppHostConfig]):
-    """Keeps a warden per application with hooks, and tells how their hooks are.
+    """Keeps a warden per application with hooks and a host per Panorama code, and tells how they are.
 
     Args:
         bus: Greengrass.
         child: command line of a warden.
+        panorama_child: command line of a host.
         monotonic: clock of all intervals.
     """
 
     component = COMPONENT
 
     def __init__(
-        self, bus: Bus, child: tuple[str, ...] = CHILD, monotonic: Callable[[], float] = time.monotonic
+        self,
+        bus: Bus,
+        child: tuple[str, ...] = CHILD,
+        panorama_child: tuple[str, ...] = PANORAMA_CHILD,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(bus, child, AppHostConfig, monotonic)
+        self._panorama_child = panorama_child
 
     def _specs(self, config: AppHostConfig, plan: Plan) -> tuple[Sequence[ChildSpec], Iterable[str]]:
-        """One warden per application that has hooks; a change of its hooks, code or receivers starts it anew."""
+        """A warden per application with hooks, a host per Panorama code; a change of what they run starts them anew."""
         applications: dict[str, list[HookPlan]] = {}
         for hook in plan.hooks:
             applications.setdefault(hook.application, []).append(hook)
@@ -68,42 +83,78 @@ class AppHostService(PlanService[AppHostConfig]):
             )
             for name, hooks in applications.items()
         ]
-        return specs, [hook.key for hook in plan.hooks]
+        specs += [self._host(config, code) for code in plan.panorama]
+        return specs, [*(hook.key for hook in plan.hooks), *(PANORAMA + code.application for code in plan.panorama)]
+
+    def _host(self, config: AppHostConfig, code: PanoramaPlan) -> ChildSpec:
+        """A new value of a parameter port is told to the host that runs."""
+        return ChildSpec(
+            name=PANORAMA + code.application,
+            argv=self._panorama_child,
+            spec={
+                "plan": code.model_copy(update={"values": {}}).model_dump(mode="json"),
+                "state_directory": config.stateDirectory,
+                "model_directory": config.modelDirectory or str(StateLayout(Path(config.stateDirectory)).models),
+                "python": config.panoramaPython.get(code.application, ""),
+                "device": device_name(),
+                "region": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "",
+                "trust": config.trustCode,
+                "ceiling": config.allowNetwork.value,
+                "log_level": config.logLevel,
+            },
+            live={"values": dict(code.values)},
+            silence_limit_s=SILENCE_S,
+            start_limit_s=PANORAMA_START_S,
+            stop_limit_s=STOP_S,
+        )
 
     def _fresh_state(self) -> dict[str, Any]:
         return {"state": "STARTING", "code": "", "error": ""}
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         """From the supervisor's thread."""
-        hooks = message.get("hooks")
-        if not isinstance(hooks, dict):
+        if name.startswith(PANORAMA):
+            if isinstance(message.get("panorama"), dict):
+                self._note(name, name, message["panorama"])
             return
+        hooks = message.get("hooks")
+        for hook, status in hooks.items() if isinstance(hooks, dict) else ():
+            self._note(name, f"{name}/{hook}", status)
+
+    def _note(self, name: str, key: str, status: dict[str, Any]) -> None:
         with self._lock:
-            for hook, status in hooks.items():
-                key = f"{name}/{hook}"
-                before = self._states.get(key)
-                if before is None:
-                    continue
-                self._states[key] = status
-                if (before.get("state"), before.get("code")) != (status.get("state"), status.get("code")):
-                    self._changed.add(name)
+            before = self._states.get(key)
+            if before is None:
+                return
+            self._states[key] = status
+            if (before.get("state"), before.get("code")) != (status.get("state"), status.get("code")):
+                self._changed.add(name.removeprefix(PANORAMA))
 
     def _on_exit(self, name: str, reason: str) -> None:
+        whose = "its host" if name.startswith(PANORAMA) else "its warden"
         with self._lock:
             for key, state in self._states.items():
-                if key.startswith(f"{name}/"):
-                    self._states[key] = state | {
-                        "state": "RESTARTING",
-                        "code": "V808",
-                        "error": f"its warden: {reason}",
-                    }
-            self._changed.add(name)
+                if key == name or key.startswith(f"{name}/"):
+                    self._states[key] = state | {"state": "RESTARTING", "code": "V808", "error": f"{whose}: {reason}"}
+            self._changed.add(name.removeprefix(PANORAMA))
 
     def _messages(self, states: dict[str, dict[str, Any]], names: set[str] | None) -> Iterable[tuple[str, Any]]:
-        applications = sorted({key.partition("/")[0] for key in states})
+        applications = sorted({_application(key) for key in states})
         for name in applications if names is None else [name for name in applications if name in names]:
-            hooks = {key.partition("/")[2]: state for key, state in states.items() if key.startswith(f"{name}/")}
-            yield topics.local_hooks(name), {"application": name, "hooks": hooks}
+            message: dict[str, Any] = {
+                "application": name,
+                "hooks": {key.partition("/")[2]: state for key, state in states.items() if key.startswith(f"{name}/")},
+            }
+            if PANORAMA + name in states:
+                message["panorama"] = states[PANORAMA + name]
+            yield topics.local_hooks(name), message
 
     def _summary(self, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        return {"hooks": states}
+        return {
+            "hooks": {key: state for key, state in states.items() if not key.startswith(PANORAMA)},
+            "panorama": {_application(key): state for key, state in states.items() if key.startswith(PANORAMA)},
+        }
+
+
+def _application(key: str) -> str:
+    return key.removeprefix(PANORAMA).partition("/")[0]

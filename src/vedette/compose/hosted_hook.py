@@ -68,12 +68,24 @@ def user_of(key: str) -> int:
 
 def network_refusal(hook: HookPlan, ceiling: NetworkCeiling) -> str:
     """Why a hook has no network at all; empty where it has what its manifest names."""
-    if not hook.network:
-        return "the manifest allows this hook no network"
+    return refusal_of_network("hook", ceiling, wanted=bool(hook.network), pictures=bool(hook.pictures))
+
+
+def refusal_of_network(what: str, ceiling: NetworkCeiling, *, wanted: bool, pictures: bool) -> str:
+    """Why code has no network at all; empty where it has what its manifest names.
+
+    Args:
+        what: ``hook`` or ``application``.
+        ceiling: of the device.
+        wanted: whether the manifest names hosts.
+        pictures: whether the code sees pictures.
+    """
+    if not wanted:
+        return f"the manifest allows this {what} no network"
     if ceiling is NetworkCeiling.NEVER:
-        return "this device allows hooks no network (allowNetwork: never)"
-    if ceiling is NetworkCeiling.WITHOUT_PICTURES and hook.pictures:
-        return "this hook sees pictures, and this device allows no hook both (allowNetwork: withoutPictures)"
+        return f"this device allows {what}s no network (allowNetwork: never)"
+    if ceiling is NetworkCeiling.WITHOUT_PICTURES and pictures:
+        return f"this {what} sees pictures, and this device allows no {what} both (allowNetwork: withoutPictures)"
     return ""
 
 

@@ -33,6 +33,7 @@ class PanoramaModels:
         self._wanted = dict(models)
         self._store = store
         self._loaded: dict[str, TensorModel] = {}
+        self._digests: dict[str, str | None] = {}
         self._lock = threading.Lock()
         self._running = 0
 
@@ -60,9 +61,21 @@ class PanoramaModels:
         known: dict[tuple[str, str], TensorModel] = {}
         for node, (file, model) in sorted(self._wanted.items()):
             key = (file, model.model_dump_json())
+            self._digests[node] = self._named(file, model)
             if node not in self._loaded:
                 self._loaded[node] = known.get(key) or _load(resolve_model(file, None, self._store), model, node)
             known[key] = self._loaded[node]
+
+    def replaced(self) -> bool:
+        """Whether the store has another model under one of the names now."""
+        return any(self._named(file, model) != self._digests.get(node) for node, (file, model) in self._wanted.items())
+
+    def _named(self, file: str, model: Model) -> str | None:
+        """What the store has under a name that the manifest does not pin; None where that is no question."""
+        if model.sha256 is not None or Path(file).is_absolute():
+            return None
+        entry = self._store.find(file)
+        return entry.sha256 if entry is not None else None
 
     def run(self, node: str, inputs: Mapping[str, NDArray[np.generic]]) -> tuple[NDArray[np.generic], ...]:
         """Run a model; see the port.

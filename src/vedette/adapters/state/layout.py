@@ -106,6 +106,11 @@ class StateLayout:
         return self.root / "apps"
 
     @property
+    def panorama(self) -> Path:
+        """What Panorama code keeps: ``<application>/storage`` and ``<application>/logs``, each for its own process."""
+        return self.root / "panorama"
+
+    @property
     def models(self) -> Path:
         """Model store of the device where no other is configured."""
         return self.root / "models"
@@ -127,6 +132,7 @@ class StateLayout:
             self.models,
             self.hooks,
             self.hook_data,
+            self.panorama,
         ):
             _make(folder, DIRECTORY_MODE)
         _make(self.secrets, 0o700)

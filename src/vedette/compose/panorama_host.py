@@ -1,0 +1,113 @@
+"""The process that hosts the Panorama code of one application, under the supervisor of ``vedette.AppHost``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from vedette.adapters.models.store import ModelStore
+from vedette.adapters.state import StateLayout
+from vedette.adapters.supervision import ChildLink
+from vedette.compose.panorama_program import PanoramaProgram, ProgramSettings
+from vedette.compose.processes import configure_logging
+from vedette.contracts.base import Contract
+from vedette.contracts.config import NetworkCeiling
+from vedette.contracts.plan import PanoramaPlan
+from vedette.core.port_values import PortValue
+
+#: How often life is reported and the plan is looked at, and how often everything known is told.
+BEAT_S: Final = 0.25
+STATUS_S: Final = 1.0
+#: Time the program has to end before this process goes, and its program with it.
+END_S: Final = 0.8
+#: Interpreter that comes with an application, from its directory.
+OWN_PYTHON: Final = "venv/bin/python"
+
+
+class PanoramaSpec(Contract):
+    """What the process is told on its standard input."""
+
+    plan: Annotated[PanoramaPlan, Field(description="Without the values of parameter ports.")]
+    values: Annotated[dict[str, PortValue], Field(description="Parameter port → value; told again where one changes.")]
+    state_directory: str
+    model_directory: str
+    python: Annotated[str, Field(description="Interpreter that was chosen; empty where none was.")] = ""
+    device: str = ""
+    region: str = ""
+    trust: bool = False
+    ceiling: NetworkCeiling = NetworkCeiling.WITHOUT_PICTURES
+    log_level: str = "INFO"
+
+
+class PanoramaHost:
+    """Serves until its supervisor hangs up.
+
+    Args:
+        link: to the supervisor.
+    """
+
+    def __init__(self, link: ChildLink) -> None:
+        self._link = link
+        spec = self._spec = PanoramaSpec.model_validate(link.spec)
+        layout = StateLayout(Path(spec.state_directory))
+        self._values: dict[str, PortValue] = spec.values
+        link.messages = self._hear
+        settings = ProgramSettings(
+            layout,
+            ModelStore(Path(spec.model_directory)),
+            interpreter(spec.python, Path(spec.plan.directory)),
+            device=spec.device,
+            region=spec.region,
+            trust=spec.trust,
+            ceiling=spec.ceiling,
+        )
+        self._program = PanoramaProgram(spec.plan, settings, lambda port: self._values[port])
+
+    def run(self) -> None:
+        """Serve."""
+        self._program.start()
+        told_s = float("-inf")
+        while not self._link.closed.wait(BEAT_S):
+            if self._program.hung():
+                self._link.stalled("the thread that looks after the program hangs")
+                continue
+            figures = self._program.figures
+            if time.monotonic() - told_s < STATUS_S:
+                self._link.beat(figures.progress)
+                continue
+            told_s = time.monotonic()
+            self._link.beat(figures.progress, panorama=figures.status())
+        self._program.stop()
+        self._program.join(END_S)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Values change without a restart: the code asks for them again and again. From the link's thread."""
+        if isinstance(message.get("values"), dict):
+            self._values = {**self._values, **message["values"]}
+
+
+def interpreter(chosen: str, directory: Path) -> Path:
+    """What runs an application's code: what was chosen, else what the application brings, else what runs this."""
+    if chosen:
+        return Path(chosen)
+    own = directory / OWN_PYTHON
+    return own if own.exists() else Path(sys.executable)
+
+
+def main() -> None:
+    """Entry point of the process; started by ``vedette.AppHost``'s supervisor, never by hand."""
+    link = ChildLink()
+    configure_logging(str(link.spec.get("log_level", "INFO")))
+    link.beat(0)
+    layout = StateLayout(Path(str(link.spec["state_directory"])))
+    while not layout.run.is_dir():  # its owner, vedette.CameraIngest, has not made it yet
+        link.beat(0)
+        if link.closed.wait(BEAT_S):
+            return
+    PanoramaHost(link).run()
+    os._exit(0)  # threads that did not end in time have nothing to say any more

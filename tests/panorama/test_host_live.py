@@ -1,0 +1,115 @@
+"""Panorama code under ``vedette.AppHost``: real processes, real frame stores, a real model, through kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.actions.receivers import until
+from tests.panorama.hosting import SIZE, device
+from vedette.contracts.plan import Plan
+
+pytestmark = pytest.mark.processes
+
+
+def test_from_pictures_to_the_journal_and_through_kills(short_tmp: Path) -> None:
+    with device(short_tmp) as here:
+        here.camera()
+        here.write()
+        here.plan()
+        here.host.start()
+        until(lambda: len(here.batches()) > 5, "batches", 60)
+        batch = here.batches()[3]
+        assert (batch.pipeline, batch.frame.camera, batch.labels) == ("shop/video_out", "hall", ("thing",))
+        width, height = SIZE
+        assert batch.boxes == ((width / 4, height / 4, width * 3 / 4, height * 3 / 4),)
+        assert batch.scores == (0.5,)
+        assert batch.notes[0].text.startswith("mean 0.")
+        until(lambda: here.status().get("state") == "RUNNING", "RUNNING")
+        status = here.status()
+        assert (status["code"], status["error"], status["restarts"]) == ("", "", 0)
+        assert set(status["walls"]) >= {"mounts", "network", "processes"}
+        until(lambda: here.status()["pictures_per_s"] > 0 and here.status()["call_p50_ms"] > 0, "figures")
+        assert "first picture" in here.log()
+
+        # A new value is seen without a restart.
+        pid = here.status()["pid"]
+        here.plan(2, threshold=0.75)
+        until(lambda: here.batches()[-1].scores == (0.75,), "the new value")
+        assert (here.status()["pid"], here.status()["restarts"]) == (pid, 0)
+
+        # kill -9 of the program: it comes back, objects keep their numbers.
+        known = here.batches()[-1].track_ids
+        (program,) = here.host.pids("/panorama/app.py")
+        before = len(here.batches())
+        os.kill(program, signal.SIGKILL)
+        until(lambda: here.status().get("state") == "RESTARTING", "RESTARTING")
+        assert (here.status()["code"], "SIGKILL" in here.status()["error"]) == ("V808", True)
+        until(lambda: len(here.batches()) > before + 5, "batches again", 60)
+        until(lambda: here.status().get("state") == "RUNNING", "RUNNING again")
+        assert here.status()["restarts"] == 1
+        assert here.batches()[-1].track_ids == known
+
+        # kill -9 of the host: nothing of the program is left, and a new host goes on.
+        (program,) = here.host.pids("/panorama/app.py")
+        (host,) = here.host.pids("app_host.panorama")
+        before = len(here.batches())
+        os.kill(host, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{program}").exists(), "the end of the program")
+        until(lambda: len(here.batches()) > before + 5, "batches from a new host", 60)
+        assert here.batches()[-1].track_ids == known
+        numbers = [one.frame.frame_no for one in here.batches()]
+        assert len(numbers) == len(set(numbers))
+
+        assert here.host.stop() == 0
+        until(lambda: not here.host.pids("/panorama/app.py"), "the end")
+
+
+def test_code_that_ends_says_why_and_code_that_was_changed_is_refused(short_tmp: Path) -> None:
+    with device(short_tmp) as here:
+        here.camera()
+        here.write("import panoramasdk\nraise RuntimeError('no such label file')\n", models={})
+        here.plan()
+        here.host.start()
+        until(lambda: here.status().get("state") == "RESTARTING", "RESTARTING", 60)
+        assert here.status()["code"] == "V808"
+        assert "exit code 1" in here.status()["error"]
+        assert "RuntimeError: no such label file" in here.status()["error"]
+
+        here.write("import time\nimport panoramasdk\nnode = panoramasdk.node()\ntime.sleep(1000)\n", models={})
+        until(lambda: here.status().get("state") == "FAILED", "FAILED", 60)
+        assert here.status()["code"] == "V801"
+        assert "code/app.py is not as attached" in here.status()["error"]
+
+        here.plan(2)
+        until(lambda: here.status().get("state") == "RUNNING", "RUNNING", 60)
+        assert here.status()["error"] == ""
+
+
+def test_a_model_that_is_not_as_declared_is_said_and_the_code_not_started(short_tmp: Path) -> None:
+    with device(short_tmp) as here:
+        here.write()
+        document = here.manifest.model_dump(exclude_unset=True, mode="json")
+        document["models"]["net"]["tensors"][0]["shape"] = [1, 3, 9, 9]
+        here.manifest = type(here.manifest).model_validate(document)
+        here.plan()
+        here.host.start()
+        until(lambda: here.status().get("state") == "FAILED", "FAILED", 60)
+        assert here.status()["code"] == "V303"
+        assert "declares the input data [1, 3, 9, 9]; it has data tensor(float) [1, 3, 8, 8]" in here.status()["error"]
+        assert not here.host.pids("/panorama/app.py")
+
+
+def test_an_application_that_goes_ends_and_costs_nothing(short_tmp: Path) -> None:
+    with device(short_tmp) as here:
+        here.camera()
+        here.write()
+        here.plan()
+        here.host.start()
+        until(lambda: here.status().get("state") == "RUNNING", "RUNNING", 60)
+        here.put_plan(Plan(revision=9))
+        until(lambda: not here.host.pids("app_host.panorama") and not here.host.pids("/panorama/app.py"), "the end")
+        until(lambda: here.status() == {}, "the status forgets it")
