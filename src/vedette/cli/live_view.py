@@ -15,6 +15,7 @@ from rich.text import Text
 
 from vedette.cli.hook_view import hook_table
 from vedette.cli.insight_lines import insight_table
+from vedette.cli.panorama_view import panorama_table
 from vedette.contracts.alert import Alert, Severity
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.insight import InsightReport
@@ -60,6 +61,7 @@ class LiveView:
         insights: the newest report of each stream.
         remarks: what whoever runs this has to say.
         hooks: ``<application>/<hook>`` → how it is.
+        codes: application → how its Panorama code is.
     """
 
     title: str
@@ -72,6 +74,7 @@ class LiveView:
     insights: tuple[InsightReport, ...] = ()
     remarks: tuple[str, ...] = ()
     hooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=SHOWN_ALERTS))
 
     def add(self, alert: Alert) -> None:
@@ -85,6 +88,8 @@ class LiveView:
         parts += [Text(problem, style="bold red") for problem in self.problems]
         if self.hooks:
             parts.append(hook_table(self.hooks))
+        if self.codes:
+            parts.append(panorama_table(self.codes))
         if self.insights:
             parts.append(insight_table(self.insights))
         parts += [Text(remark, style="dim") for remark in self.remarks]

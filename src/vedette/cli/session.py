@@ -21,6 +21,7 @@ from vedette.cli.hook_view import hook_notes
 from vedette.cli.insight_lines import insight_line
 from vedette.cli.live_view import AnalysisFigures, LiveView, alert_line
 from vedette.cli.local_values import LocalValues
+from vedette.cli.panorama_view import panorama_notes
 from vedette.cli.viewer import Viewer
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
@@ -143,6 +144,7 @@ class Session:
                 yield f"model {key} is {state}: {error}"
         yield from self._alerting
         yield from hook_notes(dict(self._view.hooks))
+        yield from panorama_notes(dict(self._view.codes))
         try:
             free = shutil.disk_usage(self._settings.root).free
         except OSError as error:
@@ -224,6 +226,11 @@ class Session:
             before, self._view.hooks[key] = self._view.hooks.get(key, {}).get("state"), status
             if self._plain and state != before:
                 self._viewer.note(f"hook {key} {state}")
+        code = message.get("panorama")
+        if isinstance(code, dict):
+            before, self._view.codes[application] = self._view.codes.get(application, {}).get("state"), code
+            if self._plain and code.get("state") != before:
+                self._viewer.note(f"Panorama code of {application} {code.get('state')}")
 
     def _summary(self, elapsed_s: float) -> None:
         total: Counter[str] = Counter()

@@ -16,6 +16,7 @@ from vedette.adapters.state import PlanFile, StateLayout, read_component_status,
 from vedette.adapters.state import status as ask_owner
 from vedette.cli.hook_view import BROKEN, hook_notes, hook_table
 from vedette.cli.insight_lines import insight_table
+from vedette.cli.panorama_view import panorama_notes, panorama_table
 from vedette.cli.tables import plain_table
 from vedette.contracts.account import DEFAULT_STAGE
 from vedette.contracts.errors import StorageError, UsageError
@@ -90,8 +91,9 @@ def status(
     else:
         _print(document, plan, insights)
     cameras_well = all(camera.get("state") in ("STREAMING", "DISABLED", "ENDED") for camera in _cameras(document))
-    hooks_well = all(hook.get("state") not in BROKEN for hook in _hooks(document).values())
-    raise typer.Exit(0 if answer is not None and not problems and cameras_well and hooks_well else 1)
+    own_code = [*_own_code(document, "hooks").values(), *_own_code(document, "panorama").values()]
+    code_well = all(code.get("state") not in BROKEN for code in own_code)
+    raise typer.Exit(0 if answer is not None and not problems and cameras_well and code_well else 1)
 
 
 def find_state_directory() -> Path:
@@ -118,10 +120,10 @@ def _cameras(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [camera for camera in found if isinstance(camera, dict)] if isinstance(found, list) else []
 
 
-def _hooks(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """``<application>/<hook>`` → how it is."""
-    found = document["components"].get("vedette.AppHost", {}).get("hooks", {})
-    return {key: hook for key, hook in found.items() if isinstance(hook, dict)} if isinstance(found, dict) else {}
+def _own_code(document: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """``hooks``: ``<application>/<hook>`` → how it is; ``panorama``: application → how its code is."""
+    found = document["components"].get("vedette.AppHost", {}).get(kind, {})
+    return {key: code for key, code in found.items() if isinstance(code, dict)} if isinstance(found, dict) else {}
 
 
 def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, ...]) -> None:
@@ -153,10 +155,13 @@ def _print(document: dict[str, Any], plan: Plan, insights: tuple[InsightReport, 
     console.print(table if document["applications"] or document["candidates"] else "no application is attached")
     if insights:
         console.print(insight_table(insights))
-    if hooks := _hooks(document):
+    hooks, codes = _own_code(document, "hooks"), _own_code(document, "panorama")
+    if hooks:
         console.print(hook_table(hooks))
-        for note in hook_notes(hooks):
-            console.print(f"[yellow]{escape(note)}[/yellow]", soft_wrap=True)
+    if codes:
+        console.print(panorama_table(codes))
+    for note in (*hook_notes(hooks), *panorama_notes(codes)):
+        console.print(f"[yellow]{escape(note)}[/yellow]", soft_wrap=True)
     for name, entry in document["components"].items():
         _print_component(name, entry, console)
     for problem in document["problems"]:

@@ -31,6 +31,8 @@ CHILD: Final = (sys.executable, "-s", "-P", "-m", "app_host.warden")
 PANORAMA_CHILD: Final = (sys.executable, "-s", "-P", "-m", "app_host.panorama")
 #: Before an application's name in the name of its host, and in the key of its state; no application is called so.
 PANORAMA: Final = "panorama:"
+#: States of Panorama code in which it does not do what it is for.
+UNWELL: Final = frozenset({"RESTARTING", "FAILED", "REFUSED"})
 
 
 class AppHostService(PlanService[AppHostConfig]):
@@ -153,6 +155,11 @@ class AppHostService(PlanService[AppHostConfig]):
         return {
             "hooks": {key: state for key, state in states.items() if not key.startswith(PANORAMA)},
             "panorama": {_application(key): state for key, state in states.items() if key.startswith(PANORAMA)},
+            "problems": [
+                f"Panorama code of {_application(key)} is {state['state']}: {state.get('code')} {state.get('error')}"
+                for key, state in states.items()
+                if key.startswith(PANORAMA) and state.get("state") in UNWELL
+            ],
         }
 
 

@@ -66,7 +66,7 @@ def device_health(
         machine: fields of ``DeviceHealth`` about the machine: disk, memory, load, temperature_c.
     """
     cameras = _cameras(components.get("vedette.CameraIngest", {}))
-    models = _models(components.get("vedette.Inference", {}))
+    models = _models(components.get("vedette.Inference", {}), components.get("vedette.AppHost", {}))
     problems = list(alerting.problems)
     for status in components.values():
         said = status.get("problems")
@@ -124,8 +124,17 @@ def _cameras(status: Mapping[str, Any]) -> dict[str, CameraState]:
     return dict(sorted(found.items(), key=lambda item: (item[1] in WELL, item[0])))
 
 
-def _models(status: Mapping[str, Any]) -> dict[str, ModelHealth]:
+def _models(status: Mapping[str, Any], code: Mapping[str, Any]) -> dict[str, ModelHealth]:
+    """Sessions, and Panorama code, which calls its models itself."""
     found: dict[str, ModelHealth] = {}
+    programs = code.get("panorama")
+    for name, entry in programs.items() if isinstance(programs, dict) else ():
+        if isinstance(entry, dict):
+            found[f"panorama:{name}"[:_KEY]] = ModelHealth(
+                state=str(entry.get("state", "?"))[:32],
+                code=str(entry.get("code", ""))[:8],
+                p50_ms=_highest([entry], "call_p50_ms"),
+            )
     entries = status.get("models")
     for name, entry in entries.items() if isinstance(entries, dict) else ():
         if not isinstance(entry, dict) or str(name).endswith(SUFFIX):

@@ -215,3 +215,7 @@ def _wrong(components: Mapping[str, Mapping[str, Any]], now_s: float) -> Iterabl
         for model, state in models.items() if isinstance(models, dict) else ():
             if isinstance(state, dict) and state.get("state") in {"FAILED", "RESTARTING", "DEGRADED"}:
                 yield f"model {model} does not run well"
+        programs = status.get("panorama")
+        for name, state in programs.items() if isinstance(programs, dict) else ():
+            if isinstance(state, dict) and state.get("state") in {"FAILED", "RESTARTING", "REFUSED"}:
+                yield f"Panorama code of {name} does not run well"

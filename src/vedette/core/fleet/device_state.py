@@ -33,7 +33,7 @@ DISK_BYTES: Final = 1 << 30
 HOT_C: Final = 85.0
 #: Alerts that wait for longer do so for another reason than a short outage.
 OUTBOX_AGE_S: Final = 600.0
-_DEGRADED: Final = frozenset({"DEGRADED", "RESTARTING", "FAILED"})
+_DEGRADED: Final = frozenset({"DEGRADED", "RESTARTING", "FAILED", "REFUSED"})
 
 
 def conditions(health: DeviceHealth) -> tuple[Condition, ...]:
