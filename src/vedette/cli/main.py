@@ -25,6 +25,12 @@ COMMANDS: Final = (
     CommandSpec("backtest", "vedette.cli.backtest:backtest", "Put recordings through an application.", _START),
     CommandSpec("demo", "vedette.cli.demo:demo", "Watch it work: simulated cameras, real components.", _START),
     CommandSpec("validate", "vedette.cli.validate:validate", "Find every mistake of a vedette.yaml.", _CHECK),
+    CommandSpec(
+        "import-panorama",
+        "vedette.cli.import_panorama:import_panorama",
+        "Make an application of a Panorama project.",
+        _CHECK,
+    ),
     CommandSpec("doctor", "vedette.cli.doctor:doctor", "Check this machine, or the account.", _CHECK),
     CommandSpec("cost", "vedette.cli.cost:cost", "What a fleet costs, beside what Panorama charged.", _CHECK),
     CommandSpec("plan", "vedette.cli.plan:plan", "A fleet of a size beside the account's quotas.", _CHECK),
