@@ -228,6 +228,8 @@ class Session:
                 self._viewer.note(f"hook {key} {state}")
         code = message.get("panorama")
         if isinstance(code, dict):
+            for name, count in dict(code.get("given") or {}).items():
+                self._analysed[name] = max(self._analysed[name], int(count))
             before, self._view.codes[application] = self._view.codes.get(application, {}).get("state"), code
             if self._plain and code.get("state") != before:
                 self._viewer.note(f"Panorama code of {application} {code.get('state')}")

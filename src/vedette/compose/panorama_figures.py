@@ -194,6 +194,7 @@ class _Life:
             "cameras": {
                 camera: problem for source in self._sources.values() for camera, problem in source.problems().items()
             },
+            "given": {camera: count for source in self._sources.values() for camera, count in source.given().items()},
             "dropped_lines": self._console.dropped,
             "sent_bytes": sum(one.sent_bytes for one in traffic),
             "received_bytes": sum(one.received_bytes for one in traffic),

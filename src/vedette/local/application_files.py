@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.panorama.code_files import code_digests
 from vedette.contracts.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,27 @@ def copy_application(source: Path, target: Path) -> None:
             (target / folder).chmod(0o755)
         shutil.copyfile(path, copy)
         copy.chmod(0o644)
+
+
+def copy_panorama_code(source: Path, target: Path, code: str) -> None:
+    """Copy the folder of Panorama code, whatever is in it, as code finds it where it runs.
+
+    Args:
+        source: where the manifest lies.
+        target: of the copy of the application.
+        code: the folder, from there.
+
+    Raises:
+        ConfigurationError: V101, there is no such folder, a file cannot be read or is none, or there is too much.
+        OSError: the disk refuses.
+    """
+    for name in code_digests(source, code):
+        copy = target / name
+        for folder in reversed(copy.relative_to(target).parents[:-1]):
+            (target / folder).mkdir(exist_ok=True)
+            (target / folder).chmod(0o755)
+        shutil.copyfile(source / name, copy)
+        copy.chmod(0o755 if os.access(source / name, os.X_OK) else 0o644)
 
 
 def application_files(source: Path) -> Iterator[tuple[Path, Path]]:

@@ -23,7 +23,7 @@ from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
 from vedette.contracts.privacy import Privacy
 from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
-from vedette.local.application_files import copy_application
+from vedette.local.application_files import copy_application, copy_panorama_code
 from vedette.local.application_recipe import (
     CANDIDATE_ARCHIVE,
     EDGE_COMPONENTS,
@@ -249,6 +249,11 @@ class Edge:
         if source is not None and whole:
             copy_application(source, folder)
         folder.mkdir(parents=True, exist_ok=True)
+        if source is not None and manifest.panorama is not None:
+            folder.chmod(0o755)
+            shutil.rmtree(folder / manifest.panorama.code, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            copy_panorama_code(source, folder, manifest.panorama.code)
         (folder / "vedette.yaml").write_text(application_text(manifest))
 
     def _check_space(self) -> None:

@@ -54,6 +54,7 @@ class _Camera:
     last: FrameInfo | None = None
     retry_at_s: float = 0.0
     problem: str = "V205 not connected yet"
+    given: int = 0
 
 
 class LivePictures:
@@ -96,6 +97,10 @@ class LivePictures:
     def problems(self) -> dict[str, str]:
         """Cameras that give no pictures, and why."""
         return {camera.name: camera.problem for camera in self._cameras if camera.problem}
+
+    def given(self) -> dict[str, int]:
+        """Camera → pictures so far."""
+        return {camera.name: camera.given for camera in self._cameras}
 
     def close(self) -> None:
         """Let go of all cameras; idempotent. Not while another thread waits."""
@@ -147,6 +152,7 @@ class LivePictures:
         if lease is None:
             return None
         camera.last = lease.info
+        camera.given += 1
         self._leases.append(lease)
         return LeasedPicture(camera.name, lease)
 
