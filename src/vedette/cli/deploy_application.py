@@ -37,6 +37,7 @@ from vedette.contracts.rollout_api import Plan
 from vedette.contracts.versions import APPLICATION_PREFIX
 from vedette.core.fleet.choice import checked, choice, common, unknown_cameras
 from vedette.core.fleet.device_item import health_of, text
+from vedette.core.plan_candidates import not_compared
 
 #: Devices that are asked which cameras they have; enough to see a wrong name.
 _ASKED: Final = 500
@@ -236,6 +237,9 @@ def _comparison(now: Plan, found: _Found, options: ApplicationOptions) -> tuple[
     if options.without_comparison is not None:
         return {}, "No comparison before devices take it."
     if newer or (there and options.frames is not None):
+        if found.manifest is not None and (why := not_compared(found.manifest)):
+            tests = "its own tests on the first ring and" if found.tested else "only"
+            return {"comparison": policy}, f"{why}: {tests} the health of the devices decide."
         return (
             {"comparison": policy},
             f"First the new version runs beside the old one on the first ring, without alerts, for {policy.frames:,} "
@@ -260,8 +264,8 @@ def _overrides(found: _Found, options: ApplicationOptions) -> list[Override]:
     for check, reason in (("tests", options.without_tests), ("comparison", options.without_comparison)):
         if reason is not None:
             made.append(_override(check, reason))
-    if options.trust_code and found.manifest is not None and found.manifest.hooks:
-        made.append(_override("code", f"may run unconfined: {', '.join(sorted(found.manifest.hooks))}"))
+    if options.trust_code and found.manifest is not None and found.manifest.own_code:
+        made.append(_override("code", f"may run unconfined: {', '.join(found.manifest.own_code)}"))
     return made
 
 
@@ -281,7 +285,7 @@ def _check_code(
     Whether a machine can confine it only the machine knows: one that cannot refuses the code, unless its ring is
     configured with ``trustCode``. So that configuration is what is looked at.
     """
-    if options.trust_code or found.manifest is None or not found.manifest.hooks:
+    if options.trust_code or found.manifest is None or not found.manifest.own_code:
         return
     rings = (text(Devices(account).item(target.device), "ring"),) if target.device else target.rings
     trusting = [
@@ -300,9 +304,9 @@ def _check_code(
 
 
 def _hook_notes(found: _Found, options: ApplicationOptions) -> list[str]:
-    if found.manifest is None or not found.manifest.hooks:
+    if found.manifest is None or not found.manifest.own_code:
         return ["--trust-code is of no effect: the application has no code of its own."] if options.trust_code else []
-    names = ", ".join(sorted(found.manifest.hooks))
+    names = ", ".join(found.manifest.own_code)
     return [f"It has code of its own ({names}), which devices confine; one that cannot refuses it (docs/hooks.md)."]
 
 

@@ -64,6 +64,8 @@ def _print_needs(manifest: Manifest, directory: Path, console: Console) -> None:
     table = key_value_table(4)
     for name, camera in manifest.cameras.items():
         used = [f"{key} at {p.fps:g} fps" for key, p in manifest.pipelines.items() if name in p.cameras]
+        if manifest.panorama is not None and name in manifest.panorama.cameras:
+            used.append(f"Panorama code at {manifest.panorama.fps:g} fps")
         table.add_row("camera", escape(name), escape(camera.title), escape(", ".join(used)))
     store = ModelStore.default()
     for name, model in manifest.models.items():
@@ -84,6 +86,13 @@ def _print_needs(manifest: Manifest, directory: Path, console: Console) -> None:
         peers = ", ".join(f"{peer.host}:{peer.port}" for peer in hook.peers())
         reach = f"may connect to {peers}" if peers else "no network"
         table.add_row("hook", escape(name), escape(hook.file), escape(f"{pictures}, {reach}"))
+    if (code := manifest.panorama) is not None:
+        sees = f"sees {', '.join(code.cameras)} at {code.fps:g} fps" if code.cameras else "sees no pictures"
+        peers = ", ".join(f"{peer.host}:{peer.port}" for peer in code.peers())
+        reach = f"may connect to {peers}" if peers else "no network"
+        listens = "".join(f", reached at {route.address}:{route.host_port}" for route in code.routes)
+        puts = f", puts {', '.join(code.outputs)}" if code.outputs else ""
+        table.add_row("code", "panorama", escape(" ".join(code.entry)), escape(f"{sees}{puts}, {reach}{listens}"))
     for name, action in manifest.actions.items():
         secret = getattr(action, "secret", None)
         table.add_row("action", escape(name), action.type, escape(f"secret {secret}" if secret else ""))

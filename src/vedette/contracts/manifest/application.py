@@ -77,6 +77,11 @@ class Manifest(Contract):
         """What rules, insights and hooks can listen to, with its cameras: pipelines, and outputs of ``panorama``."""
         return track_sources(self)
 
+    @property
+    def own_code(self) -> tuple[str, ...]:
+        """Names of the application's own code: its hooks, and ``panorama`` where it has such a section."""
+        return (*sorted(self.hooks), *(("panorama",) if self.panorama is not None else ()))
+
     def rule_pipeline(self, rule: Watching) -> str:
         """Name of the pipeline a rule or an insight listens to."""
         return rule.pipeline if rule.pipeline is not None else next(iter(self.track_sources()))
