@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from vedette.contracts.camera import CameraConfig
-from vedette.contracts.manifest import Action, Manifest, Model, Pipeline, Watching
+from vedette.contracts.manifest import Action, Evidence, Manifest, Model, Pipeline, Watching
 from vedette.contracts.plan import (
     AttachedApplication,
     AttributePlan,
@@ -84,11 +84,12 @@ def make_plan(
         code = plan_panorama(app, bound, model_file, problems)
         if code is not None:
             codes.append(code)
-            for camera, fps in panorama_streams(code, known):
+            wanted_fps = panorama_streams(code, known)
+            for camera, fps in wanted_fps.items():
                 streams[camera] = _widen(streams.get(camera), camera, fps, "main")
-            for output, route in panorama_routes(code):
-                rates[output, route.camera] = min(STEADY_FPS, streams[route.camera].fps)
-                routes.append((output, route))
+            drawn = panorama_routes(code)
+            rates |= {(output, one.camera): min(STEADY_FPS, wanted_fps[one.camera]) for output, one in drawn}
+            routes += drawn
         rules += _rules(app.manifest, bound, rates, problems)
         insights += _insights(app.manifest, bound, rates, problems)
         planned = plan_hooks(app, bound, routes, problems)
@@ -98,13 +99,7 @@ def make_plan(
                 streams[picture.camera] = _widen(streams.get(picture.camera), picture.camera, fps, "sub")
         hooks += planned
         if app.manifest.evidence is not None:
-            plan_evidence = EvidencePlan(
-                application=app.manifest.name, evidence=app.manifest.evidence, privacy=app.manifest.privacy
-            )
-            evidence.append(plan_evidence)
-            for device in sorted({device for devices in bound.values() for device in devices} & streams.keys()):
-                wanted_s = max(streams[device].pre_roll_s, pre_roll_s(app.manifest))
-                streams[device] = streams[device].model_copy(update={"pre_roll_s": wanted_s})
+            evidence.append(_evidence(app.manifest, app.manifest.evidence, bound, streams))
         actions |= {f"{app.manifest.name}/{name}": action for name, action in sorted(app.manifest.actions.items())}
     running = tuple(pipelines)
     for app in _one_each(candidates, lambda app: app.manifest.name, "candidate", "attached", problems).values():
@@ -341,6 +336,14 @@ def _watched(
             if device not in taken and (pipeline, device) in rates:
                 taken.add(device)
                 yield app_camera, device
+
+
+def _evidence(manifest: Manifest, evidence: Evidence, bound: _Bound, streams: dict[str, StreamPlan]) -> EvidencePlan:
+    """What an application wants kept; the streams of its cameras keep as much as that takes."""
+    for device in sorted({device for devices in bound.values() for device in devices} & streams.keys()):
+        wanted_s = max(streams[device].pre_roll_s, pre_roll_s(manifest))
+        streams[device] = streams[device].model_copy(update={"pre_roll_s": wanted_s})
+    return EvidencePlan(application=manifest.name, evidence=evidence, privacy=manifest.privacy)
 
 
 def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> StreamPlan:

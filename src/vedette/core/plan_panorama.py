@@ -54,8 +54,8 @@ def plan_panorama(
     )
 
 
-def panorama_streams(plan: PanoramaPlan, known: Mapping[str, CameraConfig]) -> list[tuple[str, float]]:
-    """(device's camera, pictures a second) that the code needs. It gets the main stream, as on an appliance.
+def panorama_streams(plan: PanoramaPlan, known: Mapping[str, CameraConfig]) -> dict[str, float]:
+    """The device's camera → pictures a second that the code needs. It gets the main stream, as on an appliance.
 
     Args:
         plan: of the code.
@@ -63,7 +63,7 @@ def panorama_streams(plan: PanoramaPlan, known: Mapping[str, CameraConfig]) -> l
     """
     cameras = {entry.camera for entries in plan.inputs.values() for entry in entries}
     fps = plan.settings.fps
-    return [(camera, min(fps, known[camera].max_fps or fps)) for camera in sorted(cameras)]
+    return {camera: min(fps, known[camera].max_fps or fps) for camera in sorted(cameras)}
 
 
 def panorama_routes(plan: PanoramaPlan) -> list[tuple[str, HookRoute]]:
