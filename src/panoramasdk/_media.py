@@ -29,19 +29,6 @@ class media:  # noqa: N801 - the name that applications use
         time_stamp: ``(seconds, microseconds)`` since 1970 at which it was taken.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_annotations",
-        "_image",
-        "_in_place",
-        "_size",
-        "_token",
-        "is_cached",
-        "stream_id",
-        "stream_uri",
-        "time_stamp",
-    )
-
     def __init__(
         self,
         image: Any,

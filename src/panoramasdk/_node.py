@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import mmap
+import os
 import threading
+import time
 import weakref
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -15,17 +18,37 @@ from ._media import media, upload_of
 #: Between two arrays in shared memory: each begins where any type may begin.
 _ALIGNMENT = 64
 
+
+class _Process:
+    """What all nodes of this process share: the connection to the host, and the ports."""
+
+    def __init__(self) -> None:
+        self.client = client = _wire.connect()
+        told = client.interface
+        self.inputs = {name: port(client, name, given) for name, given in told["inputs"].items()}
+        self.outputs = {name: port(client, name, "media") for name in told["outputs"]}
+        os.register_at_fork(after_in_child=self.begin_anew)
+
+    def begin_anew(self) -> None:
+        """In the child after a fork."""
+        global _lock
+        _lock = threading.Lock()
+        self.client.begin_anew()
+        for one in self.inputs.values():
+            one._forget()
+
+
 _lock = threading.Lock()
-_client: Optional[_wire.Client] = None
+_process: Optional[_Process] = None
 
 
-def _shared_client() -> _wire.Client:
-    """The connection to the host, one for the process however many nodes it makes."""
-    global _client
+def _this_process() -> _Process:
+    """One for the process, however many nodes it makes."""
+    global _process
     with _lock:
-        if _client is None:
-            _client = _wire.connect()
-        return _client
+        if _process is None:
+            _process = _Process()
+        return _process
 
 
 class _Ports:
@@ -34,8 +57,14 @@ class _Ports:
     def __init__(self, ports: Dict[str, "port"]) -> None:
         self.__dict__.update(ports)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError("the node has no port {!r} here; it has {}".format(name, self._names()))
+
     def __repr__(self) -> str:
-        return "<ports {}>".format(", ".join(sorted(self.__dict__)) or "none")
+        return "<ports {}>".format(self._names())
+
+    def _names(self) -> str:
+        return ", ".join(sorted(self.__dict__)) or "none"
 
 
 class port:  # noqa: N801 - the name that applications use
@@ -45,7 +74,11 @@ class port:  # noqa: N801 - the name that applications use
         self._client = client
         self._name = name
         self._type = type_
+        self._forget()
+
+    def _forget(self) -> None:
         self._rings: Dict[int, mmap.mmap] = {}
+        self._ring_of: Dict[str, int] = {}
         self._latest: Dict[str, media] = {}
         self._reading = threading.Lock()
 
@@ -61,8 +94,7 @@ class port:  # noqa: N801 - the name that applications use
         if self._type != "media":
             answer, _ = self._client.ask({"do": "value", "port": self._name})
             return answer["value"]
-        with self._reading:
-            return self._pictures(timeout)
+        return self._pictures(_seconds(timeout))
 
     def put(self, data_tuple: Any) -> None:
         """Hand pictures on, with what was drawn on them.
@@ -98,26 +130,56 @@ class port:  # noqa: N801 - the name that applications use
         finally:
             self._client.give(connection)
 
-    def _pictures(self, timeout: Optional[float]) -> List[media]:
-        question = {"do": "get", "port": self._name, "timeout_s": timeout, "released": self._client.released()}
-        answer, descriptors = self._client.ask(question)
-        for ring, descriptor in zip(answer.get("rings", ()), descriptors):
+    def _pictures(self, timeout_s: Optional[float]) -> List[media]:
+        reading = self._reading
+        if timeout_s is None:
+            reading.acquire()
+        else:
+            until_s = time.monotonic() + timeout_s
+            if not reading.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX)):
+                raise _wire.TimeoutException("no new picture within {:g} s".format(timeout_s))
+            timeout_s = max(0.0, until_s - time.monotonic())
+        try:
+            return self._next(timeout_s)
+        finally:
+            reading.release()
+
+    def _next(self, timeout_s: Optional[float]) -> List[media]:
+        client = self._client
+        released = client.released()
+        question = {"do": "get", "port": self._name, "timeout_s": timeout_s, "client": client.number}
+        try:
+            answer, descriptors = client.ask({**question, "rings": list(self._rings), "released": released})
+        except _wire.ANSWERED:
+            raise
+        except BaseException:  # such as one that a signal's handler raised
+            for token in released:
+                client.release(token)
+            raise
+        for ring, descriptor in zip(answer["rings"], descriptors):
             self._rings[ring["ring"]] = _wire.map_shared(descriptor, ring["bytes"])
-        used = {entry["ring"] for entry in answer["media"] if not entry["cached"]}
-        pictures = [self._picture(entry) for entry in answer["media"]]
-        for entry, picture in zip(answer["media"], pictures):
+        pictures = []
+        for entry in answer["media"]:
             if not entry["cached"]:
-                self._latest[entry["stream_id"]] = picture
-        for ring in [ring for ring in self._rings if ring in answer.get("gone", ()) and ring not in used]:
-            del self._rings[ring]
+                self._latest[entry["stream_id"]] = self._picture(entry)
+                self._ring_of[entry["stream_id"]] = entry["ring"]
+            elif entry["stream_id"] not in self._latest:
+                continue  # another process of the application has had it
+            pictures.append(self._cached(entry) if entry["cached"] else self._latest[entry["stream_id"]])
+        current = set(self._ring_of.values())
+        for number in [number for number in self._rings if number not in current]:
+            del self._rings[number]  # a stream has changed its size; pictures keep the memory they lie in
         return pictures
+
+    def _cached(self, entry: Dict[str, Any]) -> media:
+        known = self._latest[entry["stream_id"]]
+        return media(
+            known.image, known.stream_id, known.stream_uri, known.time_stamp, True, known._token, known._in_place
+        )
 
     def _picture(self, entry: Dict[str, Any]) -> media:
         stream, uri = entry["stream_id"], entry["stream_uri"]
         stamp = (entry["time_stamp"][0], entry["time_stamp"][1])
-        if entry["cached"]:
-            known = self._latest[stream]
-            return media(known.image, stream, uri, stamp, True, known._token, known._in_place)
         token, shape = entry["token"], (entry["height"], entry["width"], 3)
         memory = self._rings[entry["ring"]]
         # This array is the one that every view of the picture, and every part of it, keeps alive.
@@ -144,17 +206,17 @@ class node:  # noqa: N801 - the name that applications use
     def __new__(cls, *args: Any, **kwargs: Any) -> "node":
         """Find this node's ports. Not done in ``__init__``, which most applications do not call."""
         self = super().__new__(cls)
-        client = _shared_client()
-        answer, _ = client.ask({"do": "hello", "sdk": 1})
-        self._client = client
-        self.inputs = _Ports({name: port(client, name, given) for name, given in answer["inputs"].items()})
-        self.outputs = _Ports({name: port(client, name, "media") for name in answer["outputs"]})
+        process = _this_process()
+        self._panoramasdk_client = process.client
+        self.inputs = _Ports(process.inputs)
+        self.outputs = _Ports(process.outputs)
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Nothing is left to do; whatever is given is accepted."""
 
-    _client: _wire.Client
+    #: A name that no application gives to an attribute of its own.
+    _panoramasdk_client: _wire.Client
 
     def call(self, *args: Any, **kwargs: Any) -> Optional[Tuple[Any, ...]]:
         """Run a model and wait for what it gives.
@@ -176,16 +238,12 @@ class node:  # noqa: N801 - the name that applications use
         """
         name, given, time_out = _call_arguments(args, kwargs)
         names, arrays = _arrays(given)
-        connection = self._client.take()
+        client = self._panoramasdk_client
+        connection = client.take()
         try:
-            outputs = _run(connection, name, names, arrays, time_out)
-        except _wire.TimeoutException:
-            raise
-        except (KeyError, ValueError, RuntimeError):
-            self._client.give(connection)
-            raise
-        self._client.give(connection)
-        return outputs or None
+            return _run(connection, name, names, arrays, time_out) or None
+        finally:
+            client.give(connection)
 
 
 def _call_arguments(args: Sequence[Any], kwargs: Dict[str, Any]) -> Tuple[str, Any, Optional[float]]:
@@ -204,7 +262,17 @@ def _call_arguments(args: Sequence[Any], kwargs: Dict[str, Any]) -> Tuple[str, A
         raise TypeError("call() needs the name of a model node as text")
     if value is None:
         raise ValueError("call() needs an input for the model node {}".format(name))
-    return name, value, None if time_out is None else float(time_out)
+    return name, value, _seconds(time_out)
+
+
+def _seconds(timeout: Any) -> Optional[float]:
+    """A time to wait: None is for ever."""
+    if timeout is None:
+        return None
+    seconds = float(timeout)
+    if math.isnan(seconds):
+        raise ValueError("a time to wait is a number of seconds, or None; got {!r}".format(timeout))
+    return None if math.isinf(seconds) and seconds > 0 else max(0.0, seconds)
 
 
 def _arrays(given: Any) -> Tuple[List[str], List[Any]]:
@@ -233,13 +301,15 @@ def _places(sizes: Sequence[int]) -> Tuple[List[int], int]:
 def _run(
     connection: _wire.Connection, name: str, names: Sequence[str], arrays: Sequence[Any], time_out: Optional[float]
 ) -> Tuple[Any, ...]:
+    until_s = None if time_out is None else time.monotonic() + time_out
     offsets, size = _places([array.nbytes for array in arrays])
-    room = connection.room(max(size, 1))
+    room = connection.room(max(size, 1), time_out)
     entries = []
     for tensor, array, offset in zip(names, arrays, offsets):
         np.frombuffer(room, array.dtype, array.size, offset)[:] = array.reshape(-1)
         entries.append({"name": tensor, "dtype": array.dtype.name, "shape": list(array.shape), "offset": offset})
-    answer, descriptors = connection.ask({"do": "call", "node": name, "inputs": entries}, time_out)
+    left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+    answer, descriptors = connection.ask({"do": "call", "node": name, "inputs": entries}, left_s)
     room = connection.take_room(answer, descriptors)
     return tuple(
         np.frombuffer(room, entry["dtype"], _count(entry["shape"]), entry["offset"]).reshape(entry["shape"]).copy()

@@ -22,6 +22,8 @@ from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import PortType, TensorInput
 from vedette.ports.panorama import EndOfPictures, OutputPicture, PortValue, StreamPicture
 
+#: Runs the code under test; another version with an older NumPy can be given.
+PYTHON = os.environ.get("VEDETTE_PANORAMA_PYTHON", sys.executable)
 SDK = Path(panoramasdk.__file__).parent.parent
 LIMIT_S = 60.0
 WALL_S = 1_700_000_000.25
@@ -71,10 +73,14 @@ class Feed:
 
 
 class Doubler:
-    """Model ``double``: twice what it is given, and its shape; ``nothing``: no output; ``slow``: when it is let go."""
+    """Model ``double``: twice what it is given, and its shape; ``nothing``: no output; ``slow``: when it is let go.
+
+    ``words`` and ``broken`` give what cannot be handed on.
+    """
 
     nodes: Mapping[str, tuple[TensorInput, ...]] = {
-        name: (TensorInput(name="data", shape=(1, 3, 4, 4)),) for name in ("double", "nothing", "slow")
+        name: (TensorInput(name="data", shape=(1, 3, 4, 4)),)
+        for name in ("double", "nothing", "slow", "words", "broken")
     }
 
     def __init__(self) -> None:
@@ -86,6 +92,10 @@ class Doubler:
         if node == "slow" and not self.go.wait(LIMIT_S):
             raise ValueError("nobody let it go")
         (data,) = inputs.values()
+        if node == "broken":
+            raise TypeError("a mistake of ours")
+        if node == "words":
+            return (np.array(["a"]),)
         if data.ndim < 3:
             raise ValueError(f"the input data has {data.ndim} axes")
         return () if node == "nothing" else (data * 2, np.array(data.shape, np.int64), data[:0])
@@ -118,12 +128,13 @@ class Rig:
     values: dict[str, PortValue]
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, code: str, python: str = sys.executable) -> subprocess.Popen[str]:
+    def start(self, code: str, python: str = PYTHON) -> subprocess.Popen[str]:
         """Run code as an application does: with nothing of ours but the SDK."""
         script = self.folder / f"app{len(self.processes)}.py"
         script.write_text(textwrap.dedent(code))
         process = subprocess.Popen(
             [python, "-B", str(script)],
+            stdin=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(SDK), "VEDETTE_PANORAMA_SOCKET": str(self.folder / "p.sock")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

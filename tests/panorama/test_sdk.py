@@ -7,7 +7,7 @@ import json
 import math
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import panoramasdk
-from tests.panorama.serving import LIMIT_S, SDK, WALL_S, MadeUp, Rig, rig
+from tests.panorama.serving import LIMIT_S, PYTHON, SDK, WALL_S, MadeUp, Rig, rig
 
 FILES = sorted((SDK / "panoramasdk").glob("*.py"))
 
@@ -29,8 +29,8 @@ def host(tmp_path: Path) -> Iterator[Rig]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_every_file_is_python_3_8(file: Path) -> None:
-    tree = ast.parse(file.read_text(), feature_version=(3, 8))
+def test_every_file_is_python_3_7(file: Path) -> None:
+    tree = ast.parse(file.read_text(), feature_version=(3, 7))
     later = {"removeprefix", "removesuffix", "send_fds", "recv_fds", "pidfd_open", "cache", "nested"}
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not used & later
@@ -41,13 +41,13 @@ def test_every_file_is_python_3_8(file: Path) -> None:
 
 def test_it_needs_numpy_and_nothing_else() -> None:
     code = "import sys, panoramasdk; print([m for m in sys.modules if m.split('.')[0] in ('vedette','cv2','pydantic')])"
-    found = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SDK)}, capture_output=True, text=True)
+    found = subprocess.run([PYTHON, "-c", code], env={"PYTHONPATH": str(SDK)}, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"
 
 
 def test_without_a_host_a_node_says_what_to_do() -> None:
     code = "import panoramasdk\npanoramasdk.node()"
-    found = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SDK)}, capture_output=True, text=True)
+    found = subprocess.run([PYTHON, "-c", code], env={"PYTHONPATH": str(SDK)}, capture_output=True, text=True)
     assert found.returncode == 1
     assert "vedette run" in found.stderr
 
@@ -55,7 +55,7 @@ def test_without_a_host_a_node_says_what_to_do() -> None:
 @pytest.mark.parametrize("module", ["base", "model"])
 def test_the_preview_is_refused_with_advice(module: str) -> None:
     code = f"import panoramasdk.{module}"
-    found = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(SDK)}, capture_output=True, text=True)
+    found = subprocess.run([PYTHON, "-c", code], env={"PYTHONPATH": str(SDK)}, capture_output=True, text=True)
     assert "ImportError" in found.stderr
     assert "node.inputs" in found.stderr
 
@@ -169,6 +169,28 @@ def test_slots_come_back_when_the_last_view_is_gone(host: Rig) -> None:
     assert process.returncode == 0, err
 
 
+def test_pictures_are_the_hosts_memory(host: Rig) -> None:
+    process = host.start("""
+        import sys, panoramasdk
+        node = panoramasdk.node()
+        image = node.inputs.video_in.get()[0].image
+        print(image.flags.owndata, image.flags.c_contiguous, flush=True)
+        sys.stdin.read()
+        print(image[0, 0].tolist(), flush=True)
+    """)
+    host.feed.give(MadeUp("a", 1))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "False True\n"
+    ((token, _),) = host.server.rings._held.items()
+    found = host.server.rings.find(token)
+    assert found is not None
+    assert found[1] is not None
+    found[1][0, 0] = (5, 6, 7)
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, err
+    assert out == "[5, 6, 7]\n", "what is written here is read there, without anything being sent"
+
+
 def test_a_torn_picture_is_not_given(host: Rig) -> None:
     process = host.start("""
         import panoramasdk
@@ -194,19 +216,80 @@ def test_a_stream_that_changes_its_size(host: Rig) -> None:
 
 def test_time_is_over(host: Rig) -> None:
     said = host.run("""
-        import panoramasdk
+        import numpy as np, panoramasdk
         node = panoramasdk.node()
         try:
             node.inputs.video_in.get(timeout=0.05)
         except TimeoutError as error:
             print(type(error) is panoramasdk.TimeoutException)
         try:
+            node.inputs.video_in.get(np.float32(0.0))
+        except panoramasdk.TimeoutException:
+            print("at once")
+        for wrong in (float("nan"), "soon"):
+            try:
+                node.inputs.video_in.get(timeout=wrong)
+            except ValueError:
+                print("refused")
+        try:
             node.call({"data": __import__("numpy").zeros((1, 3, 4, 4), "f")}, "slow", 0.05)
         except panoramasdk.TimeoutException:
             print("late")
         print(node.inputs.count.get())
     """)
-    assert said.split() == ["True", "late", "3"]
+    assert said.splitlines() == ["True", "at once", "refused", "refused", "late", "3"]
+
+
+def test_an_endless_time_to_wait_is_none(host: Rig) -> None:
+    process = host.start("""
+        import panoramasdk
+        print(panoramasdk.node().inputs.video_in.get(timeout=float("inf"))[0].stream_id)
+    """)
+    host.feed.give(MadeUp("a", 1))
+    assert process.communicate(timeout=LIMIT_S)[0] == "a\n"
+
+
+def test_calls_given_up_too_early_do_not_end_the_code(host: Rig) -> None:
+    process = host.start("""
+        import numpy as np, panoramasdk
+        node = panoramasdk.node()
+        data = np.zeros((1, 3, 4, 4), "f")
+        late = 0
+        for _ in range(80):
+            try:
+                node.call(data, "slow", 0.005)
+            except panoramasdk.TimeoutException:
+                late += 1
+        print(late, flush=True)
+        print(float(node.call(data, "double")[0].sum()))
+    """)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "80\n"
+    host.model.go.set()
+    assert process.stdout.readline() == "0.0\n"
+
+
+def test_an_exception_of_a_signal_leaves_no_answer_behind(host: Rig) -> None:
+    process = host.start("""
+        import signal, numpy as np, panoramasdk
+        node = panoramasdk.node()
+        class Enough(Exception): pass
+        def stop(*_): raise Enough
+        signal.signal(signal.SIGALRM, stop)
+        data = np.ones((1, 3, 4, 4), np.float32)
+        for wait in (lambda: node.inputs.video_in.get(), lambda: node.call(data, "slow")):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            try:
+                wait()
+            except Enough:
+                print("enough", flush=True)
+        print(node.inputs.count.get(), float(node.call(data, "double")[0].sum()), flush=True)
+        print(int(node.inputs.video_in.get()[0].image[0, 0, 0]), flush=True)
+    """)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(3)] == ["enough\n", "enough\n", "3 96.0\n"]
+    host.feed.give(MadeUp("a", 9))
+    assert process.stdout.readline() == "9\n", "the one that was waited for before has not taken it"
 
 
 def test_models_take_both_orders_of_arguments(host: Rig) -> None:
@@ -285,17 +368,94 @@ def test_put_takes_what_applications_give(host: Rig) -> None:
     assert len(out.splitlines()) == 2
 
 
-def test_a_forked_child_has_connections_of_its_own(host: Rig) -> None:
-    said = host.run("""
-        import os, panoramasdk
-        node = panoramasdk.node()
-        child = os.fork()
-        print(node.inputs.count.get(), flush=True)
-        if child == 0:
-            os._exit(0)
-        print(os.waitpid(child, 0)[1])
+def test_nodes_of_one_process_share_their_ports(host: Rig) -> None:
+    process = host.start("""
+        import panoramasdk
+        first, second = panoramasdk.node(), panoramasdk.node()
+        first._client = first._lock = second._ports = None  # an application's own names
+        print(first.inputs.video_in.get()[0].is_cached, second.inputs.video_in.get()[0].is_cached)
+        print([one.is_cached for one in first.inputs.video_in.get()])
+        print(first.call("double", __import__("numpy").ones((1, 3, 4, 4)))[0].sum())
+        try:
+            first.inputs.video
+        except AttributeError as error:
+            print(error)
     """)
-    assert said.split() == ["3", "3", "0"]
+    for number, stream in enumerate("aab"):
+        host.feed.give(MadeUp(stream, number))
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, err
+    assert out.splitlines()[:3] == ["False False", "[True, False]", "96.0"]
+    assert "it has count, name, on, threshold, video_in" in out
+
+
+def test_a_forked_child_has_connections_and_pictures_of_its_own(host: Rig) -> None:
+    process = host.start("""
+        import os, threading, numpy as np, panoramasdk
+        node = panoramasdk.node()
+        mine = node.inputs.video_in.get()
+        waiting = threading.Thread(target=node.inputs.video_in.get, daemon=True)
+        waiting.start()  # holds locks at the time of the fork
+        while not waiting.is_alive():
+            pass
+        child = os.fork()
+        if child == 0:
+            del mine  # gives back nothing: it is the parent's
+            print("child", node.inputs.count.get(), flush=True)
+            try:
+                node.inputs.video_in.get(timeout=0)
+            except panoramasdk.TimeoutException:
+                pass
+            print(float(node.call(np.ones((1, 3, 4, 4)), "double")[0].sum()), flush=True)
+            os._exit(0)
+        print("ended", os.waitpid(child, 0)[1], int(mine[0].image[0, 0, 0]), flush=True)
+        os._exit(0)
+    """)
+    host.feed.give(MadeUp("a", 7))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "child 3\n"
+    assert process.stdout.readline() == "96.0\n"
+    assert process.stdout.readline() == "ended 0 7\n"
+
+
+def test_a_script_may_start_the_code_again_and_again(host: Rig) -> None:
+    code = """
+        import os, signal, panoramasdk
+        node = panoramasdk.node()
+        kept = [node.inputs.video_in.get()[0] for _ in range(8)]
+        print([int(one.image[0, 0, 0]) for one in kept], [one.is_cached for one in kept][0], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    for start in range(0, 24, 8):
+        for number in range(start, start + 8):
+            host.feed.give(MadeUp("a", number))
+        process = host.start(code)
+        out, _ = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == -signal.SIGKILL
+        assert out == f"{list(range(start, start + 8))} False\n"
+    process = host.start("import panoramasdk; print(panoramasdk.node().inputs.count.get())")
+    assert process.communicate(timeout=LIMIT_S)[0] == "3\n"
+    deadline = time.monotonic() + LIMIT_S
+    while host.server.rings._held or host.server._connections:
+        assert time.monotonic() < deadline, "the memory of processes that are gone is free"
+
+
+def test_code_that_is_killed_while_it_waits_takes_no_picture_with_it(host: Rig) -> None:
+    process = host.start("""
+        import panoramasdk
+        node = panoramasdk.node()
+        print("up", flush=True)
+        node.inputs.video_in.get()
+    """)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.kill()
+    process.communicate(timeout=LIMIT_S)
+    deadline = time.monotonic() + LIMIT_S
+    while host.server._connections:
+        assert time.monotonic() < deadline
+    host.feed.give(MadeUp("a", 5))
+    assert host.run("import panoramasdk; print(panoramasdk.node().inputs.video_in.get()[0].image.max())") == "5\n"
 
 
 def test_when_the_host_goes_the_code_ends_whatever_it_catches(host: Rig) -> None:

@@ -7,7 +7,9 @@ import contextlib
 import json
 import mmap
 import os
+import select
 import socket
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +52,10 @@ class Peer:
 
 
 def test_the_interface_is_told(host: Rig) -> None:
-    answer, _ = Peer(host).ask(do="hello", sdk=1)
+    answer, _ = Peer(host).ask(do="hello", sdk=1, client=1)
     assert answer["inputs"]["video_in"] == "media"
     assert answer["inputs"]["threshold"] == "float32"
-    assert answer["models"]["double"] == {"inputs": [["data", [1, 3, 4, 4], "float32"]]}
+    assert answer["outputs"] == ["video_out"]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,10 @@ def test_the_interface_is_told(host: Rig) -> None:
         b"[]",
         b"{}",
         b'{"do":"fly"}',
-        b'{"do":"get","port":"video_in","released":[-1]}',
-        b'{"do":"get","port":"../../etc"}',
+        b'{"do":"get","port":"video_in","client":1,"released":[-1]}',
+        b'{"do":"get","port":"video_in","client":1,"timeout_s":NaN}',
+        b'{"do":"get","port":"../../etc","client":1}',
+        b'{"do":"get","port":"video_in","client":1}',
         b'{"do":"room","bytes":99999999999}',
         b'{"do":"room","bytes":0}',
         b'{"do":"call","node":"double","inputs":[]}',
@@ -104,8 +108,9 @@ def test_shared_memory_cannot_be_cut_under_the_host(host: Rig) -> None:
     _, (descriptor,) = peer.ask(do="room", bytes=4096)
     with pytest.raises(PermissionError):
         os.ftruncate(descriptor, 0)
+    peer.ask(do="hello", sdk=1, client=1)
     host.feed.give(MadeUp("a", 1))
-    answer, (ring,) = peer.ask(do="get", port="video_in")
+    answer, (ring,) = peer.ask(do="get", port="video_in", client=1)
     with pytest.raises(PermissionError):
         os.ftruncate(ring, 0)
     with mmap.mmap(ring, answer["rings"][0]["bytes"]) as memory:
@@ -140,39 +145,110 @@ def test_a_port_without_an_edge_takes_everything_and_does_nothing(host: Rig) -> 
 
 
 def test_who_keeps_every_slot_gets_no_more_and_others_go_on(host: Rig) -> None:
-    peer = Peer(host)
-    copies = []
+    peer, other = Peer(host), Peer(host)
+    peer.ask(do="hello", sdk=1, client=1)
+    other.ask(do="hello", sdk=1, client=2)
+    copies: list[bool] = []
+    rings: list[int] = []
     for number in range(6):
         host.feed.give(MadeUp("a", number))
-        answer, descriptors = peer.ask(do="get", port="video_in")
+        answer, descriptors = peer.ask(do="get", port="video_in", client=1, rings=rings)
+        assert len(descriptors) == (not rings), "memory that it has is not sent again"
+        rings = [answer["media"][0]["ring"]]
         copies.append(answer["media"][0]["copy"])
         for descriptor in descriptors:
             os.close(descriptor)
     assert copies == [False, False, False, False, True, True]
     host.feed.give(MadeUp("a", 6))
-    answer, _ = peer.ask(do="get", port="video_in", timeout_s=0.05)
+    answer, _ = peer.ask(do="get", port="video_in", client=1, timeout_s=0.05)
     assert answer["error"]["kind"] == "TimeoutException"
     host.feed.give(MadeUp("a", 7))
-    answer, _ = peer.ask(do="get", port="video_in", released=list(range(10)))
-    assert answer["media"][0]["time_stamp"][0] % 10 == 7
+    answer, _ = other.ask(do="get", port="video_in", client=2, timeout_s=0.05, released=list(range(10)))
+    assert answer["error"]["kind"] == "TimeoutException", "nobody gives back what is another's"
+    host.feed.give(MadeUp("a", 8))
+    answer, _ = peer.ask(do="get", port="video_in", client=1, rings=rings, released=list(range(10)))
+    assert answer["media"][0]["time_stamp"][0] % 10 == 8
 
 
-def _answered(peer: Peer) -> bool:
-    try:
-        return bool(peer.ask(do="value", port="count"))
-    except (OSError, ValueError):  # hung up
-        return False
+def test_a_number_is_one_processes(host: Rig) -> None:
+    peer, other = Peer(host), Peer(host)
+    peer.ask(do="hello", sdk=1, client=1)
+    assert "another process" in other.ask(do="hello", sdk=1, client=1)[0]["error"]["text"]
+    assert "another number" in peer.ask(do="hello", sdk=1, client=2)[0]["error"]["text"]
+    assert peer.ask(do="hello", sdk=1, client=1)[0]["outputs"] == ["video_out"]
 
 
-def test_connections_are_bounded(host: Rig) -> None:
+@pytest.mark.parametrize("node", ["words", "broken"])
+def test_a_model_that_fails_ends_nothing(host: Rig, node: str) -> None:
+    peer = Peer(host)
+    _, (descriptor,) = peer.ask(do="room", bytes=4096)
+    os.close(descriptor)
+    entry = {"name": "data", "dtype": "float32", "shape": [1, 3, 4, 4], "offset": 0}
+    assert peer.ask(do="call", node=node, inputs=[entry])[0]["error"]["kind"] in ("ValueError", "RuntimeError")
+    assert peer.ask(do="value", port="count")[0] == {"value": 3}
+
+
+def test_inputs_may_not_be_more_than_the_memory_they_are_in(host: Rig) -> None:
+    peer = Peer(host)
+    _, (descriptor,) = peer.ask(do="room", bytes=192)
+    os.close(descriptor)
+    entries = [{"name": str(n), "dtype": "float32", "shape": [1, 3, 4, 4], "offset": 0} for n in range(16)]
+    assert "larger" in peer.ask(do="call", node="double", inputs=entries)[0]["error"]["text"]
+
+
+def test_parts_of_what_is_put_come_in_order(host: Rig) -> None:
+    peer = Peer(host)
+    for part in (1, 1, 0, 0, 2):
+        answer, _ = peer.ask(do="put", port="video_out", part=part, of=3, media={"token": 1})
+        assert ("error" in answer) == (part != 0)
+    assert peer.ask(do="put", port="video_out", part=0, of=1, media={"token": 1})[0]["ok"]
+
+
+def test_connections_are_bounded_and_who_wants_more_waits(host: Rig) -> None:
     peers = [Peer(host) for _ in range(MOST_CONNECTIONS)]
     for peer in peers:
         peer.ask(do="value", port="count")
-    assert not _answered(Peer(host))
-    peers[0].socket.close()
-    while not _answered(Peer(host)):
-        pass
+    more = [Peer(host) for _ in range(20)]
+    for peer in more:
+        peer.socket.send(b'{"do":"value","port":"count"}')
+    assert len(host.server._connections) == MOST_CONNECTIONS
+    assert select.select([peer.socket for peer in more], [], [], 0)[0] == []
     assert peers[1].ask(do="value", port="count")[0] == {"value": 3}
+    for peer in peers[:20]:
+        peer.socket.close()
+    assert [peer.socket.recv(1000) for peer in more] == [b'{"value":3}'] * 20
+
+
+def test_memory_of_all_connections_is_bounded(host: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vedette.adapters.panorama.server.MOST_ROOM_BYTES", 8192)
+    peers = [Peer(host) for _ in range(3)]
+    answers = []
+    for peer in peers:
+        answer, descriptors = peer.ask(do="room", bytes=4096)
+        answers.append("error" in answer)
+        for descriptor in descriptors:
+            os.close(descriptor)
+    assert answers == [False, False, True]
+    peers[0].socket.close()
+    deadline = time.monotonic() + LIMIT_S
+    while "error" in (found := peers[2].ask(do="room", bytes=4096))[0]:
+        assert time.monotonic() < deadline
+    os.close(found[1][0])
+
+
+def test_no_descriptor_is_left_behind(host: Rig) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for client in range(20):
+        peer = Peer(host)
+        peer.ask(do="hello", sdk=1, client=client)
+        host.feed.give(MadeUp("a", client, size=(16, 8 + client)))
+        for question in ({"do": "get", "port": "video_in", "client": client}, {"do": "room", "bytes": 64}):
+            for descriptor in peer.ask(**question)[1]:
+                os.close(descriptor)
+        peer.socket.close()
+    deadline = time.monotonic() + LIMIT_S
+    while len(os.listdir("/proc/self/fd")) > before + 2:  # the memory of the last size, and its mapping
+        assert time.monotonic() < deadline
 
 
 @given(

@@ -21,6 +21,7 @@ ROOM_BYTES: Final = 512 << 20
 LONGEST_WAIT_S: Final = 10**9
 _MOST_ANNOTATIONS: Final = 500
 _MOST_RELEASED: Final = 256
+_MOST_RINGS: Final = 256
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Offset = Annotated[int, Field(ge=0, lt=ROOM_BYTES)]
@@ -35,10 +36,16 @@ def _one_line(text: str) -> str:
 
 
 class Hello(Contract):
-    """Which ports and models are there?"""
+    """Which ports are there?
+
+    Attributes:
+        sdk: version of what is said here.
+        client: number that the process has given itself, for as long as this connection is open.
+    """
 
     do: Literal["hello"]
     sdk: Annotated[int, Field(ge=1, le=1000)]
+    client: Token
 
 
 class Value(Contract):
@@ -49,11 +56,19 @@ class Value(Contract):
 
 
 class Get(Contract):
-    """The next pictures of a media port."""
+    """The next pictures of a media port.
+
+    Attributes:
+        client: whose they will be.
+        rings: memory that this process has.
+        released: pictures whose memory it does not use any more.
+    """
 
     do: Literal["get"]
     port: PortName
+    client: Token
     timeout_s: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    rings: Annotated[tuple[Token, ...], Field(max_length=_MOST_RINGS)] = ()
     released: Annotated[tuple[Token, ...], Field(max_length=_MOST_RELEASED)] = ()
 
 
