@@ -42,6 +42,9 @@ def backtest(
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the application's own code also where it cannot be confined.")
     ] = False,
+    app_python: Annotated[
+        Path | None, typer.Option(help="Interpreter of Panorama code; else the application's own, else this one.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option(help="RFC 3339 time of the first picture; else the file's own, else 1970.")
     ] = None,
@@ -73,6 +76,7 @@ def backtest(
         dict(arguments.bindings),
         start=_parse_start(start),
         trust_code=trust_code,
+        python=app_python,
     )
     reports = _Reports(insights)
     try:

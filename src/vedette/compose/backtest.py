@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -23,7 +24,9 @@ from vedette.adapters.hooks.code_files import code_digests
 from vedette.adapters.models.store import ModelStore
 from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.backtest_hooks import BacktestHooks
+from vedette.compose.backtest_panorama import BacktestPanorama, drawn_pipelines
 from vedette.compose.built_in import built_in_detector
+from vedette.compose.panorama_host import interpreter
 from vedette.contracts.alert import Alert
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.frames import FrameInfo
@@ -76,7 +79,8 @@ class Backtest:
         bindings: the application's camera → the recordings.
         start: time of the first picture where the file does not say its own.
         threads: analyses at the same time; 0 is the number of cores.
-        trust_code: whether hooks run that cannot be confined here.
+        trust_code: whether code runs that cannot be confined here.
+        python: interpreter of Panorama code; where None the application's own, or this one.
 
     Raises:
         ModelError: a model is missing, refused or does not fit.
@@ -93,10 +97,12 @@ class Backtest:
         start: datetime | None = None,
         threads: int = 0,
         trust_code: bool = False,
+        python: Path | None = None,
     ) -> None:
         code = code_digests(directory) if manifest.hooks else {}
         application = AttachedApplication(manifest=manifest, directory=str(directory), bindings=bindings, code=code)
         self._trust_code = trust_code
+        self._python = interpreter(str(python or ""), directory)
         self.plan: Plan = make_plan([application], cameras)
         self.report = BacktestReport(problems=self.plan.problems)
         self._cameras = {camera.name: camera for camera in cameras}
@@ -123,20 +129,45 @@ class Backtest:
         """
         self._reported = reported
         cameras = [self._camera_steps(stream.camera, stream.fps, progress) for stream in self.plan.streams]
-        if not self.plan.hooks:
+        if not self.plan.hooks and not self.plan.panorama:
             for step in chain.from_iterable(cameras):
                 yield from step.alerts
             return
-        with BacktestHooks(self.plan.hooks, DEVICE, trust=self._trust_code) as hooks:
-            # A hook may bring several cameras together, so it sees them as they were: side by side.
-            for step in heapq.merge(*cameras, key=lambda step: (step.info.wall_s, step.info.camera)):
-                yield from step.alerts
-                yield from hooks.step(step.info, step.pixels, step.batches)
+        with ExitStack() as stack:
+            hooks = stack.enter_context(BacktestHooks(self.plan.hooks, DEVICE, trust=self._trust_code))
+            codes = [
+                stack.enter_context(BacktestPanorama(plan, python=self._python, trust=self._trust_code))
+                for plan in self.plan.panorama
+            ]
+            judge, insights = self._of_drawings()
+            # Code may bring several cameras together, so it sees them as they were: side by side.
+            last: _Step | None = None
+            for last in heapq.merge(*cameras, key=lambda step: (step.info.wall_s, step.info.camera)):
+                yield from last.alerts
+                drawn = [batch for code in codes for batch in code.step(last.info, last.pixels)]
+                yield from self._judged(judge, insights, drawn)
+                yield from hooks.step(last.info, last.pixels, [*last.batches, *drawn])
+            drawn = [batch for code in codes for batch in code.finish()]
+            yield from self._judged(judge, insights, drawn)
+            if last is not None and drawn:
+                yield from hooks.step(last.info, last.pixels, drawn)
+            for new in insights.finish():
+                self._reported(new.report)
         self.report.hook_problems = tuple(hooks.problems)
 
+    def _of_drawings(self) -> tuple[Judge, InsightBook]:
+        """What rules and insights make of pictures that the code of an application has put."""
+        drawn = drawn_pipelines(self.plan.panorama)
+        return (
+            Judge(DEVICE, [rule for rule in self.plan.rules if rule.pipeline in drawn]),
+            InsightBook(DEVICE, [plan for plan in self.plan.insights if plan.pipeline in drawn]),
+        )
+
     def _camera_steps(self, camera: str, fps: float, progress: Callable[[str, float], None] | None) -> Iterator[_Step]:
-        judge = Judge(DEVICE, [rule for rule in self.plan.rules if rule.camera == camera])
-        insights = InsightBook(DEVICE, [plan for plan in self.plan.insights if plan.camera == camera])
+        drawn = drawn_pipelines(self.plan.panorama)
+        rules = [rule for rule in self.plan.rules if rule.camera == camera and rule.pipeline not in drawn]
+        counted = [plan for plan in self.plan.insights if plan.camera == camera and plan.pipeline not in drawn]
+        judge, insights = Judge(DEVICE, rules), InsightBook(DEVICE, counted)
         stages = [
             _ModelStage(model, plans, self._detectors[model.key], self._attributes)
             for model in self.plan.models
@@ -196,13 +227,16 @@ class Backtest:
 
     def _judge(self, judge: Judge, insights: InsightBook, analysis: _Analysis) -> _Step:
         batches = [batch for work in analysis.works for batch in work.stage.end(work, analysis.pixels)]
+        return _Step(analysis.info, analysis.pixels, batches, self._judged(judge, insights, batches))
+
+    def _judged(self, judge: Judge, insights: InsightBook, batches: Sequence[TrackBatch]) -> list[Alert]:
         alerts: list[Alert] = []
         for batch in batches:
             alerts += [verdict.alert for verdict in judge.judge(batch)]
             for new in insights.take(batch):
                 self._reported(new.report)
         self.report.not_analysed += judge.take_not_analysed()
-        return _Step(analysis.info, analysis.pixels, batches, alerts)
+        return alerts
 
 
 def _no_names(host: str) -> list[str]:
