@@ -88,7 +88,8 @@ class Device:
         self._threads.append(thread)
 
     def write(self, code: str = DRAWING, model: bytes | None = None, **panorama: Any) -> None:
-        """The application's files."""
+        """The application's files; it has a rule where its code has outputs."""
+        rule = {"type": "zone_entered", "zone": [[0, 0], [1, 0], [1, 1], [0, 1]], "pipeline": "video_out"}
         (self.folder / "code").mkdir(parents=True, exist_ok=True)
         for part in (self.root, self.folder, self.folder / "code"):
             part.chmod(0o755)
@@ -115,9 +116,7 @@ class Device:
                     "models": {"net_node": "net"},
                     **panorama,
                 },
-                "rules": {
-                    "seen": {"type": "zone_entered", "zone": [[0, 0], [1, 0], [1, 1], [0, 1]], "pipeline": "video_out"}
-                },
+                "rules": {"seen": rule} if panorama.get("outputs") != [] else {},
             }
         )
 

@@ -113,3 +113,60 @@ def test_an_application_that_goes_ends_and_costs_nothing(short_tmp: Path) -> Non
         here.put_plan(Plan(revision=9))
         until(lambda: not here.host.pids("app_host.panorama") and not here.host.pids("/panorama/app.py"), "the end")
         until(lambda: here.status() == {}, "the status forgets it")
+
+
+def test_code_that_fills_its_folders_is_ended(short_tmp: Path) -> None:
+    filling = """
+        import os
+        import panoramasdk
+        panoramasdk.node()
+        number = 0
+        while True:
+            number += 1
+            try:
+                with open(f"/opt/aws/panorama/storage/{number}", "wb") as file:
+                    file.write(bytes(200_000))
+            except OSError as error:
+                print("refused", error.errno, flush=True)
+                os._exit(3)
+    """
+    with device(short_tmp) as here:
+        here.write(filling, models={}, disk_mb=2)
+        here.plan()
+        here.host.start()
+        until(lambda: here.status().get("code") == "V809", "V809", 60)
+        assert here.status()["state"] == "FAILED"
+        assert "hold more than 2 MB" in here.status()["error"]
+        kept = sum(file.stat().st_size for file in (here.state / "panorama/shop/storage").iterdir())
+        assert kept < 200 << 20
+
+
+def test_code_with_several_ports_models_and_no_output(short_tmp: Path) -> None:
+    printing = """
+        import numpy as np
+        import panoramasdk
+        node = panoramasdk.node()
+        picture = node.inputs.first.get()[0]
+        other = node.inputs.second.get()[0]
+        small = np.zeros((3, 8, 8), np.float32)
+        for model in ("a", "b"):
+            print(model, len(node.call({"data": small}, model)), flush=True)
+        node.outputs.nowhere.put([picture]) if hasattr(node.outputs, "nowhere") else None
+        print("shapes", picture.image.shape, other.image.shape, picture.stream_id, flush=True)
+        while True:
+            node.inputs.first.get()
+    """
+    with device(short_tmp) as here:
+        here.camera()
+        here.write(
+            printing, inputs={"first": ["hall"], "second": ["hall"]}, outputs=[], models={"a": "net", "b": "net"}
+        )
+        here.plan()
+        here.host.start()
+        until(lambda: "shapes (48, 64, 3) (48, 64, 3) hall" in here.log(), "what it prints", 60)
+        assert "a 2" in here.log()
+        assert "b 2" in here.log()
+        until(lambda: here.status().get("state") == "RUNNING", "RUNNING")
+        assert here.batches() == []
+        console = (here.state / "panorama/shop/logs/console_output").read_text()
+        assert "shapes (48, 64, 3)" in console

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import cv2
 from pydantic import Field
 
 from vedette.adapters.models.store import ModelStore
@@ -109,5 +110,6 @@ def main() -> None:
         link.beat(0)
         if link.closed.wait(BEAT_S):
             return
+    cv2.setNumThreads(1)  # pictures are small and the cores are busy with models: its own pool only adds switches
     PanoramaHost(link).run()
     os._exit(0)  # threads that did not end in time have nothing to say any more
