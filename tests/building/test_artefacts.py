@@ -142,7 +142,7 @@ def test_what_only_laptops_need_stays_away(built_components: tuple[Built, ...]) 
         assert not names & {"onvif-zeep-async", "wsdiscovery", "zeep", "boto3", "pytest", "onnxruntime-gpu", "pip"}
         package = wheels(one.artifacts[0].path)["vedette"].namelist()
         assert not [name for name in package if "/_data/" in name or "__pycache__" in name]
-        assert "dlr_worker/worker.py" in package
+        assert {"dlr_worker/worker.py", "panoramasdk/__init__.py", "panoramasdk/py.typed"} <= set(package)
 
 
 def test_recipes_say_what_they_were_built_for(built_components: tuple[Built, ...]) -> None:

@@ -66,6 +66,7 @@ def test_scripts_lie_where_the_recipe_says(tree: Path, built: tuple[Built, ...],
         beside = Path(script).parent  # what run.sh makes importable
         assert (beside / "vedette" / "__init__.py").is_file()
         assert (beside / "dlr_worker" / "worker.py").is_file()
+        assert (beside / "panoramasdk" / "__init__.py").is_file()
         assert (beside / "edge.txt").is_file()
 
 

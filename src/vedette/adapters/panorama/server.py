@@ -86,7 +86,7 @@ class Figures:
 
 
 class PanoramaServer:
-    """Serves one process, from its start to its end.
+    """Serves one program, from its start to its end.
 
     Args:
         path: of the socket.
