@@ -49,6 +49,8 @@ def test_from_pictures_to_the_journal_and_through_kills(short_tmp: Path) -> None
         until(lambda: here.status().get("state") == "RESTARTING", "RESTARTING")
         assert (here.status()["code"], "SIGKILL" in here.status()["error"]) == ("V808", True)
         until(lambda: len(here.batches()) > before + 5, "batches again", 60)
+        reasons = [one.frame.gap_reason for one in here.batches() if one.frame.gap_reason]
+        assert reasons == ["its program ended: it was ended by SIGKILL"]
         until(lambda: here.status().get("state") == "RUNNING", "RUNNING again")
         assert here.status()["restarts"] == 1
         assert here.batches()[-1].track_ids == known

@@ -67,7 +67,12 @@ class PanoramaHost:
             trust=spec.trust,
             ceiling=spec.ceiling,
         )
-        self._program = PanoramaProgram(spec.plan, settings, lambda port: self._values[port])
+        self._program = PanoramaProgram(
+            spec.plan,
+            settings,
+            lambda port: self._values[port],
+            gap_reason=f"its host was restarted: {link.reason}" if link.restarts else "",
+        )
 
     def run(self) -> None:
         """Serve."""

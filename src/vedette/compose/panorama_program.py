@@ -84,6 +84,7 @@ class PanoramaProgram:
         settings: of the device.
         value: parameter port → value as it is now.
         tap: who looks at the pictures that it puts.
+        gap_reason: why it did not run before.
         monotonic: clock of all intervals.
     """
 
@@ -93,12 +94,14 @@ class PanoramaProgram:
         settings: ProgramSettings,
         value: Callable[[str], PortValue],
         tap: PictureTap | None = None,
+        gap_reason: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._value = value
         self._tap = tap
+        self._gap_reason = gap_reason
         self._monotonic = monotonic
         self._stopping = threading.Event()
         self._models = PanoramaModels(plan.models, settings.store)
@@ -216,10 +219,10 @@ class PanoramaProgram:
             process.close()
             self.figures.close()
         if ended and not self._stopping.is_set():
-            raise_later = f"its program ended: {process.exit_reason()}"
+            self._gap_reason = f"its program ended: {process.exit_reason()}"
             lines = console.last_lines()
-            self.figures.ended(raise_later + (f"\n{lines}" if lines else ""))
-            log.warning("application %s: %s", plan.application, raise_later)
+            self.figures.ended(self._gap_reason + (f"\n{lines}" if lines else ""))
+            log.warning("application %s: %s", plan.application, self._gap_reason)
 
     def _watch(self, process: PanoramaProcess, room: Room) -> bool:
         """Look after it until it ends, or is to end; whether it ended by itself.
@@ -317,6 +320,7 @@ class PanoramaProgram:
             journal,
             lambda pipeline: resumed_tracker(file, pipeline, (), more_labels=True),
             self._tap,
+            self._gap_reason,
         )
 
 

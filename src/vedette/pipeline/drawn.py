@@ -63,6 +63,7 @@ class OutputTracks:
         journal: where batches go.
         make_tracker: makes the tracker of an output on a camera, going on where the journal ends.
         tap: who else looks.
+        gap_reason: why nothing was put before; the first batch of each camera carries it.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class OutputTracks:
         journal: JournalWriter,
         make_tracker: Callable[[PipelinePlan], PipelineTracker],
         tap: PictureTap | None = None,
+        gap_reason: str = "",
     ) -> None:
         self._application = application
         self._app_cameras = app_cameras
@@ -80,6 +82,7 @@ class OutputTracks:
         self._journal = journal
         self._make_tracker = make_tracker
         self._tap = tap
+        self._gap_reason = gap_reason
         self._lock = threading.Lock()
         self._streams: dict[tuple[str, str], _Stream] = {}
         #: Pictures that became batches, and that came again or too late.
@@ -108,6 +111,8 @@ class OutputTracks:
             self.repeated += 1
             return
         stream.last = info
+        if last is None and self._gap_reason:
+            picture = replace(picture, info=replace(info, gap_reason=self._gap_reason))
         self._journal.append(batch_of(picture, stream.tracker))
         self.taken += 1
 
