@@ -103,6 +103,13 @@ def run(
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run applications' own code also where it cannot be confined.")
     ] = False,
+    app_python: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[APP=]PATH",
+            help="Interpreter of Panorama code; else that of the folder venv beside its manifest, else this one.",
+        ),
+    ] = None,
     privacy_ceiling: Annotated[
         Privacy, typer.Option(help="What pictures of alerts may show at most, whatever applications ask for.")
     ] = Privacy.BLUR,
@@ -129,6 +136,8 @@ def run(
         vedette run vedette.yaml --camera gate=recording.mp4 --loop --for 60s --json alerts.jsonl --headless
 
         vedette run shop/ safety/ --camera gate=rtsp://10.0.0.7/s --bind safety.dock=gate --set shop.patience_s=30
+
+        vedette run counter/ --camera front=rtsp://10.0.0.7/s --app-python ~/old/venv/bin/python3.8
     """
     hide_credentials()
     limit_s = None if for_ is None else parse_duration(for_)
@@ -165,9 +174,31 @@ def run(
         privacy_ceiling=privacy_ceiling,
         face_model=face_model,
         person_model=person_model,
+        app_python=_interpreters(app_python or [], chosen),
     )
     if not Session(settings).run(limit_s, headless=_no_terminal() if headless is None else headless):
         raise typer.Exit(1)
+
+
+def _interpreters(options: Sequence[str], manifests: Sequence[Manifest]) -> dict[str, Path]:
+    """``--app-python`` as application → interpreter.
+
+    Raises:
+        UsageError: V701, no application of this run has such a name, or Panorama code; or there is no such file.
+    """
+    names = [manifest.name for manifest in manifests if manifest.panorama is not None]
+    found: dict[str, Path] = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        chosen = [name] if equals else names
+        if not set(chosen) <= set(names) or not chosen:
+            known = ", ".join(names) or "none"
+            raise UsageError(f"--app-python {option}: applications with Panorama code are: {known}.")
+        interpreter = Path(path if equals else option).expanduser()
+        if not interpreter.is_file():
+            raise UsageError(f"--app-python {option}: there is no file {interpreter}.")
+        found |= dict.fromkeys(chosen, interpreter.absolute())
+    return found
 
 
 def _thing(name: str | None) -> str:

@@ -18,6 +18,7 @@ from vedette.compose.panorama_program import PanoramaProgram, ProgramSettings
 from vedette.compose.processes import configure_logging
 from vedette.contracts.base import Contract
 from vedette.contracts.config import NetworkCeiling
+from vedette.contracts.manifest.panorama import OWN_PYTHON
 from vedette.contracts.plan import PanoramaPlan
 from vedette.core.port_values import PortValue
 
@@ -26,8 +27,6 @@ BEAT_S: Final = 0.25
 STATUS_S: Final = 1.0
 #: Time the program has to end before this process goes, and its program with it.
 END_S: Final = 0.8
-#: Interpreter that comes with an application, from its directory.
-OWN_PYTHON: Final = "venv/bin/python"
 
 
 class PanoramaSpec(Contract):

@@ -11,6 +11,7 @@ from typing import Final
 
 from vedette.adapters.panorama.code_files import code_digests
 from vedette.contracts.errors import UsageError
+from vedette.contracts.manifest import Panorama
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +43,22 @@ def copy_application(source: Path, target: Path) -> None:
         copy.chmod(0o644)
 
 
-def copy_panorama_code(source: Path, target: Path, code: str) -> None:
-    """Copy the folder of Panorama code, whatever is in it, as code finds it where it runs.
+def copy_panorama_code(source: Path, target: Path, settings: Panorama) -> None:
+    """Copy the folder of Panorama code, whatever is in it, as code finds it where it runs; and what it requires.
 
     Args:
         source: where the manifest lies.
         target: of the copy of the application.
-        code: the folder, from there.
+        settings: of the manifest.
 
     Raises:
         ConfigurationError: V101, there is no such folder, a file cannot be read or is none, or there is too much.
         OSError: the disk refuses.
     """
-    for name in code_digests(source, code):
+    shutil.rmtree(target / settings.code, ignore_errors=True)
+    target.mkdir(parents=True, exist_ok=True)
+    names = [*code_digests(source, settings.code), *filter(None, (settings.requirements,))]
+    for name in names:
         copy = target / name
         for folder in reversed(copy.relative_to(target).parents[:-1]):
             (target / folder).mkdir(exist_ok=True)

@@ -21,6 +21,7 @@ from vedette.contracts.camera import CameraConfig
 from vedette.contracts.comparison import ComparisonTask
 from vedette.contracts.errors import StorageError
 from vedette.contracts.manifest import FileAction, Manifest, ParameterValue
+from vedette.contracts.manifest.panorama import OWN_PYTHON
 from vedette.contracts.privacy import Privacy
 from vedette.contracts.versions import APPLICATION_PREFIX, CANDIDATE_PREFIX
 from vedette.local.application_files import copy_application, copy_panorama_code
@@ -84,6 +85,7 @@ class EdgeSettings:
         privacy_ceiling: what evidence of any application may show at most.
         face_model: name of a face model in the model store, for covering people; none where empty.
         person_model: likewise a model that finds people.
+        app_python: application → interpreter of its Panorama code; where absent its own, or this one.
     """
 
     applications: tuple[RunApplication, ...]
@@ -100,6 +102,7 @@ class EdgeSettings:
     privacy_ceiling: Privacy = Privacy.BLUR
     face_model: str = ""
     person_model: str = ""
+    app_python: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def state_directory(self) -> Path:
@@ -251,9 +254,7 @@ class Edge:
         folder.mkdir(parents=True, exist_ok=True)
         if source is not None and manifest.panorama is not None:
             folder.chmod(0o755)
-            shutil.rmtree(folder / manifest.panorama.code, ignore_errors=True)
-            folder.mkdir(parents=True, exist_ok=True)
-            copy_panorama_code(source, folder, manifest.panorama.code)
+            copy_panorama_code(source, folder, manifest.panorama)
         (folder / "vedette.yaml").write_text(application_text(manifest))
 
     def _check_space(self) -> None:
@@ -309,6 +310,15 @@ class Edge:
     def _common(self) -> dict[str, Any]:
         return {"stateDirectory": str(self.settings.state_directory), "logLevel": self.settings.log_level}
 
+    def _interpreters(self) -> dict[str, Path]:
+        """Application → interpreter of its Panorama code: the one given, or that of the folder ``venv`` beside it."""
+        own = {
+            app.manifest.name: app.directory / OWN_PYTHON
+            for app in self.settings.applications
+            if app.directory is not None and app.manifest.panorama is not None and (app.directory / OWN_PYTHON).exists()
+        }
+        return own | dict(self.settings.app_python)
+
     def _components(self) -> dict[str, ComponentSpec]:
         settings = self.settings
         cameras = {
@@ -321,7 +331,11 @@ class Edge:
             "faceModel": settings.face_model,
             "personModel": settings.person_model,
         }
-        app_host = {**self._common(), "trustCode": settings.trust_code}
+        app_host = {
+            **self._common(),
+            "trustCode": settings.trust_code,
+            "panoramaPython": {name: str(path) for name, path in self._interpreters().items()},
+        }
         if settings.model_directory is not None:
             for component in (inference, alerting, app_host):
                 component["modelDirectory"] = str(settings.model_directory)

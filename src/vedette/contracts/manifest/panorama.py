@@ -16,6 +16,8 @@ from vedette.contracts.manifest.hooks import NetworkPeer, Peer, Port, peers_of
 
 #: Folder of the application's code where it runs.
 CODE_FOLDER: Final = "/panorama"
+#: Interpreter that comes with an application, from its directory.
+OWN_PYTHON: Final = "venv/bin/python"
 
 #: A port of the code's interface.
 PortName = Annotated[str, Field(pattern=r"^[$A-Za-z0-9_]{1,50}$")]
