@@ -44,6 +44,7 @@ def test_from_pictures_to_the_journal_and_through_kills(short_tmp: Path) -> None
         # kill -9 of the program: it comes back, objects keep their numbers.
         known = here.batches()[-1].track_ids
         (program,) = here.host.pids("/panorama/app.py")
+        assert "Seccomp:\t2" in Path(f"/proc/{program}/status").read_text()
         before = len(here.batches())
         os.kill(program, signal.SIGKILL)
         until(lambda: here.status().get("state") == "RESTARTING", "RESTARTING")

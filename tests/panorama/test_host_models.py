@@ -138,6 +138,27 @@ def test_what_two_nodes_share_is_loaded_once(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.run("a", {"": picture(1)})[0], found.run("b", {"": picture(1)})[0])
 
 
+def test_a_run_that_does_not_end_is_found(runner: PanoramaModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    class Slow:
+        def run(self, _inputs: object) -> tuple[()]:
+            begun.set()
+            go.wait(60)
+            return ()
+
+    monkeypatch.setitem(runner._loaded, "node", Slow())  # type: ignore[arg-type]
+    thread = threading.Thread(target=runner.run, args=("node", {"": picture()}))
+    assert runner.hung(0.0) == ""
+    thread.start()
+    assert begun.wait(60)
+    assert runner.hung(0.0) == "node"
+    assert runner.hung() == ""
+    go.set()
+    thread.join()
+    assert runner.hung(0.0) == ""
+
+
 def test_many_at_once_each_get_their_own(runner: PanoramaModels) -> None:
     found = runner
     wrong: list[float] = []

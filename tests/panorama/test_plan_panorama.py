@@ -126,6 +126,15 @@ def test_rules_insights_and_hooks_listen_to_an_output() -> None:
     assert {rule.fps for rule in found.rules} == {1.0}, "code that takes a picture a second leaves no gaps"
 
 
+def test_a_camera_that_is_switched_off_stays_an_input_so_that_nothing_is_started_anew() -> None:
+    on = plan(app(), cam("hall"), cam("yard"))
+    paused = plan(app(), cam("hall"), cam("yard", enabled=False))
+    assert paused.panorama == on.panorama
+    assert [stream.camera for stream in paused.streams] == ["hall"]
+    assert {rule.camera for rule in paused.rules} == {"hall"}
+    assert any("'yard', which is switched off" in text for text in paused.problems)
+
+
 def test_a_new_value_changes_nothing_else() -> None:
     before = app()
     after = before.model_copy(update={"manifest": with_parameters(before.manifest, {"threshold": 0.25})})

@@ -78,8 +78,8 @@ class PanoramaHost:
         self._program.start()
         told_s = float("-inf")
         while not self._link.closed.wait(BEAT_S):
-            if self._program.hung():
-                self._link.stalled("the thread that looks after the program hangs")
+            if hung := self._program.hung():
+                self._link.stalled(hung)
                 continue
             figures = self._program.figures
             if time.monotonic() - told_s < STATUS_S:

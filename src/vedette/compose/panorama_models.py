@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from vedette.contracts.manifest import Model, TensorInput
 
 #: A batch of pictures takes longer than one picture.
 LIMITS: Final = GateLimits(seconds=60.0)
+#: A run that takes longer hangs; it cannot be ended but with its process.
+RUN_LIMIT_S: Final = 120.0
 
 
 class PanoramaModels:
@@ -27,15 +30,22 @@ class PanoramaModels:
     Args:
         models: model node → file and settings.
         store: where models without a path are.
+        monotonic: clock of runs.
     """
 
-    def __init__(self, models: Mapping[str, tuple[str, Model]], store: ModelStore) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, tuple[str, Model]],
+        store: ModelStore,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
         self._wanted = dict(models)
         self._store = store
         self._loaded: dict[str, TensorModel] = {}
         self._digests: dict[str, str | None] = {}
         self._lock = threading.Lock()
-        self._running = 0
+        self._running: dict[object, tuple[str, float]] = {}
 
     @property
     def nodes(self) -> Mapping[str, tuple[TensorInput, ...]]:
@@ -50,7 +60,13 @@ class PanoramaModels:
     @property
     def running(self) -> int:
         """Runs that have not ended."""
-        return self._running
+        return len(self._running)
+
+    def hung(self, limit_s: float = RUN_LIMIT_S) -> str:
+        """The model node whose run has not ended for too long; empty where there is none."""
+        with self._lock:
+            running = list(self._running.values())
+        return next((node for node, begun_s in running if self._monotonic() - begun_s > limit_s), "")
 
     def load(self) -> None:
         """Read, check and load every model; what was loaded before stays.
@@ -88,15 +104,16 @@ class PanoramaModels:
         model = self._loaded.get(node)
         if model is None:
             raise KeyError(f"no model node is called {node!r}; there is {', '.join(sorted(self._wanted)) or 'none'}")
+        ticket = object()
         with self._lock:
-            self._running += 1
+            self._running[ticket] = (node, self._monotonic())
         try:
             return model.run(inputs)
         except MemoryError:
             raise ModelError(f"model node {node}: there is not enough memory for a run.", code="V302") from None
         finally:
             with self._lock:
-                self._running -= 1
+                del self._running[ticket]
 
 
 def _load(path: Path, model: Model, node: str) -> TensorModel:

@@ -132,9 +132,12 @@ class PanoramaProgram:
         else:
             self._thread.join(timeout_s)
 
-    def hung(self) -> bool:
-        """Whether the thread has made no step for so long that only a new process helps."""
-        return self._monotonic() - self._seen_s > HANG_S
+    def hung(self) -> str:
+        """What hangs so that only a new process helps; empty where nothing does."""
+        if self._monotonic() - self._seen_s > HANG_S:
+            return "the thread that looks after the program hangs"
+        node = self._models.hung()
+        return f"a run of model node {node} does not end" if node else ""
 
     # -- in its thread ------------------------------------------------------------------------------------------------
 

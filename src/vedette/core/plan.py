@@ -81,13 +81,13 @@ def make_plan(
             streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted)
         rates = {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}
         routes = hook_routes([plan for _, _, plan in served])
-        code = plan_panorama(app, bound, model_file, problems)
+        code = plan_panorama(app, known, model_file, problems)
         if code is not None:
             codes.append(code)
             wanted_fps = panorama_streams(code, known)
             for camera, fps in wanted_fps.items():
                 streams[camera] = _widen(streams.get(camera), camera, fps, "main")
-            drawn = panorama_routes(code)
+            drawn = panorama_routes(code, wanted_fps)
             rates |= {(output, one.camera): min(STEADY_FPS, wanted_fps[one.camera]) for output, one in drawn}
             routes += drawn
         rules += _rules(app.manifest, bound, rates, problems)

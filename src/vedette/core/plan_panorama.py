@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
 from vedette.contracts.camera import CameraConfig
@@ -19,15 +19,17 @@ STEADY_FPS: Final = 1.0
 
 def plan_panorama(
     app: AttachedApplication,
-    bound: Mapping[str, Sequence[str]],
+    known: Mapping[str, CameraConfig],
     model_file: Callable[[str, str], str],
     problems: list[str],
 ) -> PanoramaPlan | None:
     """The Panorama code of an application; None where it has none.
 
+    A camera that is switched off stays an input: the code waits for its pictures and goes on when it is back.
+
     Args:
         app: the application.
-        bound: its cameras → the device's cameras that are there and switched on.
+        known: the device's cameras.
         model_file: (``Model.file``, directory) → where the model is.
         problems: what cannot be done is added, in words for people.
     """
@@ -36,7 +38,7 @@ def plan_panorama(
     if code is None:
         return None
     where = f"application {manifest.name!r}"
-    inputs = {port: _cameras(app, bound, port, problems) for port in sorted(code.inputs)}
+    inputs = {port: _cameras(app, known, port, problems) for port in sorted(code.inputs)}
     if code.inputs and not any(inputs.values()):
         problems.append(f"{where}: its Panorama code has no camera whose pictures it could get")
     models: dict[str, tuple[str, Model]] = {}
@@ -57,17 +59,24 @@ def plan_panorama(
 def panorama_streams(plan: PanoramaPlan, known: Mapping[str, CameraConfig]) -> dict[str, float]:
     """The device's camera → pictures a second that the code needs. It gets the main stream, as on an appliance.
 
+    Those that are switched off are left out.
+
     Args:
         plan: of the code.
         known: the device's cameras.
     """
-    cameras = {entry.camera for entries in plan.inputs.values() for entry in entries}
+    cameras = {entry.camera for entries in plan.inputs.values() for entry in entries if known[entry.camera].enabled}
     fps = plan.settings.fps
     return {camera: min(fps, known[camera].max_fps or fps) for camera in sorted(cameras)}
 
 
-def panorama_routes(plan: PanoramaPlan) -> list[tuple[str, HookRoute]]:
-    """(output, track batches) of every output of the code and every camera that it sees."""
+def panorama_routes(plan: PanoramaPlan, streams: Container[str]) -> list[tuple[str, HookRoute]]:
+    """(output, track batches) of every output of the code and every camera that it sees.
+
+    Args:
+        plan: of the code.
+        streams: cameras that deliver pictures.
+    """
     cameras: dict[str, str] = {}
     for entries in plan.inputs.values():
         for entry in entries:
@@ -76,6 +85,7 @@ def panorama_routes(plan: PanoramaPlan) -> list[tuple[str, HookRoute]]:
         (output, HookRoute(pipeline=f"{plan.application}/{output}", camera=camera, app_camera=cameras[camera]))
         for output in plan.settings.outputs
         for camera in sorted(cameras)
+        if camera in streams
     ]
 
 
@@ -86,14 +96,14 @@ def in_folder(path: str, folder: str) -> bool:
 
 
 def _cameras(
-    app: AttachedApplication, bound: Mapping[str, Sequence[str]], port: str, problems: list[str]
+    app: AttachedApplication, known: Mapping[str, CameraConfig], port: str, problems: list[str]
 ) -> tuple[HookCamera, ...]:
     """The device's cameras of one port, in the order of the manifest and, of one camera of it, of the bindings."""
     assert app.manifest.panorama is not None
     found: dict[str, HookCamera] = {}
     for app_camera in app.manifest.panorama.inputs[port]:
         for device in dict.fromkeys(app.bindings.get(app_camera, (app_camera,))):
-            if device not in bound[app_camera]:
+            if device not in known:
                 continue  # said where bindings are looked at
             if device in found:
                 problems.append(

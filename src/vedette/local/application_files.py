@@ -57,14 +57,22 @@ def copy_panorama_code(source: Path, target: Path, settings: Panorama) -> None:
     """
     shutil.rmtree(target / settings.code, ignore_errors=True)
     target.mkdir(parents=True, exist_ok=True)
-    names = [*code_digests(source, settings.code), *filter(None, (settings.requirements,))]
-    for name in names:
+    for name in panorama_files(source, settings):
         copy = target / name
         for folder in reversed(copy.relative_to(target).parents[:-1]):
             (target / folder).mkdir(exist_ok=True)
             (target / folder).chmod(0o755)
         shutil.copyfile(source / name, copy)
         copy.chmod(0o755 if os.access(source / name, os.X_OK) else 0o644)
+
+
+def panorama_files(source: Path, settings: Panorama) -> list[str]:
+    """Files that belong to Panorama code, from the folder of the manifest: the code, and what it requires.
+
+    Raises:
+        ConfigurationError: V101, there is no such folder, a file cannot be read or is none, or there is too much.
+    """
+    return [*code_digests(source, settings.code), *filter(None, (settings.requirements,))]
 
 
 def application_files(source: Path) -> Iterator[tuple[Path, Path]]:

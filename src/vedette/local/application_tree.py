@@ -23,7 +23,7 @@ from vedette.contracts.application_test import Clip
 from vedette.contracts.errors import ConfigurationError, ModelError
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.manifest.models import Model
-from vedette.local.application_files import application_files
+from vedette.local.application_files import application_files, panorama_files
 from vedette.local.application_recipe import (
     CANDIDATE_ARCHIVE,
     CONTENT_FOLDER,
@@ -159,6 +159,9 @@ def application_content(directory: Path, clips: Sequence[Path], store: ModelStor
         for relative, file in application_files(folder):
             if relative.parts[0] != _TESTS and file.resolve() not in taken:
                 packed[relative.as_posix()] = Member(relative.as_posix(), file)
+    if manifest.panorama is not None:
+        for name in panorama_files(folder, manifest.panorama):
+            packed[name] = Member(name, folder / name, "code")
     _pack_tests(path, manifest, clips, packed, notes)
     return Content(manifest, tuple(packed.values()), tuple(notes))
 

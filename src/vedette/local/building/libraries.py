@@ -15,7 +15,7 @@ COMPONENT_LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
     "vedette.CameraIngest": (*_BASE, "av", "numpy"),
     "vedette.Inference": (*_BASE, *_PICTURES, "lapx", ONNX_RUNTIME, "zxing-cpp"),
     "vedette.Alerting": (*_BASE, *_PICTURES, "asyncua", "av", "cryptography", ONNX_RUNTIME, "pymodbus"),
-    "vedette.AppHost": (*_BASE, *_PICTURES),
+    "vedette.AppHost": (*_BASE, *_PICTURES, "lapx", ONNX_RUNTIME),
     "vedette.DeviceAgent": _BASE,
 }
 #: `vedette app attach`, the process of an application's component.
