@@ -78,6 +78,40 @@ done
     fail "this artefact is for Python $wanted; found:${seen:- no Python at all}." \
         "Build it with vedette build --python-version, or give the device a Python $wanted of its own in /opt/vedette/python"
 
+# What Panorama code asks for: an environment of its own, of the Python that it was written for.
+install_code() {
+    runtime=$here/code-runtime
+    wanted=$(sed -n 's/^python=//p' "$runtime/target")
+    code_python=$(command -v "python$wanted") || code_python=
+    [ -n "$code_python" ] ||
+        fail "the code of this application is for Python $wanted, and this machine has none; install python$wanted," \
+            "or change panorama.python in the manifest and build it again"
+    code_venv=code-venv-$(cat "$runtime/requirements.txt" "$runtime/target" | sha256sum | cut -c1-16)
+    rm -rf code-new.* # of an installation that was interrupted
+    if ! "$code_venv/bin/python3" -c '' 2>/dev/null; then
+        new=code-new.$$
+        trap 'rm -rf "$new"' EXIT
+        "$code_python" -m venv --without-pip "$new"
+        platforms=$(sed -n 's/^platform=/--platform=/p' "$runtime/target")
+        # Installed by the component's own Python: there may be no pip that runs under the older one.
+        # shellcheck disable=SC2086 # a list of words
+        env -i PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 PIP_CONFIG_FILE=/dev/null \
+            PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
+            "$venv/bin/python3" -s -P -m pip --isolated --disable-pip-version-check install \
+            --quiet --no-index --no-deps --no-compile --no-cache-dir --root-user-action=ignore --require-hashes \
+            --only-binary=:all: --implementation=cp --abi="$(sed -n 's/^abi=//p' "$runtime/target")" \
+            --python-version="$wanted" $platforms --target "$new/lib/python$wanted/site-packages" \
+            --find-links "$runtime/wheelhouse" --requirement "$runtime/requirements.txt"
+        rm -rf "$code_venv"
+        sync -f "$new" 2>/dev/null || sync
+        mv "$new" "$code_venv"
+    fi
+    ln -sfn "$code_venv" code-venv
+    for each in code-venv-*/; do
+        [ "${each%/}" = "$code_venv" ] || rm -rf "${each%/}"
+    done
+}
+
 venv=venv-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
 rm -rf venv-new.* # of an installation that was interrupted
 if ! "$venv/bin/python3" -c '' 2>/dev/null; then
@@ -109,3 +143,7 @@ for each in $(ls -dt venv-*/); do
         rm -rf "$each"
     fi
 done
+
+if [ -f "$here/code-runtime/requirements.txt" ]; then
+    install_code
+fi

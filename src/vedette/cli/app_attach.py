@@ -49,6 +49,9 @@ def attach(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE: a parameter's value, as a deployment would give it.")
     ] = None,
+    code_python: Annotated[
+        Path | None, typer.Option(help="Interpreter that was installed for the application's Panorama code.")
+    ] = None,
 ) -> None:
     """Attach an application to this device, stay while it is attached, detach at SIGTERM.
 
@@ -58,7 +61,9 @@ def attach(
     logging.getLogger().setLevel(logging.INFO)
     manifest = load_manifest(directory)
     with wake_ups() as (waker, wake):
-        attacher = Attacher(directory, manifest, waker)
+        # Not resolved: an environment is known by the path of its interpreter.
+        python = str(code_python.absolute()) if code_python is not None and code_python.exists() else ""
+        attacher = Attacher(directory, manifest, waker, python)
         if state is not None:
             config = ApplicationConfig(
                 stateDirectory=str(state), bindings=bindings(bind or []), parameters=assignments(set_ or [])
@@ -203,12 +208,14 @@ class Attacher:
         directory: the application's.
         manifest: of the application.
         stopped: when to end.
+        python: interpreter of its Panorama code; empty where none was installed for it.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, stopped: Stopped) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, stopped: Stopped, python: str = "") -> None:
         self._directory = directory
         self._manifest = manifest
         self._stopped = stopped
+        self._python = python
         self._problems: tuple[str, ...] | None = None
         self._reminded_s = -_REMIND_S
 
@@ -242,7 +249,11 @@ class Attacher:
     def _request(self, config: ApplicationConfig) -> AttachRequest:
         return AttachRequest(
             application=attached_application(
-                self._directory, config.bindings, manifest=self._manifest, parameters=config.parameters
+                self._directory,
+                config.bindings,
+                manifest=self._manifest,
+                parameters=config.parameters,
+                python=self._python,
             )
         )
 

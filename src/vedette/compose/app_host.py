@@ -97,7 +97,7 @@ class AppHostService(PlanService[AppHostConfig]):
                 "plan": code.model_copy(update={"values": {}}).model_dump(mode="json"),
                 "state_directory": config.stateDirectory,
                 "model_directory": config.modelDirectory or str(StateLayout(Path(config.stateDirectory)).models),
-                "python": config.panoramaPython.get(code.application, ""),
+                "python": config.panoramaPython.get(code.application, "") or code.python,
                 "device": device_name(),
                 "region": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "",
                 "trust": config.trustCode,

@@ -54,6 +54,9 @@ class AttachedApplication(Contract):
             "attached: path → SHA-256."
         ),
     ] = Field(default_factory=dict)
+    python: Annotated[
+        str, Field(description="Interpreter that was installed for Panorama code; empty where it came with none.")
+    ] = ""
 
 
 class StreamPlan(Contract):
@@ -199,6 +202,9 @@ class PanoramaPlan(Contract):
         dict[str, tuple[str, Model]],
         Field(description="Model node → absolute path or name in the model store, and what the manifest says of it."),
     ] = Field(default_factory=dict)
+    python: Annotated[
+        str, Field(description="Interpreter that was installed for Panorama code; empty where it came with none.")
+    ] = ""
 
 
 class EvidencePlan(Contract):

@@ -53,6 +53,7 @@ def plan_panorama(
         inputs=inputs,
         values=_values(manifest, code, problems),
         models=models,
+        python=app.python,
     )
 
 

@@ -22,6 +22,8 @@ CONTENT_FOLDER: Final = "application"
 #: Artefacts of a candidate: the application's files, and what it runs on, which is the same for every application.
 CANDIDATE_ARCHIVE: Final = f"{CONTENT_FOLDER}.zip"
 RUNTIME_ARCHIVE: Final = "runtime.zip"
+#: Interpreter of Panorama code that brings packages of its own: in the component's working directory.
+CODE_PYTHON: Final = "code-venv/bin/python3"
 _WHERE: Final = "{artifacts:decompressedPath}"
 
 
@@ -97,6 +99,8 @@ def _lifecycle(manifest: Manifest, form: Form) -> dict[str, Any]:
     command = "attach"
     if form is Form.CANDIDATE:
         scripts, content, command = f"{_WHERE}/runtime", f"{_WHERE}/{CONTENT_FOLDER}", "try"
+    elif manifest.panorama is not None and manifest.panorama.requirements:
+        content += f" --code-python {CODE_PYTHON}"
     return {
         "install": {"Script": f"exec sh {scripts}/install.sh", "Timeout": 600},
         "run": {"Script": f"exec sh {scripts}/run.sh -m vedette app {command} {content}"},

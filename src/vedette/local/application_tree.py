@@ -33,6 +33,7 @@ from vedette.local.application_recipe import (
     application_text,
 )
 from vedette.local.building.archive import Member
+from vedette.local.building.code_wheels import code_members
 from vedette.local.building.libraries import APPLICATION_LIBRARIES, CANDIDATE_LIBRARIES
 from vedette.local.building.settings import BuildSettings
 from vedette.local.building.tree import Built, write_list
@@ -102,20 +103,37 @@ def build_application(
         UsageError: as ``build_tree``.
     """
     content = application_content(directory, clips, (store or ModelStore.default()) if models else None)
+    notes = list(content.notes)
     with scratch() as work:
         houses = wheelhouses(settings, Path(work)) if settings.libraries else None
+        code: list[Member] = []
+        panorama = content.manifest.panorama
+        if houses is not None and panorama is not None and panorama.requirements:
+            file = manifest_path(directory).resolve().parent / panorama.requirements
+            code, note = code_members(content.manifest.name, panorama, file, houses.plan, Path(work), settings.progress)
+            notes.append(note)
         try:
-            made = tuple(_write(content, form, target, settings, houses) for form in (Form.BUILT, Form.CANDIDATE))
+            made = (
+                _write(content, Form.BUILT, target, settings, houses, code),
+                _write(content, Form.CANDIDATE, target, settings, houses, ()),
+            )
             write_list(target, made)
         except OSError as error:
             raise not_writable(target, error) from None
-    return BuiltApplication(made, content.notes)
+    return BuiltApplication(made, tuple(notes))
 
 
-def _write(content: Content, form: Form, target: Path, settings: BuildSettings, houses: Wheelhouses | None) -> Built:
+def _write(
+    content: Content,
+    form: Form,
+    target: Path,
+    settings: BuildSettings,
+    houses: Wheelhouses | None,
+    code: Sequence[Member],
+) -> Built:
     manifest = content.manifest
     libraries = APPLICATION_LIBRARIES if form is Form.BUILT else CANDIDATE_LIBRARIES
-    runtime = [*script_members(), *(houses.members(libraries) if houses is not None else bare_members())]
+    runtime = [*script_members(), *(houses.members(libraries) if houses is not None else bare_members()), *code]
     document = application_document(manifest, form)
     settings.progress(f"building {document['ComponentName']}")
     if form is Form.CANDIDATE:

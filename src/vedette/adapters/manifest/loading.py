@@ -67,6 +67,7 @@ def attached_application(
     bindings: Mapping[str, Sequence[str]] | None = None,
     manifest: Manifest | None = None,
     parameters: Mapping[str, ParameterValue | None] | None = None,
+    python: str = "",
 ) -> AttachedApplication:
     """An application as it is attached: model files that lie beside the manifest are named by path and digest.
 
@@ -77,6 +78,7 @@ def attached_application(
         bindings: the application's camera → the device's cameras.
         manifest: where it was read already.
         parameters: values that the deployment gives to parameters.
+        python: interpreter that was installed for its Panorama code.
 
     Raises:
         ConfigurationError: V101 or V102, see ``load_manifest``.
@@ -96,6 +98,7 @@ def attached_application(
         code=recorded_code(manifest, directory),
         bindings={name: tuple(cameras) for name, cameras in (bindings or {}).items()},
         parameters=dict(parameters or {}),
+        python=python,
     )
 
 

@@ -176,6 +176,16 @@ def _needs(code: Code, docker: Dockerfile, advice: Advice) -> None:
                 f"{code.package.folder}/requirements.txt, Dockerfile",
             )
         )
+    if "opencv-python" in names:
+        code.rows.append(
+            Row(
+                Outcome.NEEDS_YOU,
+                "opencv-python",
+                "needs libGL, which devices without a screen seldom have",
+                f"{code.package.folder}/requirements.txt",
+                "Put `opencv-python-headless` in its place: the same, without windows.",
+            )
+        )
     usual = {"numpy", "opencv-python-headless"}
     if set(missing) - usual or (missing and lines):
         code.rows.append(

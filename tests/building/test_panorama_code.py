@@ -1,0 +1,98 @@
+"""Panorama code in an artefact: its files, the packages that it asks for, an environment of its own on the device."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.building.conftest import or_skip
+from tests.building.made_wheels import digest, write_wheel
+from tests.panorama.projects import make_project
+from vedette.adapters.panorama_project import read_project
+from vedette.contracts.errors import UsageError
+from vedette.core.panorama_import.mapping import import_project
+from vedette.local.application_tree import build_application
+from vedette.local.artifacts import unpack
+from vedette.local.building.settings import BuildSettings
+from vedette.local.panorama_application import write_application
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    """An imported application whose code needs a package that is on this machine only."""
+    project = make_project("storage", tmp_path)
+    package = next((project / "packages").glob("*-code-*"))
+    (package / "src" / "run.sh").write_text("#!/bin/sh\n")
+    (package / "src" / "run.sh").chmod(0o755)
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    write_wheel(folder, "needed-here", "2.5", needs=("also-needed>=1",))
+    write_wheel(folder, "also-needed", "1.0")
+    (package / "requirements.txt").write_text(f"--no-index\n--find-links {folder}\nneeded-here\n")
+    (package / "Dockerfile").write_text(f"FROM python:{HERE}\nCOPY src /panorama\n")
+    imported = import_project(read_project(project), {}, None)
+    write_application(imported, project, tmp_path / "out", {}, [], force=False)
+    return tmp_path / "out"
+
+
+def built(application: Path, target: Path) -> tuple[Path, tuple[str, ...]]:
+    """The artefact, unpacked as a nucleus unpacks it."""
+    made = or_skip(lambda: build_application(application, target / "tree", BuildSettings.choose()))
+    (archive,) = (target / "tree" / "artifacts").glob("vedette.app.storage/*/storage.zip")
+    unpack(archive, target / "unpacked", where="test")
+    return target / "unpacked", made.notes
+
+
+def install(artefact: Path, work: Path) -> subprocess.CompletedProcess[str]:
+    work.mkdir(exist_ok=True)
+    return subprocess.run(["sh", str(artefact / "install.sh")], cwd=work, capture_output=True, text=True)
+
+
+def test_code_gets_an_environment_of_its_own(application: Path, tmp_path: Path) -> None:
+    artefact, notes = built(application, tmp_path)
+    for file in (application / "code").iterdir():
+        assert digest(artefact / "application" / "code" / file.name) == digest(file)
+    lock = (artefact / "code-runtime" / "requirements.txt").read_text()
+    for wheel in (artefact / "code-runtime" / "wheelhouse").iterdir():
+        assert f"--hash=sha256:{digest(wheel)}" in lock
+    assert any("needed-here 2.5" in note and "also-needed 1.0" in note for note in notes)
+    done = install(artefact, tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    python = tmp_path / "work" / "code-venv" / "bin" / "python3"
+    found = subprocess.run(
+        [str(python), "-c", "import needed_here, also_needed, sys; print(sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == str(sys.version_info[:2])
+    there = os.stat(python.parent.parent).st_ino
+    assert install(artefact, tmp_path / "work").returncode == 0
+    assert os.stat(python.parent.parent).st_ino == there, "what is there is not made again"
+    recipe = next((tmp_path / "tree" / "recipes").glob("vedette.app.storage-*.yaml")).read_text()
+    assert "--code-python code-venv/bin/python3" in recipe
+
+
+def test_a_device_without_that_python_is_told(application: Path, tmp_path: Path) -> None:
+    artefact, _ = built(application, tmp_path)
+    target = artefact / "code-runtime" / "target"
+    target.write_text(target.read_text().replace(f"python={HERE}", "python=3.4"))
+    shutil.rmtree(tmp_path / "work", ignore_errors=True)
+    done = install(artefact, tmp_path / "work")
+    assert done.returncode == 1
+    assert "for Python 3.4, and this machine has none" in done.stderr
+
+
+def test_a_package_that_cannot_be_had_is_named(application: Path, tmp_path: Path) -> None:
+    file = application / "requirements.txt"
+    file.write_text(file.read_text() + "nowhere-to-be-had==9\n")
+    with pytest.raises(UsageError, match="nowhere-to-be-had==9") as caught:
+        or_skip(lambda: build_application(application, tmp_path / "tree", BuildSettings.choose()))
+    assert caught.value.code == "V710"
