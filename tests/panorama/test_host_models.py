@@ -147,7 +147,7 @@ def test_a_run_that_does_not_end_is_found(runner: PanoramaModels, monkeypatch: p
             go.wait(60)
             return ()
 
-    monkeypatch.setitem(runner._loaded, "node", Slow())  # type: ignore[arg-type]
+    monkeypatch.setitem(runner._loaded, "node", Slow())
     thread = threading.Thread(target=runner.run, args=("node", {"": picture()}))
     assert runner.hung(0.0) == ""
     thread.start()
