@@ -14,9 +14,7 @@ from vedette.cli.tables import plain_table
 
 def panorama_table(codes: Mapping[str, Mapping[str, Any]]) -> Table:
     """All Panorama code, a row for each application."""
-    table = plain_table(
-        "Panorama code", "state", "pictures/s", "model calls/s", "ms (p95)", "put/s", "refused", "restarts", "walls"
-    )
+    table = plain_table("panorama", "state", "fps", "calls/s", "ms (p95)", "put/s", "refused", "restarts", "walls")
     for name, status in codes.items():
         state = str(status.get("state", "?"))
         standing = status.get("walls")
