@@ -21,7 +21,8 @@ import pytest
 from tests.cli.test_cli_main import vedette
 from vedette.adapters.evidence.store import EvidenceStore, folder_name
 from vedette.cli.evidence import facts
-from vedette.cli.evidence_server import EvidenceServer, wanted_range
+from vedette.cli.evidence_server import evidence_server
+from vedette.cli.page_server import PageServer, wanted_range
 from vedette.contracts.alert import Alert
 from vedette.contracts.evidence import Clip, EvidenceRecord, EvidenceState, Shortfall, Snapshot
 from vedette.contracts.manifest import ClipSettings, Evidence
@@ -96,9 +97,9 @@ def keep(root: Path, about: Alert, *, files: bool = True, **more: Any) -> tuple[
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EvidenceServer]:
+def server(tmp_path: Path) -> Iterator[PageServer]:
     folder, record = keep(tmp_path, alert())
-    with EvidenceServer(folder, record, facts(record)) as served:
+    with evidence_server(folder, record, facts(record)) as served:
         thread = Thread(target=served.serve)
         thread.start()
         yield served
@@ -116,7 +117,7 @@ def request(host: str, path: str, method: str = "GET", **headers: str) -> tuple[
         connection.close()
 
 
-def cookie_of(server: EvidenceServer) -> str:
+def cookie_of(server: PageServer) -> str:
     response, _ = request(server.host, server.url.removeprefix(f"http://{server.host}"))
     assert response.status == 303
     cookie = response.getheader("Set-Cookie") or ""
@@ -125,7 +126,7 @@ def cookie_of(server: EvidenceServer) -> str:
     return cookie.partition(";")[0]
 
 
-def test_the_address_opens_once_and_only_with_its_token(server: EvidenceServer) -> None:
+def test_the_address_opens_once_and_only_with_its_token(server: PageServer) -> None:
     path = server.url.removeprefix(f"http://{server.host}")
     for wrong in ("/", "/snapshot.jpg", "/clip.mp4", path[:-1], path + "x", "/%C3%A4", path + "/.."):
         response, body = request(server.host, wrong)
@@ -143,7 +144,7 @@ def test_the_address_opens_once_and_only_with_its_token(server: EvidenceServer) 
     assert request(server.host, "/snapshot.jpg", Cookie=cookie)[1] == PICTURE
 
 
-def test_names_lead_nowhere_else_and_other_hosts_are_refused(server: EvidenceServer) -> None:
+def test_names_lead_nowhere_else_and_other_hosts_are_refused(server: PageServer) -> None:
     cookie = cookie_of(server)
     for path in (
         "/evidence.json",
@@ -161,7 +162,7 @@ def test_names_lead_nowhere_else_and_other_hosts_are_refused(server: EvidenceSer
         other.connect(("127.0.0.2", int(server.host.rpartition(":")[2])))
 
 
-def test_browsers_can_seek_in_the_video(server: EvidenceServer) -> None:
+def test_browsers_can_seek_in_the_video(server: PageServer) -> None:
     cookie = cookie_of(server)
     response, body = request(server.host, "/clip.mp4", Cookie=cookie)
     assert (response.status, body) == (200, VIDEO)

@@ -17,7 +17,7 @@ from rich.markup import escape
 from vedette.adapters.egress.s3 import S3Store, bucket_from_environment
 from vedette.adapters.evidence.store import EvidenceStore
 from vedette.adapters.state import StateLayout
-from vedette.cli.evidence_server import EvidenceServer, verified
+from vedette.cli.evidence_server import evidence_server, verified
 from vedette.cli.status import find_state_directory
 from vedette.cli.tables import key_value_table, plain_table
 from vedette.contracts.errors import EvidenceError
@@ -138,7 +138,7 @@ def open_(
     for part in (record.snapshot, record.clip):
         if part is not None and (said := verified(folder / part.file, part.sha256)) != "intact":
             raise EvidenceError(f"{folder / part.file} is {said}.", code="V905")
-    with contextlib.suppress(KeyboardInterrupt), EvidenceServer(folder, record, facts(record)) as server:
+    with contextlib.suppress(KeyboardInterrupt), evidence_server(folder, record, facts(record)) as server:
         console.print(f"alert {record.alert.alert_id}: {escape(in_words(record))}", soft_wrap=True)
         console.print(f"open once: {server.url}", soft_wrap=True)
         console.print("Ctrl-C ends it", style="dim")

@@ -142,6 +142,7 @@ COMMANDS: Final = (
             CommandSpec("detach", "vedette.cli.app_attach:detach", "Take an application away."),
         ),
     ),
+    CommandSpec("view", "vedette.cli.view:view", "Look at what Panorama code draws, live.", _OPERATE),
     CommandSpec(
         "evidence",
         "",

@@ -102,6 +102,7 @@ class AppHostService(PlanService[AppHostConfig]):
                 "region": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "",
                 "trust": config.trustCode,
                 "ceiling": config.allowNetwork.value,
+                "view": config.allowView,
                 "log_level": config.logLevel,
             },
             live={"values": dict(code.values)},

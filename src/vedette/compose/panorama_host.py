@@ -12,6 +12,7 @@ import cv2
 from pydantic import Field
 
 from vedette.adapters.models.store import ModelStore
+from vedette.adapters.panorama.viewing import ViewServer, view_socket
 from vedette.adapters.state import StateLayout
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.panorama_program import PanoramaProgram, ProgramSettings
@@ -41,6 +42,7 @@ class PanoramaSpec(Contract):
     region: str = ""
     trust: bool = False
     ceiling: NetworkCeiling = NetworkCeiling.WITHOUT_PICTURES
+    view: Annotated[bool, Field(description="Whether this device lets people look at outputs.")] = True
     log_level: str = "INFO"
 
 
@@ -66,10 +68,14 @@ class PanoramaHost:
             trust=spec.trust,
             ceiling=spec.ceiling,
         )
+        self._view = (
+            ViewServer(view_socket(layout.run, spec.plan.application)) if spec.view and spec.plan.viewable else None
+        )
         self._program = PanoramaProgram(
             spec.plan,
             settings,
             lambda port: self._values[port],
+            self._view,
             gap_reason=f"its host was restarted: {link.reason}" if link.restarts else "",
         )
 
@@ -89,6 +95,8 @@ class PanoramaHost:
             self._link.beat(figures.progress, panorama=figures.status())
         self._program.stop()
         self._program.join(END_S)
+        if self._view is not None:
+            self._view.close()
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Values change without a restart: the code asks for them again and again. From the link's thread."""

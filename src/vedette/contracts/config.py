@@ -104,6 +104,9 @@ class AppHostConfig(ComponentConfig):
     alertsPerMinute: Annotated[  # noqa: N815
         int, Field(ge=1, le=6000, description="Alerts of one hook in the long run; twice as many at once.")
     ] = 30
+    allowView: Annotated[  # noqa: N815
+        bool, Field(description="Let people on this machine look at the outputs of Panorama code (`vedette view`).")
+    ] = True
     modelDirectory: Annotated[  # noqa: N815
         str, Field(description="Model store for Panorama code; in the state directory where empty.")
     ] = ""

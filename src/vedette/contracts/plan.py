@@ -205,6 +205,7 @@ class PanoramaPlan(Contract):
     python: Annotated[
         str, Field(description="Interpreter that was installed for Panorama code; empty where it came with none.")
     ] = ""
+    viewable: Annotated[bool, Field(description="Whether its outputs may be looked at on this machine.")] = True
 
 
 class EvidencePlan(Contract):

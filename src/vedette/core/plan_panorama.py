@@ -9,6 +9,7 @@ from typing import Final
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.manifest import Manifest, Model, Panorama
 from vedette.contracts.plan import AttachedApplication, HookCamera, HookRoute, PanoramaPlan
+from vedette.contracts.privacy import Privacy
 from vedette.core.parameters import parameter_values
 from vedette.core.port_values import NOTHING, PortValue, port_value
 
@@ -54,6 +55,7 @@ def plan_panorama(
         values=_values(manifest, code, problems),
         models=models,
         python=app.python,
+        viewable=manifest.privacy is not Privacy.METADATA_ONLY,
     )
 
 
