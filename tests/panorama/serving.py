@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import textwrap
@@ -139,6 +141,7 @@ class Rig:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         self.processes.append(process)
         return process
@@ -180,5 +183,6 @@ def rig(folder: Path, uris: Mapping[str, str] | None = None) -> Iterator[Rig]:
         model.go.set()
         server.close()
         for process in made.processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with children that it may have forked
             process.communicate()
