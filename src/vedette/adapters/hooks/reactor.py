@@ -79,12 +79,18 @@ class Reactor:
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
-            elif self._selector.get_map().get(key.fileobj) is not None:  # an earlier callback may have forgotten it
+            elif self._watches(key.fileobj):  # an earlier callback may have forgotten it
                 key.data(events)
         while self._posted:
             self._posted.popleft()()
         if self._stopping:
             raise Stopped
+
+    def _watches(self, what: HasDescriptor | int) -> bool:
+        try:
+            return what in self._selector.get_map()
+        except ValueError:  # it was closed, too
+            return False
 
     def run_until(self, condition: Callable[[], bool], deadline_s: float, tick: Callable[[], None]) -> bool:
         """Run until a condition holds; False where the time was over.
