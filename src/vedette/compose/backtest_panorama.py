@@ -141,6 +141,11 @@ class BacktestPanorama:
             self._process.wait(0.02)
         return self._collected.take()
 
+    @property
+    def call_s(self) -> tuple[float, ...]:
+        """Seconds that the last calls of models took, as the host sees it."""
+        return tuple(self._server.figures.call_s)
+
     def _stuck(self, limit_s: float) -> HookError:
         application = self._plan.application
         said = self._console.last_lines(12)
