@@ -17,6 +17,7 @@ from vedette.contracts.tracks import TrackBatch
 from vedette.core.evidence import Found, cut
 
 if TYPE_CHECKING:
+    from vedette.adapters.evidence.drawings import Drawings
     from vedette.adapters.evidence.masker import PeopleMasker
 
 #: Quality of snapshots.
@@ -59,6 +60,9 @@ class EvidenceMaker:
         if masker is not None:
             picture = masker.cover(picture, found.note.media_time_s, found.note.epoch)
             record = _told(record, masker)
+        drawings = self._drawings(record, found, found.note.media_time_s, found.note.media_time_s, plan)
+        if drawings is not None:
+            picture = drawings.draw(picture, found.note.epoch, found.note.media_time_s)
         height, width = picture.shape[:2]
         encoded, content = cv2.imencode(
             ".jpg", annotate(picture, record.alert), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -90,14 +94,17 @@ class EvidenceMaker:
         assert asked is not None
         piece = cut(found, asked.before_s, asked.after_s)
         masker = self._masker(record, found, min(piece.media_times_s), max(piece.media_times_s), plan)
+        drawings = self._drawings(record, found, min(piece.media_times_s), max(piece.media_times_s), plan)
         path = self._path(record, CLIP_FILE)
-        if masker is None:
+        if masker is None and drawings is None:
             written, codec = write_clip(piece, path), found.packets[0].stream.codec
         else:
             from vedette.adapters.evidence.covered_clip import write_covered_clip
+            from vedette.adapters.evidence.drawings import Uncovered
 
-            written, codec = write_covered_clip(piece, masker, path), "h264"
-            record = _told(record, masker)
+            written, codec = write_covered_clip(piece, masker or Uncovered(), path, drawings), "h264"
+            if masker is not None:
+                record = _told(record, masker)
         alert_s = max(0.0, found.note.media_time_s - written.first_media_time_s)
         made = Clip(
             file=CLIP_FILE,
@@ -125,6 +132,22 @@ class EvidenceMaker:
         wall_s = found.note.wall_s - found.note.media_time_s
         batches = self._batches(record.camera, wall_s + from_s - CONTEXT_S, wall_s + to_s + CONTEXT_S)
         return self._maskers.make(record.privacy, plan, record.camera, batches)
+
+    def _drawings(
+        self, record: EvidenceRecord, found: Found, from_s: float, to_s: float, plan: Plan
+    ) -> Drawings | None:
+        """What the application's Panorama code drew on the camera's pictures; None where that is nothing."""
+        application = record.alert.application
+        codes = [code for code in plan.panorama if code.application == application]
+        if not codes:
+            return None
+        from vedette.adapters.evidence.drawings import HELD_S, Drawings
+
+        wall_s = found.note.wall_s - found.note.media_time_s
+        outputs = {f"{application}/{output}" for code in codes for output in code.settings.outputs}
+        batches = self._batches(record.camera, wall_s + from_s - HELD_S, wall_s + to_s + HELD_S)
+        drawings = Drawings([batch for batch in batches if batch.pipeline in outputs])
+        return drawings if drawings else None
 
     def _batches(self, camera: str, from_s: float, to_s: float) -> Sequence[TrackBatch]:
         """What all pipelines saw of a camera between two moments of Unix time."""

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from vedette.adapters.evidence.cover import fill_all
+from vedette.adapters.evidence.drawings import Drawings
 from vedette.adapters.evidence.masker import PeopleMasker
 from vedette.adapters.evidence.video import pictures_of
 from vedette.contracts.errors import EvidenceError
@@ -28,7 +29,7 @@ _ENCODER: Final = {"preset": "veryfast", "crf": "27", "tune": "zerolatency", "th
 _ONE_PICTURE_S: Final = 0.04
 
 
-def write_covered_clip(cut: ClipCut, masker: Masker, path: Path) -> WrittenClip:
+def write_covered_clip(cut: ClipCut, masker: Masker, path: Path, drawings: Drawings | None = None) -> WrittenClip:
     """Write a clip with people covered; as ``vedette.adapters.evidence.video.write_clip`` does without.
 
     The pictures are decoded twice: once for the models, whose finds hold for the pictures before as well.
@@ -37,6 +38,7 @@ def write_covered_clip(cut: ClipCut, masker: Masker, path: Path) -> WrittenClip:
         cut: the packets.
         masker: of the alert.
         path: the MP4 file.
+        drawings: what is drawn over the covered pictures.
 
     Raises:
         EvidenceError: V902, not one picture can be made safe; V901, the clip cannot be decoded or written.
@@ -48,12 +50,12 @@ def write_covered_clip(cut: ClipCut, masker: Masker, path: Path) -> WrittenClip:
         if isinstance(masker, PeopleMasker):
             for t, picture in _pictures(cut):
                 masker.look(picture, t, epoch)
-        return _write(cut, masker, path, epoch)
+        return _write(cut, masker, path, epoch, drawings)
     except av.FFmpegError as error:
         raise EvidenceError(f"the clip cannot be encoded anew: {error.strerror or error}.", code="V901") from error
 
 
-def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str) -> WrittenClip:
+def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str, drawings: Drawings | None) -> WrittenClip:
     times: list[float] = []
     whole: list[bool] = []
     why: EvidenceError | None = None
@@ -67,6 +69,8 @@ def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str) -> WrittenClip:
             except EvidenceError as error:
                 covered, why = fill_all(picture), error
                 whole.append(True)
+            if drawings is not None:
+                covered = drawings.draw(covered, epoch, t)
             times.append(t)
             if stream is None:
                 stream = _stream(container, covered)
