@@ -28,6 +28,10 @@ _OUTWARD: Final = {
     "vedette.adapters.capture": "speaks to cameras",
     "vedette.compose.capture": "resolves the names of cameras",
     "vedette.adapters.hooks": "a confined hook's way out, to the peers of its manifest",
+    "vedette.adapters.panorama.proxy": "Panorama code's way out, to the peers of its manifest, by the hooks' broker",
+    "vedette.adapters.panorama.routes": "Panorama code's way in: loopback, or the address that its manifest names",
+    "vedette.adapters.panorama.child": "runs inside a network without interfaces but its own loopback",
+    "vedette.adapters.confinement.namespaces": "switches on the loopback interface of such a network",
     "vedette.adapters.aws": "the command line works on the owner's account; no component does",
     "vedette.cli": "commands that a person types",
     "vedette.local": "stands in for Greengrass on a laptop",
@@ -40,6 +44,7 @@ _LOCAL: Final = {
     "vedette.adapters.journal.bell": "wakes readers of the journal",
     "vedette.adapters.state": "the state socket",
     "vedette.adapters.engines.dlr_link": "tensors, to the worker of a compiled model",
+    "vedette.adapters.panorama": "pictures and tensors, to an application's code and to who looks, on this machine",
     "vedette.adapters.unix_sockets": "modes of socket files",
     "vedette.compose": "passes sockets on",
 }

@@ -8,16 +8,13 @@ from typing import Final
 
 import cv2
 
+from vedette.adapters.pictures.labels import INK, write_label
 from vedette.contracts.tracks import TrackBatch
 from vedette.ports.evidence import Picture
 
 #: What was drawn on one picture stands in those after it for so long, where the code saw none of them, seconds.
 HELD_S: Final = 0.5
 _SLACK_S: Final = 1e-3
-#: Blue, green, red.
-_INK: Final = (80, 220, 80)
-_GROUND: Final = (0, 0, 0)
-_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Drawings:
@@ -60,10 +57,10 @@ class Drawings:
         across, down = width / batch.frame.width, height / batch.frame.height
         for box, label in zip(batch.boxes, batch.labels, strict=True):
             first, last = (round(box[0] * across), round(box[1] * down)), (round(box[2] * across), round(box[3] * down))
-            cv2.rectangle(canvas, first, last, _INK, 1, cv2.LINE_AA)
-            _write(canvas, label, first)
+            cv2.rectangle(canvas, first, last, INK, 1, cv2.LINE_AA)
+            write_label(canvas, label, first)
         for note in batch.notes:
-            _write(canvas, note.text, (round(note.x * width), round(note.y * height)))
+            write_label(canvas, note.text, (round(note.x * width), round(note.y * height)))
         return canvas
 
 
@@ -73,13 +70,3 @@ class Uncovered:
     def cover(self, picture: Picture, media_time_s: float, epoch: str) -> Picture:  # noqa: ARG002 - the port's
         """The picture as it is."""
         return picture
-
-
-def _write(canvas: Picture, text: str, corner: tuple[int, int]) -> None:
-    """Text that can be read on any ground, inside the picture; the font has ASCII only."""
-    words = text.encode("ascii", "replace").decode()
-    (wide, high), base = cv2.getTextSize(words, _FONT, 0.45, 1)
-    left = min(max(corner[0], 0), max(canvas.shape[1] - wide - 4, 0))
-    bottom = min(max(corner[1], high + base + 2), canvas.shape[0])
-    cv2.rectangle(canvas, (left, bottom - high - base - 2), (left + wide + 4, bottom), _GROUND, cv2.FILLED)
-    cv2.putText(canvas, words, (left + 2, bottom - base), _FONT, 0.45, _INK, 1, cv2.LINE_AA)

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.adapters.pictures.labels import INK, write_label
 from vedette.adapters.unix_sockets import check_socket_path, listen_at, peer_allowed
 from vedette.contracts.errors import StorageError
 from vedette.ports.panorama import Label, OutputPicture, Rect
@@ -38,8 +39,6 @@ _LARGEST_BYTES: Final = 16 << 20
 #: Somebody who takes nothing for so long is let go, seconds.
 _PATIENCE_S: Final = 2.0
 _HEAD: Final = struct.Struct("!HI")
-_GREEN: Final = (80, 220, 80)
-_BLACK: Final = (0, 0, 0)
 
 
 def view_socket(run: Path, application: str) -> Path:
@@ -205,22 +204,12 @@ def drawn_over(
     for rect in rects:
         first = (round(rect.left * width), round(rect.top * height))
         last = (round(rect.right * width) - 1, round(rect.bottom * height) - 1)
-        cv2.rectangle(picture, first, last, _GREEN, 2)
+        cv2.rectangle(picture, first, last, INK, 2)
     for label in labels:
-        _write(picture, label.text, round(label.x * width), round(label.y * height))
+        write_label(picture, label.text, (round(label.x * width), round(label.y * height)))
     if name:
-        _write(picture, name, 8, height - 8)
+        write_label(picture, name, (8, height - 8))
     return picture
-
-
-def _write(picture: NDArray[np.uint8], text: str, x: int, y: int) -> None:
-    """Text that can be read on any ground; the fonts of OpenCV have ASCII only."""
-    shown = text.encode("ascii", "replace").decode()
-    (width, height), below = cv2.getTextSize(shown, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
-    x = min(max(0, x), max(0, picture.shape[1] - width - 4))
-    y = min(max(height + 4, y), picture.shape[0] - below)
-    cv2.rectangle(picture, (x, y - height - 4), (x + width + 4, y + below), _BLACK, cv2.FILLED)
-    cv2.putText(picture, shown, (x + 2, y - 2), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _GREEN, 1, cv2.LINE_AA)
 
 
 def tiled(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
