@@ -207,6 +207,22 @@ def test_how_it_ended_is_said(place: Confined) -> None:
     assert place.console.last_lines(1) == "last words"
 
 
+def test_an_interpreter_below_the_folder_that_is_empty_for_it(tmp_path: Path) -> None:
+    if not tmp_path.is_relative_to("/tmp"):
+        pytest.skip("temporary folders of this machine are not below /tmp")
+    own = tmp_path / "own"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
+    (own / "lib" / f"python3.{sys.version_info[1]}" / "site-packages" / "of_its_own.py").write_text("here = True\n")
+    with confined(tmp_path, python=own / "bin" / "python3") as place:
+        assert place.run(
+            """
+            import os, of_its_own
+            open("/tmp/written", "w").close()
+            print(of_its_own.here, "written" in os.listdir("/tmp"))
+            """
+        ) == ["True True"]
+
+
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     with confined(tmp_path, python=Path("/bin/false")) as place, pytest.raises(HookError) as caught:
         place.start("")

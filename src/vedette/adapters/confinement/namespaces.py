@@ -134,6 +134,11 @@ def new_root(view: View) -> None:
         room = "mode=755,size=4m,nr_inodes=4k"
         libc.mount("vedette", scaffold, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC, room)
         try:
+            # First of all: an interpreter below /tmp is shown there, not covered.
+            for path, size in view.fresh:
+                os.makedirs(scaffold + path, exist_ok=True)
+                flags = libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC
+                libc.mount("vedette", scaffold + path, "tmpfs", flags, f"mode=1777,size={size}")
             for paths, flags in (
                 (view.libraries, libc.MS_RDONLY),
                 (view.data, libc.MS_RDONLY | libc.MS_NOEXEC),
@@ -144,10 +149,6 @@ def new_root(view: View) -> None:
                     _show(path, sources[path], scaffold, flags)
             for one in view.placed:
                 _place(one, sources[one.source], scaffold)
-            for path, size in view.fresh:
-                os.makedirs(scaffold + path, exist_ok=True)
-                flags = libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC
-                libc.mount("vedette", scaffold + path, "tmpfs", flags, f"mode=1777,size={size}")
             for path in view.folders:
                 os.makedirs(scaffold + path, exist_ok=True)
             os.chdir(scaffold)
