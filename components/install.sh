@@ -80,7 +80,7 @@ done
 
 # What Panorama code asks for: an environment of its own, of the Python that it was written for.
 install_code() {
-    runtime=$here/code-runtime
+    runtime=$1
     wanted=$(sed -n 's/^python=//p' "$runtime/target")
     code_python=$(command -v "python$wanted") || code_python=
     [ -n "$code_python" ] ||
@@ -144,6 +144,9 @@ for each in $(ls -dt venv-*/); do
     fi
 done
 
-if [ -f "$here/code-runtime/requirements.txt" ]; then
-    install_code
-fi
+# In an application's archive, and beside the files of a candidate, whose runtime is the same for every application.
+for each in "$here" "$here/../application"; do
+    if [ -f "$each/code-runtime/requirements.txt" ]; then
+        install_code "$each/code-runtime"
+    fi
+done

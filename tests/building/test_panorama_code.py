@@ -18,6 +18,7 @@ from vedette.contracts.errors import UsageError
 from vedette.core.panorama_import.mapping import import_project
 from vedette.local.application_tree import build_application
 from vedette.local.artifacts import unpack
+from vedette.local.building.code_notes import code_notes
 from vedette.local.building.settings import BuildSettings
 from vedette.local.panorama_application import write_application
 
@@ -96,3 +97,46 @@ def test_a_package_that_cannot_be_had_is_named(application: Path, tmp_path: Path
     with pytest.raises(UsageError, match="nowhere-to-be-had==9") as caught:
         or_skip(lambda: build_application(application, tmp_path / "tree", BuildSettings.choose()))
     assert caught.value.code == "V710"
+
+
+def test_what_code_will_miss_and_what_looks_secret_is_said(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text(
+        "import numpy\nimport cv2\nimport os\nimport helper\n"
+        "try:\n    import shapely.geometry\nexcept ImportError:\n    pass\n"
+    )
+    (tmp_path / "code" / "helper.py").write_text("x = 1\n")
+    (tmp_path / "code" / "camera.pem").write_text("anything")
+    (tmp_path / "code" / "notes.txt").write_bytes(b"-----BEGIN RSA PRIVATE KEY-----\nMII")
+    files = sorted(f"code/{path.name}" for path in (tmp_path / "code").iterdir())
+    secret = (
+        "code/camera.pem, code/notes.txt may hold a secret: whoever may read the artefact can read it. "
+        "Take it out of the code's folder."
+    )
+    assert code_notes(tmp_path, files, None) == [
+        "code/app.py imports shapely, and devices have NumPy and OpenCV alone: "
+        "add shapely to the file of `panorama.requirements`.",
+        secret,
+    ]
+    assert code_notes(tmp_path, files, {"shapely", "numpy", "opencv-python"}) == [secret]
+    bare = code_notes(tmp_path, files[:1], {"shapely"})
+    assert [note.split(":")[0] for note in bare] == [
+        "its requirements bring no numpy, which panoramasdk needs",
+        "code/app.py imports cv2, and its requirements do not name it",
+        "code/app.py imports helper, and its requirements do not name it",
+    ]
+
+
+def test_a_candidate_brings_what_its_tests_need(application: Path, tmp_path: Path) -> None:
+    built(application, tmp_path)
+    folder = tmp_path / "candidate"
+    for archive in (tmp_path / "tree" / "artifacts").glob("vedette.candidate.storage/*/*.zip"):
+        unpack(archive, folder / archive.stem, where="test")
+    done = install(folder / "runtime", tmp_path / "work")
+    assert done.returncode == 0, done.stderr
+    python = tmp_path / "work" / "code-venv" / "bin" / "python3"
+    subprocess.run([str(python), "-c", "import needed_here"], check=True)
+    recipe = next((tmp_path / "tree" / "recipes").glob("vedette.candidate.storage-*.yaml")).read_text()
+    assert "app try {artifacts:decompressedPath}/application --code-python code-venv/bin/python3" in " ".join(
+        recipe.split()
+    )

@@ -61,6 +61,9 @@ def check(
         typer.Option(help="Another version to compare with, without --set: a directory, a manifest, a git revision."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A test whose recording is not here fails.")] = False,
+    app_python: Annotated[
+        Path | None, typer.Option(help="Interpreter of Panorama code; else the application's own, else this one.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Run an application over the recordings of its tests and compare its alerts with what is expected.
@@ -77,7 +80,7 @@ def check(
 
         vedette app test . --set patience_s=30 --against .
     """
-    application = AppUnderTest.load(directory, set_ or [])
+    application = AppUnderTest.load(directory, set_ or [], python=app_python)
     cases = find_cases(application, clips or [])
     if not cases:
         folder = application.path.parent / "tests"
@@ -139,7 +142,7 @@ def _other(against: str, application: AppUnderTest) -> Iterator[AppUnderTest]:
     path = Path(against)
     here = application.path.resolve().parent
     if path.exists():
-        yield AppUnderTest.load(path, store=application.store, beside=here)
+        yield AppUnderTest.load(path, store=application.store, beside=here, python=application.python)
         return
     with tempfile.TemporaryDirectory(prefix="vedette-against-") as folder:
         done = subprocess.run(
@@ -155,7 +158,7 @@ def _other(against: str, application: AppUnderTest) -> Iterator[AppUnderTest]:
             archive.extractall(folder, filter="data")
         if not (Path(folder) / MANIFEST_NAME).is_file():
             raise UsageError(f"--against {against}: there is no {MANIFEST_NAME} in {here.name} at that revision.")
-        yield AppUnderTest.load(Path(folder), store=application.store, beside=here)
+        yield AppUnderTest.load(Path(folder), store=application.store, beside=here, python=application.python)
 
 
 @contextmanager

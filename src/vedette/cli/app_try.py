@@ -46,6 +46,9 @@ def try_(
     timeout_s: Annotated[
         int | None, typer.Option("--timeout", help="Seconds.", min=60, max=604_800, show_default="3600")
     ] = None,
+    code_python: Annotated[
+        Path | None, typer.Option(help="Interpreter that was installed for the application's Panorama code.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report as one JSON object on standard output.")] = False,
 ) -> None:
     """Compare a new version of an application with the one that runs: same pictures, alerts from the running one alone.
@@ -59,10 +62,12 @@ def try_(
         vedette app try . --set threshold=0.4 --state /var/lib/vedette --json
     """
     manifest = load_manifest(directory)
-    tests = (sys.executable, "-s", "-P", "-m", "vedette", "app", "test", str(directory.resolve()), "--json")
+    tests = [sys.executable, "-s", "-P", "-m", "vedette", "app", "test", str(directory.resolve()), "--json"]
+    if code_python is not None and code_python.exists():
+        tests += ["--app-python", str(code_python.absolute())]
 
     def surroundings(device: str, work: Path, publish: Callable[[bytes], None]) -> Surroundings:
-        return Surroundings(directory, manifest, device, work, publish, tests)
+        return Surroundings(directory, manifest, device, work, publish, tuple(tests))
 
     if state is None:
         if bind or set_ or frames is not None or timeout_s is not None or json_:

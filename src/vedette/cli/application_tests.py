@@ -41,16 +41,24 @@ class AppUnderTest:
         manifest: as read, with what ``--set`` says.
         store: where models are looked for besides the application's folders.
         model_folders: where files beside a manifest are looked for.
+        python: interpreter of its Panorama code; None: the application's own, or this one.
     """
 
     path: Path
     manifest: Manifest
     store: ModelStore
     model_folders: tuple[Path, ...]
+    python: Path | None = None
 
     @classmethod
     def load(
-        cls, path: Path, assignments: Sequence[str] = (), *, store: ModelStore | None = None, beside: Path | None = None
+        cls,
+        path: Path,
+        assignments: Sequence[str] = (),
+        *,
+        store: ModelStore | None = None,
+        beside: Path | None = None,
+        python: Path | None = None,
     ) -> AppUnderTest:
         """Read an application.
 
@@ -59,6 +67,7 @@ class AppUnderTest:
             assignments: of ``--set``.
             store: the user's where None.
             beside: another directory with the application's model files.
+            python: interpreter of its Panorama code; None: the application's own, or this one.
 
         Raises:
             ConfigurationError: V101, V102 or V106, see ``load_manifest`` and ``with_overrides``.
@@ -66,7 +75,7 @@ class AppUnderTest:
         file = manifest_path(path)
         manifest = with_overrides(load_manifest(file), assignments)
         folders = (file.resolve().parent, *((beside.resolve(),) if beside is not None else ()))
-        return cls(file, manifest, store or ModelStore.default(), folders)
+        return cls(file, manifest, store or ModelStore.default(), folders, python)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +157,14 @@ def run_case(
     # One recording at a time: each may have a time of its own at which it begins.
     for camera, path in sorted(case.clips.items()):
         arguments = parse_camera_arguments(manifest, [f"{camera}={path}"])
-        start = test.clips[camera].start
-        backtest = Backtest(manifest, application.path.parent, arguments.cameras, dict(arguments.bindings), start=start)
+        backtest = Backtest(
+            manifest,
+            application.path.parent,
+            arguments.cameras,
+            dict(arguments.bindings),
+            start=test.clips[camera].start,
+            python=application.python,
+        )
         alerts += backtest.alerts(progress)
         if not backtest.report.pictures.get(camera):
             raise CameraError(f"recording {path} holds no picture that can be decoded.", code="V203")

@@ -71,6 +71,9 @@ def deploy(
         bool, typer.Option("--trust-code", help="Its code may run where a device does not confine it; recorded.")
     ] = False,
     clips: Annotated[list[Path] | None, typer.Option(help="Folder of recordings for its tests.")] = None,
+    app_python: Annotated[
+        Path | None, typer.Option(help="Interpreter of Panorama code in its tests here; devices have their own.")
+    ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Of the devices, where it is built first.")] = None,
     accelerator: Annotated[Accelerator, typer.Option(help="Of the devices, likewise.")] = Accelerator.CPU,
     kind: Annotated[Kind | None, typer.Option("--target", help="Kind of device, likewise.")] = None,
@@ -92,6 +95,8 @@ def deploy(
 
     Examples:
         vedette deploy examples/people_flow --fleet main --bind hall=cam-1
+
+        vedette deploy ./counter --fleet main --bind front_door=cam-1,cam-2
 
         vedette deploy people_flow --version 1.1.0 --fleet main --rings canary --set patience_s=30 --yes --no-wait
 
@@ -124,6 +129,7 @@ def deploy(
                 frames=compare_frames,
                 compare_s=duration(compare_timeout, "--compare-timeout"),
                 without_tests=without_tests,
+                app_python=app_python,
                 without_comparison=without_comparison,
                 trust_code=trust_code,
             )

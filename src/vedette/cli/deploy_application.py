@@ -59,6 +59,7 @@ class ApplicationOptions:
         frames: compared on each device.
         compare_s: after which a device tells what it has, seconds.
         without_tests: why they are passed over.
+        app_python: interpreter of Panorama code in them; None: the application's own, or this one.
         without_comparison: why there is none.
         trust_code: its code may run unconfined.
     """
@@ -73,6 +74,7 @@ class ApplicationOptions:
     frames: int | None = None
     compare_s: int = 3600
     without_tests: str | None = None
+    app_python: Path | None = None
     without_comparison: str | None = None
     trust_code: bool = False
 
@@ -171,7 +173,7 @@ def _from_directory(path: Path, options: ApplicationOptions, console: Console) -
         # Standard output is for the answer alone.
         with contextlib.redirect_stdout(sys.stderr):
             try:
-                run_tests(path, clips=list(options.build.clips), strict=True)
+                run_tests(path, clips=list(options.build.clips), strict=True, app_python=options.app_python)
             except UsageError as error:
                 raise UsageError(
                     error.message,

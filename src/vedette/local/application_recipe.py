@@ -99,7 +99,7 @@ def _lifecycle(manifest: Manifest, form: Form) -> dict[str, Any]:
     command = "attach"
     if form is Form.CANDIDATE:
         scripts, content, command = f"{_WHERE}/runtime", f"{_WHERE}/{CONTENT_FOLDER}", "try"
-    elif manifest.panorama is not None and manifest.panorama.requirements:
+    if manifest.panorama is not None and manifest.panorama.requirements:
         content += f" --code-python {CODE_PYTHON}"
     return {
         "install": {"Script": f"exec sh {scripts}/install.sh", "Timeout": 600},

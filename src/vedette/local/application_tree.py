@@ -21,7 +21,7 @@ from vedette.adapters.manifest.loading import MANIFEST_NAME, manifest_path
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.contracts.application_test import Clip
 from vedette.contracts.errors import ConfigurationError, ModelError
-from vedette.contracts.manifest import Manifest
+from vedette.contracts.manifest import Manifest, Panorama
 from vedette.contracts.manifest.models import Model
 from vedette.local.application_files import application_files, panorama_files
 from vedette.local.application_recipe import (
@@ -33,6 +33,7 @@ from vedette.local.application_recipe import (
     application_text,
 )
 from vedette.local.building.archive import Member
+from vedette.local.building.code_notes import code_notes
 from vedette.local.building.code_wheels import code_members
 from vedette.local.building.libraries import APPLICATION_LIBRARIES, CANDIDATE_LIBRARIES
 from vedette.local.building.settings import BuildSettings
@@ -108,19 +109,42 @@ def build_application(
         houses = wheelhouses(settings, Path(work)) if settings.libraries else None
         code: list[Member] = []
         panorama = content.manifest.panorama
-        if houses is not None and panorama is not None and panorama.requirements:
-            file = manifest_path(directory).resolve().parent / panorama.requirements
-            code, note = code_members(content.manifest.name, panorama, file, houses.plan, Path(work), settings.progress)
-            notes.append(note)
+        if panorama is not None:
+            folder = manifest_path(directory).resolve().parent
+            code, said = _panorama(content.manifest.name, panorama, folder, settings, houses, Path(work))
+            notes += said
         try:
             made = (
                 _write(content, Form.BUILT, target, settings, houses, code),
-                _write(content, Form.CANDIDATE, target, settings, houses, ()),
+                _write(content, Form.CANDIDATE, target, settings, houses, code),
             )
             write_list(target, made)
         except OSError as error:
             raise not_writable(target, error) from None
     return BuiltApplication(made, tuple(notes))
+
+
+def _panorama(
+    name: str, panorama: Panorama, folder: Path, settings: BuildSettings, houses: Wheelhouses | None, work: Path
+) -> tuple[list[Member], list[str]]:
+    """What is installed for Panorama code, and what is to be said of it."""
+    files = panorama_files(folder, panorama)
+    if not panorama.requirements:
+        return [], code_notes(folder, files, None)
+    if houses is None:
+        return [], [
+            f"the packages of {panorama.requirements} are not in it: built without libraries. Its code runs with what "
+            "vedette.AppHost has, or with `panoramaPython` in its configuration."
+        ]
+    members, packages = code_members(
+        name, panorama, folder / panorama.requirements, houses.plan, work, settings.progress
+    )
+    listed = ", ".join(f"{package} {version}" for package, version in packages.items()) or "nothing"
+    note = (
+        f"its code runs with Python {panorama.python or houses.plan.python}, which the device has to have, and "
+        f"{listed}; versions in {panorama.requirements} with == stay the same in every build."
+    )
+    return members, [note, *code_notes(folder, files, packages)]
 
 
 def _write(
@@ -133,14 +157,15 @@ def _write(
 ) -> Built:
     manifest = content.manifest
     libraries = APPLICATION_LIBRARIES if form is Form.BUILT else CANDIDATE_LIBRARIES
-    runtime = [*script_members(), *(houses.members(libraries) if houses is not None else bare_members()), *code]
+    runtime = [*script_members(), *(houses.members(libraries) if houses is not None else bare_members())]
     document = application_document(manifest, form)
     settings.progress(f"building {document['ComponentName']}")
     if form is Form.CANDIDATE:
-        archives = {CANDIDATE_ARCHIVE: list(content.members), RUNTIME_ARCHIVE: runtime}
+        # The runtime is the same for every application; what the code asks for is not.
+        archives = {CANDIDATE_ARCHIVE: [*content.members, *code], RUNTIME_ARCHIVE: runtime}
     else:
         inside = [Member(f"{CONTENT_FOLDER}/{each.name}", each.source, each.part) for each in content.members]
-        archives = {f"{manifest.name}.zip": [*runtime, *inside]}
+        archives = {f"{manifest.name}.zip": [*runtime, *code, *inside]}
     return write_component(target, rendered(document, settings), archives, settings.target())
 
 

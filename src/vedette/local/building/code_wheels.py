@@ -30,7 +30,7 @@ def code_members(
     plan: BuildPlan,
     work: Path,
     progress: Callable[[str], None],
-) -> tuple[list[Member], str]:
+) -> tuple[list[Member], dict[str, str]]:
     """Wheels, a lock with their digests, and what they are for.
 
     Args:
@@ -42,7 +42,7 @@ def code_members(
         progress: told what is done.
 
     Returns:
-        Files below ``code-runtime``, and a note for people with the versions.
+        Files below ``code-runtime``, and name → version of what they install.
 
     Raises:
         UsageError: V710, a package has no wheel for the target, or cannot be had.
@@ -52,7 +52,8 @@ def code_members(
     house.mkdir(parents=True, exist_ok=True)
     progress(f"downloading what the code of {application} asks for, for Python {target.python}")
     _download(application, requirements, target, house)
-    names, lock = [], [f"# {plan.platform.value}, Python {target.python}\n"]
+    found: dict[str, str] = {}
+    lock = [f"# {plan.platform.value}, Python {target.python}\n"]
     members = []
     for path in sorted(house.glob("*.whl")):
         try:
@@ -60,16 +61,12 @@ def code_members(
         except InvalidWheelFilename as error:
             raise UsageError(f"{path.name}: {error}.", code="V710") from None
         lock.append(f"{name}=={version} --hash=sha256:{measured(path).sha256}\n")
-        names.append(f"{name} {version}")
+        found[name] = str(version)
         members.append(Member(f"{CODE_RUNTIME}/wheelhouse/{path.name}", path, "libraries"))
     facts = [f"python={target.python}", f"abi={target.abi}", *(f"platform={name}" for name in target.platforms())]
     members.append(Member(f"{CODE_RUNTIME}/requirements.txt", "".join(lock).encode(), "libraries"))
     members.append(Member(f"{CODE_RUNTIME}/target", ("\n".join(facts) + "\n").encode(), "libraries"))
-    note = (
-        f"its code runs with Python {target.python}, which the device has to have, and "
-        f"{', '.join(names) or 'nothing'}; versions in {requirements.name} with == stay the same in every build."
-    )
-    return members, note
+    return members, found
 
 
 def _download(application: str, requirements: Path, target: TargetPython, house: Path) -> None:
