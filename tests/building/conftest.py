@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +11,9 @@ from typing import TypeVar
 import pytest
 import yaml
 
+from tests.building.made_wheels import write_wheel
 from tests.edge.made_up import ZONE, clip, model
+from tests.panorama.tiny import mean_model
 from vedette.contracts.errors import UsageError
 from vedette.local.application_tree import BuiltApplication, build_application
 from vedette.local.building.archive import source_files
@@ -31,6 +34,31 @@ def on_tracks(app, batch):
     if there != app.state.get("there", False):
         app.state["there"] = there
         app.alert("came" if there else "went", objects=batch.objects)
+"""
+
+#: Panorama code that draws a rectangle where the picture is bright, with a package that only its own environment has.
+PANORAMA_CODE = """
+import numpy as np
+import needed_here
+import panoramasdk
+
+
+class Application(panoramasdk.node):
+    def run(self):
+        print("runs with", needed_here.__path__[0], flush=True)
+        while True:
+            pictures = self.inputs.video_in.get()
+            for picture in pictures:
+                height, width = picture.image.shape[:2]
+                middle = picture.image[height // 3 : height * 2 // 3, width * 2 // 5 : width * 3 // 5]
+                tensor = np.full((1, 3, 8, 8), middle.mean() / 255, np.float32)
+                if self.call({"data": tensor}, "brightness")[0].mean() > self.inputs.threshold.get():
+                    picture.add_rect(1 / 3, 0.25, 2 / 3, 0.75)
+                    picture.add_label("thing", 1 / 3, 0.25)
+            self.outputs.video_out.put(pictures)
+
+
+Application().run()
 """
 
 
@@ -123,3 +151,43 @@ def built_application(
     """The application's components, in a tree of their own."""
     tree = tmp_path_factory.mktemp("built-application")
     return or_skip(lambda: build_application(application_folder, tree, BuildSettings.choose()))
+
+
+@pytest.fixture(scope="session")
+def built_panorama(tmp_path_factory: pytest.TempPathFactory, built_of: str) -> BuiltApplication:
+    """The components of an application with Panorama code that brings an environment of its own, in their own tree."""
+    folder = write_panorama(tmp_path_factory.mktemp("panorama"))
+    tree = tmp_path_factory.mktemp("built-panorama")
+    return or_skip(lambda: build_application(folder, tree, BuildSettings.choose()))
+
+
+def write_panorama(folder: Path) -> Path:
+    """An application with Panorama code, a model, and packages: NumPy and one that is on this machine only."""
+    (folder / "code").mkdir()
+    (folder / "code" / "application.py").write_text(PANORAMA_CODE)
+    (folder / "brightness.onnx").write_bytes(mean_model())
+    (folder / "wheels").mkdir()
+    write_wheel(folder / "wheels", "needed-here", "2.5", needs=("numpy",))
+    (folder / "requirements.txt").write_text(f"--find-links {folder / 'wheels'}\nneeded-here==2.5\n")
+    tensor = {"name": "data", "shape": [1, 3, 8, 8]}
+    document = {
+        "api": "vedette/v1",
+        "name": "drawn",
+        "cameras": {"gate": {}},
+        "models": {"brightness": {"family": "tensors", "file": "brightness.onnx", "tensors": [tensor]}},
+        "parameters": {"threshold": {"default": 0.5, "min": 0.0, "max": 2.0}},
+        "panorama": {
+            "entry": ["python3", "/panorama/application.py"],
+            "inputs": {"video_in": ["gate"]},
+            "parameters": {"threshold": {"type": "float32", "parameter": "threshold"}},
+            "outputs": ["video_out"],
+            "models": {"brightness": "brightness"},
+            "fps": 10,
+            "requirements": "requirements.txt",
+            "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        },
+        "rules": {"visit": {"type": "zone_entered", "zone": ZONE, "labels": ["thing"], "actions": ["cloud"]}},
+        "actions": {"cloud": {"type": "iot_core"}},
+    }
+    (folder / "vedette.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,20 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow]
 INSTALL_LIMIT_S = 150.0
 OURS = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
 APPLICATION, CANDIDATE = "vedette.app.visits", "vedette.candidate.visits"
+PANORAMA = "vedette.app.drawn"
 
 
 @pytest.mark.timeout(400)
 def test_a_device_needs_nothing_but_the_tree(
-    built_tree: Path, built_application: BuiltApplication, short_tmp: Path
+    built_tree: Path, built_application: BuiltApplication, built_panorama: BuiltApplication, short_tmp: Path
 ) -> None:
+    short_tmp.chmod(0o755)  # Panorama code runs as a user of its own
     tree = short_tmp / "tree"
     ignore = shutil.ignore_patterns("build.json")  # a nucleus knows nothing of it
     shutil.copytree(built_tree, tree, copy_function=os.link, ignore=ignore)  # gigabytes, which nobody changes
-    shutil.copytree(
-        built_application.components[0].recipe.parent.parent, tree, copy_function=os.link, dirs_exist_ok=True
-    )
+    for built in (built_application, built_panorama):
+        ours = built.components[0].recipe.parent.parent
+        shutil.copytree(ours, tree, copy_function=os.link, ignore=ignore, dirs_exist_ok=True)
     files = {"gate": clip(short_tmp / "gate.mkv", [(1.0, 2.5)], 4.0)}
     common = {"stateDirectory": str(short_tmp / "state"), "logLevel": "INFO"}
     ledger_file = short_tmp / "iot-core.jsonl"
@@ -79,6 +82,24 @@ def test_a_device_needs_nothing_but_the_tree(
             assert pid is not None
             checked += sum(check_process(each, short_tmp / "core" / "work" / name) for each in descendants([pid]))
         assert checked >= len(specs) + 4  # a camera, a model, a judge, a hook
+        core.deploy({PANORAMA: ComponentSpec(configuration_merge=common)})
+        core.wait_for(PANORAMA, ComponentState.RUNNING, INSTALL_LIMIT_S)
+        check_panorama(core, short_tmp)
+
+
+def check_panorama(core: LocalCore, root: Path) -> None:
+    """What the code draws raises alerts; it runs with the packages that its own artefact brought."""
+    with closing(Ledger(root / "iot-core.jsonl.ledger")) as ledger:
+        wait_until(
+            lambda: "drawn" in {message["alert"]["application"] for message in ledger.alerts()},
+            60,
+            "an alert of what Panorama code draws",
+        )
+    packages = root / "core" / "work" / PANORAMA
+    (printed,) = {line for line in core.log_path(OURS[-1]).read_text().splitlines() if "runs with" in line}
+    assert f"{packages}/code-venv" in printed
+    assert "needed_here" in printed
+    assert "runs with" in (root / "state" / "panorama" / "drawn" / "logs" / "console_output").read_text()
 
 
 def comparisons(iot_file: Path) -> list[dict[str, Any]]:
