@@ -46,7 +46,8 @@ def deploy(
         Path | None, typer.Option(help="Instead of an application: a tree of `vedette build` with our components.")
     ] = None,
     bind: Annotated[
-        list[str] | None, typer.Option(metavar="CAMERA=SITE_CAMERA[,…]", help="A camera of the application, bound.")
+        list[str] | None,
+        typer.Option(metavar="CAMERA=SITE_CAMERA[,…]", help="A camera of the application: one or several."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; without VALUE the manifest's.")

@@ -68,7 +68,9 @@ def run(
     ],
     camera: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=URL or NAME=FILE; once per camera, for all that name it."),
+        typer.Option(
+            help="NAME=URL or NAME=FILE; once per camera, for all that name it. The same NAME again: one more."
+        ),
     ] = None,
     bind: Annotated[
         list[str] | None, typer.Option(help="APP.CAMERA=NAME: where an application calls a camera differently.")
@@ -136,6 +138,8 @@ def run(
         vedette run vedette.yaml --camera gate=recording.mp4 --loop --for 60s --json alerts.jsonl --headless
 
         vedette run shop/ safety/ --camera gate=rtsp://10.0.0.7/s --bind safety.dock=gate --set shop.patience_s=30
+
+        vedette run counter/ --camera front=rtsp://10.0.0.7/s --camera front=rtsp://10.0.0.8/s
 
         vedette run counter/ --camera front=rtsp://10.0.0.7/s --app-python ~/old/venv/bin/python3.8
     """
