@@ -249,7 +249,7 @@ SERVER = """
             self.wfile.write(b"from inside: " + self.path.encode())
         def log_message(self, *_):
             pass
-    server = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler)
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 80), Handler)
     print("listening", flush=True)
     server.serve_forever()
 """
@@ -257,7 +257,7 @@ SERVER = """
 
 def test_a_server_is_reached_through_its_route_only(tmp_path: Path) -> None:
     port = _free_port()
-    with confined(tmp_path, routes=(PanoramaRoute(port=8080, host_port=port),)) as place:
+    with confined(tmp_path, routes=(PanoramaRoute(port=80, host_port=port),)) as place:
         process = place.start(SERVER)
         place.console.until("listening")
         assert process.route_problems == {}
@@ -267,13 +267,13 @@ def test_a_server_is_reached_through_its_route_only(tmp_path: Path) -> None:
             assert connection.getresponse().read() == f"from inside: /{number}".encode()
             connection.close()
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", 8080), 1)
+            socket.create_connection(("127.0.0.1", 80), 1)
 
 
 def test_a_port_that_is_taken_is_said_and_ends_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with confined(tmp_path, routes=(PanoramaRoute(port=8080, host_port=port),)) as place:
+        with confined(tmp_path, routes=(PanoramaRoute(port=80, host_port=port),)) as place:
             process = place.start(SERVER)
             place.console.until("listening")
             assert "in use" in process.route_problems[port]

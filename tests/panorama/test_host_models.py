@@ -53,6 +53,14 @@ def test_without_a_name_without_the_batch_and_not_in_order(runner: PanoramaModel
     assert runner.run("node", given)[0].shape == (1, 3)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8, np.int32])
+def test_numbers_of_another_size_are_converted(runner: PanoramaModels, dtype: Any) -> None:
+    """NumPy makes float64 of float32 easily, and the appliance took it."""
+    given = picture().astype(dtype)
+    mean, _ = runner.run("node", {"data": given})
+    assert np.allclose(mean, given.astype(np.float32).mean(axis=(2, 3)), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -60,7 +68,10 @@ def test_without_a_name_without_the_batch_and_not_in_order(runner: PanoramaModel
         ({}, "the input 'data' is missing"),
         ({"data": picture(shape=(1, 8, 8, 3))}, r"has the shape \[1, 8, 8, 3\]; the model takes \[1, 3, 8, 8\]"),
         ({"data": picture(shape=(2, 3, 8, 8))}, r"has the shape \[2, 3, 8, 8\]"),
-        ({"data": picture(dtype=np.float64)}, r"is float64; the model takes float32 \(use `.astype\(np.float32\)`\)"),
+        (
+            {"data": picture(dtype=np.complex64)},
+            r"is complex64; the model takes float32 \(use `.astype\(np.float32\)`\)",
+        ),
         ({"data": picture(), "": picture()}, "give a dict"),
     ],
 )

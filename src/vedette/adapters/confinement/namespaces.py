@@ -173,6 +173,9 @@ def loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         # struct ifreq: a name, and flags; linux/if.h, linux/sockios.h
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP | _IFF_RUNNING))
+    # In a network of its own a program may listen on port 80 without being root (ip-sysctl, Linux 4.11).
+    with contextlib.suppress(OSError), open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as setting:
+        setting.write("0")
 
 
 def interpreter_files() -> tuple[str, ...]:

@@ -178,13 +178,17 @@ def _same_shape(entry: TensorInput, tensor: TensorInfo) -> bool:
 
 
 def _fitted(declared: TensorInput, tensor: TensorInfo, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A copy of what the code gave, as the model takes it."""
+    """A copy of what the code gave, as the model takes it.
+
+    Numbers of another size or of a narrower kind are converted, as the appliance's runtime did (DLR makes an array of the
+    model's own type of whatever it is given): NumPy makes float64 of float32 easily.
+    """
     wanted = declared.shape
     if _without_ones(array.shape) != _without_ones(wanted) or array.ndim > max(len(wanted), len(tensor.shape)):
         raise ValueError(
             f"the input {declared.name!r} has the shape {list(array.shape)}; the model takes {list(wanted)}"
         )
-    if array.dtype.name != declared.type.value:
+    if not np.can_cast(array.dtype, np.dtype(declared.type.value), "same_kind"):
         raise ValueError(
             f"the input {declared.name!r} is {array.dtype.name}; the model takes {declared.type.value} "
             f"(use `.astype(np.{declared.type.value})`)"

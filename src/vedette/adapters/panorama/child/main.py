@@ -30,9 +30,9 @@ def main() -> None:
         return
     privileges.die_with_parent()
     separated = namespaces.separate(namespaces.ALL)
-    problem = _new_root(first["view"], separated)
     if separated.network:
         namespaces.loopback_up()
+    problem = _new_root(first["view"], separated)
     keeper = os.fork()
     if keeper == 0:
         _keep(control, first, separated, problem)
