@@ -91,6 +91,18 @@ def test_ports_arguments_and_packages(tmp_path: Path) -> None:
     assert "hardware_access" in rows
 
 
+def test_packages_that_come_with_others_are_not_missed(tmp_path: Path) -> None:
+    project = make_project("storage", tmp_path)
+    package = next((project / "packages").glob("*-code-*"))
+    (package / "requirements.txt").write_text("boto3==1.24.0\nopencv-python\n")
+    source = package / "src" / "app.py"
+    source.write_text("import boto3, botocore.exceptions, cv2, numpy, shapely\n" + source.read_text())
+    _, rows = imported(project, tmp_path / "out")
+    (missing,) = rows["imported packages"]
+    assert missing.startswith("shapely are imported")
+    assert "opencv-python-headless" in (tmp_path / "out" / "PANORAMA-IMPORT.md").read_text()
+
+
 def test_the_preview_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(make_project("preview", tmp_path)), "--out", str(tmp_path / "out")) == 1
     said = capsys.readouterr().err

@@ -180,8 +180,8 @@ def _same_shape(entry: TensorInput, tensor: TensorInfo) -> bool:
 def _fitted(declared: TensorInput, tensor: TensorInfo, array: NDArray[np.generic]) -> NDArray[np.generic]:
     """A copy of what the code gave, as the model takes it.
 
-    Numbers of another size or of a narrower kind are converted, as the appliance's runtime did (DLR makes an array of the
-    model's own type of whatever it is given): NumPy makes float64 of float32 easily.
+    Numbers of another size or of a narrower kind are converted, as the appliance's runtime did (DLR makes an array of
+    the model's own type of whatever it is given): NumPy makes float64 of float32 easily.
     """
     wanted = declared.shape
     if _without_ones(array.shape) != _without_ones(wanted) or array.ndim > max(len(wanted), len(tensor.shape)):

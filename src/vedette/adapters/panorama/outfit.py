@@ -146,6 +146,9 @@ def _environment(settings: PanoramaSettings) -> dict[str, str]:
         "AppGraph_Uid": f"applicationInstance-{instance.hex}",
         "Node_Uid": f"{settings.application}-{instance.hex[:12]}",
         "container": "podman",
+        # Nobody answers there: SDKs of AWS say at once that there are no credentials, with the error that code written
+        # for the appliance catches, instead of going without and failing at the first request.
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/credentials",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",

@@ -30,6 +30,8 @@ _HARDWARE: Final = (
 )
 #: What is in every interpreter that can be used here, or comes with the SDK.
 _ALWAYS_THERE: Final = frozenset({"panoramasdk", "pip", "setuptools", "wheel", "pkg_resources"})
+#: Package → packages that always come with it.
+_BRINGS: Final = {"boto3": ("botocore",), "opencv-python": ("numpy",), "opencv-python-headless": ("numpy",)}
 
 
 @dataclass(slots=True)
@@ -163,6 +165,8 @@ def _needs(code: Code, docker: Dockerfile, advice: Advice) -> None:
         names |= {re.split(r"[\[=<>!~]", one, maxsplit=1)[0].casefold() for one in more}
     missing = [one for one in packages_of(set(advice.imports) - _ALWAYS_THERE) if one.casefold() not in names]
     missing = [one for one in missing if one.replace("-headless", "").casefold() not in names]
+    brought = {each for one, more in _BRINGS.items() if one in names for each in more}
+    missing = [one for one in missing if one not in brought]
     if not lines and not missing:
         return
     if lines:
