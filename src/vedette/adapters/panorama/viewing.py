@@ -69,8 +69,10 @@ class ViewServer:
         self._viewers: list[socket.socket] = []
         self._latest: dict[str, dict[str, NDArray[np.uint8]]] = {}
         self._next_s: dict[str, float] = {}
+        self._closed = False
         self._listener = listen_at(path, socket.SOCK_STREAM, MOST_VIEWERS, "view")
-        threading.Thread(target=self._accept, name="view", daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, name="view", daemon=True)
+        self._thread.start()
 
     @property
     def wanted(self) -> bool:
@@ -105,9 +107,12 @@ class ViewServer:
 
     def close(self) -> None:
         """Show nothing any more; idempotent."""
+        with self._lock:
+            self._closed = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._thread.join(_PATIENCE_S)
         self._path.unlink(missing_ok=True)
         with self._lock:
             for viewer in self._viewers:
@@ -122,7 +127,7 @@ class ViewServer:
                 return
             viewer.settimeout(_PATIENCE_S)
             with self._lock:
-                if len(self._viewers) < MOST_VIEWERS and peer_allowed(viewer, self._path.parent):
+                if not self._closed and len(self._viewers) < MOST_VIEWERS and peer_allowed(viewer, self._path.parent):
                     self._viewers.append(viewer)
                 else:
                     viewer.close()
