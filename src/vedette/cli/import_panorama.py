@@ -109,7 +109,14 @@ def _next_commands(imported: Imported, target: Path) -> list[str]:
         f"--camera {name}=rtsp://{device}/…" for name in cameras for device in imported.bindings.get(name, (name,))
     ]
     deploy = " ".join(f"--bind {name}={','.join(imported.bindings.get(name, ('CAMERA',)))}" for name in cameras)
+    python = imported.manifest["panorama"].get("python", "3")
+    packages = (
+        [f"python{python} -m venv {folder}/venv && {folder}/venv/bin/pip install -r {folder}/requirements.txt"]
+        if imported.code.requirements
+        else []
+    )
     return [
+        *packages,
         f"vedette validate {folder}",
         f"vedette run {folder} {' '.join(options)}",
         f"vedette view {imported.manifest['name']}",
