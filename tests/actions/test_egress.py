@@ -227,6 +227,8 @@ EXEMPT = {
     "src/vedette/adapters/engines/dlr_link.py": "a socket pair to the worker of a compiled model",
     "src/vedette/adapters/unix_sockets.py": "who is at the other end of a Unix socket",
     "src/vedette/adapters/hooks": "socket pairs to confined processes; tests/hooks looks at what they do with them",
+    "src/vedette/adapters/panorama": "as for hooks; tests/panorama looks at what confined programs reach",
+    "src/vedette/adapters/confinement/namespaces.py": "the loopback interface of a network of its own",
     "src/vedette/adapters/capture": "cameras: the way in",
     "src/vedette/adapters/discovery": "cameras: the way in",
     "src/vedette/compose/capture.py": "cameras: the way in",
