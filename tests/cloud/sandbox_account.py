@@ -6,7 +6,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,6 +147,19 @@ def sandbox_commands(sandbox: SandboxAccount, monkeypatch: pytest.MonkeyPatch) -
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
     return Account()
+
+
+def leave_rings_to(sandbox: SandboxAccount, things: Collection[str], fleet: str = "main") -> None:
+    """Take the devices that other tests left in a fleet out of its rings: they take part in no rollout."""
+    devices, iot, table = sandbox.client("dynamodb"), sandbox.client("iot"), sandbox.made("devices-table")
+    for page in devices.get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            thing = item["thing"]["S"]
+            if thing in things or item.get("fleet", {}).get("S") != fleet:
+                continue
+            for group in iot.list_thing_groups_for_thing(thingName=thing)["thingGroups"]:
+                iot.remove_thing_from_thing_group(thingGroupName=group["groupName"], thingName=thing)
+            devices.delete_item(TableName=table, Key={"thing": {"S": thing}})
 
 
 def tell_health(sandbox: SandboxAccount, thing: str, camera: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.cloud.sandbox_account import SandboxAccount, tell_health
+from tests.cloud.sandbox_account import SandboxAccount, leave_rings_to, tell_health
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.device_logs import DeviceLogs
 from vedette.adapters.aws.registry import Registry
@@ -67,7 +67,8 @@ def test_from_a_serial_number_to_a_rollout_and_back(sandbox: SandboxAccount, san
     canary = become_device(sandbox, sandbox_commands, "SN-CANARY", "canary")
     rest = become_device(sandbox, sandbox_commands, "SN-REST", "rest")
     sandbox.until("the baseline", lambda: "aws.greengrass.Nucleus" in installed(sandbox, canary))
-    for thing in (canary, rest):  # devices that other tests left in these rings have fallen silent, and count no more
+    leave_rings_to(sandbox, (canary, rest))
+    for thing in (canary, rest):
         tell_health(sandbox, thing, "STREAMING")
     good, bad = make_application(sandbox, "1.0.0"), make_application(sandbox, "2.0.0")
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.cloud.models import CARD_YAML, ONNX
-from tests.cloud.sandbox_account import SandboxAccount, tell_health
+from tests.cloud.sandbox_account import SandboxAccount, leave_rings_to, tell_health
 from tests.cloud.test_sandbox_rollout import become_device, installed
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.rollouts import Rollouts
@@ -43,6 +43,7 @@ def test_a_model_reaches_every_ring_and_an_unwell_canary_takes_the_next_one_back
     sandbox.invoke(sandbox_commands.made("baseline-function"), {})
     canary = become_device(sandbox, sandbox_commands, "SN-WAY-CANARY", "canary")
     rest = become_device(sandbox, sandbox_commands, "SN-WAY-REST", "rest")
+    leave_rings_to(sandbox, (canary, rest))
     for thing in (canary, rest):
         tell_health(sandbox, thing, "STREAMING")
     rollouts = Rollouts(sandbox_commands, sleep=lambda _: time.sleep(0.3))
