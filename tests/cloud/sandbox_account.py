@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -157,8 +158,9 @@ def leave_rings_to(sandbox: SandboxAccount, things: Collection[str], fleet: str 
             thing = item["thing"]["S"]
             if thing in things or item.get("fleet", {}).get("S") != fleet:
                 continue
-            for group in iot.list_thing_groups_for_thing(thingName=thing)["thingGroups"]:
-                iot.remove_thing_from_thing_group(thingGroupName=group["groupName"], thingName=thing)
+            with contextlib.suppress(iot.exceptions.ResourceNotFoundException):  # never became one
+                for group in iot.list_thing_groups_for_thing(thingName=thing)["thingGroups"]:
+                    iot.remove_thing_from_thing_group(thingGroupName=group["groupName"], thingName=thing)
             devices.delete_item(TableName=table, Key={"thing": {"S": thing}})
 
 
