@@ -55,6 +55,18 @@ def test_what_a_program_finds(place: Confined) -> None:
     assert "applicationInstance" in (place.settings.logs / "console_output").read_text()
 
 
+def test_which_walls_stand_is_told(place: Confined) -> None:
+    process = place.start("print(open('/proc/self/status').read())")
+    assert process.wait(LIMIT_S)
+    assert process.walls.sufficient
+    told = set(process.walls.standing)
+    assert {"mounts", "network", "processes", "limits", "user", "privileges", "seccomp"} <= told
+    process.close()
+    if os.geteuid() == 0:  # an ordinary user is not given /proc where this machine hides a part of its own
+        assert "Seccomp:\t2" in place.console.text, "a filter is in force"
+        assert "NoNewPrivs:\t1" in place.console.text
+
+
 def test_it_gets_pictures(place: Confined) -> None:
     place.host.feed.give(MadeUp("a", 5))
     said = place.run("""

@@ -80,24 +80,20 @@ class Program:
         for wall, step in steps:
             if wall is Wall.PRIVILEGES:
                 os.chdir(settings["cwd"] if mounts else settings["plain_cwd"])
-            if wall is Wall.CALLS:
-                # Said before the last wall, which could keep it from being said.
-                sufficient = self._sufficient(report)
-                packets.send(control, {"walls": _as_json(report), "sufficient": sufficient})
-                if not sufficient and not settings["trust"]:
-                    os._exit(_NOT_FOUND)
-                _close_descriptors()
             try:
                 report.standing[wall] = step()
             except OSError as error:
                 report.missing[wall] = error.strerror or str(error)
-                if wall is Wall.CALLS and not settings["trust"]:
-                    raise
+        sufficient = self._sufficient(report)
+        packets.send(control, {"walls": _as_json(report), "sufficient": sufficient})
+        if not sufficient and not settings["trust"]:
+            os._exit(_NOT_FOUND)
+        _close_descriptors()
         argv = settings["argv"] if mounts else settings["plain_argv"]
         os.execvpe(argv[0], argv, self._environment(mounts=mounts))  # noqa: S606 - the whole point
 
     def _sufficient(self, report: Report) -> bool:
-        needed = {Wall.MOUNTS, Wall.NETWORK, Wall.PROCESSES, Wall.PRIVILEGES}
+        needed = {Wall.MOUNTS, Wall.NETWORK, Wall.PROCESSES, Wall.PRIVILEGES, Wall.CALLS}
         return needed <= report.standing.keys()
 
     def _environment(self, *, mounts: bool) -> dict[str, str]:
