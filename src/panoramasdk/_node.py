@@ -117,10 +117,10 @@ class port:  # noqa: N801 - the name that applications use
         offsets, size = _places([0 if array is None else array.nbytes for array in uploads])
         connection = self._client.take()
         try:
-            room = connection.room(max(size, 1))
             for part, (one, array, offset) in enumerate(zip(pictures, uploads, offsets)):
                 image = None
                 if array is not None:
+                    room = connection.room(size)
                     np.frombuffer(room, np.uint8, array.nbytes, offset)[:] = array.reshape(-1)
                     image = {"offset": offset, "height": array.shape[0], "width": array.shape[1]}
                 entry = {"token": one._token, "annotations": one._annotations, "image": image}

@@ -22,7 +22,8 @@ import panoramasdk
 from vedette.adapters.panorama.server import Interface, PanoramaServer
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import PortType, TensorInput
-from vedette.ports.panorama import EndOfPictures, OutputPicture, PortValue, StreamPicture
+from vedette.core.port_values import PortValue
+from vedette.ports.panorama import EndOfPictures, OutputPicture, StreamPicture
 
 #: Runs the code under test; another version with an older NumPy can be given.
 PYTHON = os.environ.get("VEDETTE_PANORAMA_PYTHON", sys.executable)

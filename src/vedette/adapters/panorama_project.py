@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from vedette.adapters.regular_file import open_regular
 from vedette.contracts.errors import ConfigurationError
 from vedette.core.panorama_import.project import Document, PackageFiles, ProjectFiles
 
@@ -237,14 +237,8 @@ def _text(path: Path) -> str:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    try:
-        # Not blocking: opening a named pipe would wait for ever.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path} is not a file.", code="V101")
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.", code="V101") from error
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
     if len(data) > limit:
         raise ConfigurationError(f"{path} is larger than the {limit >> 20} MB allowed.", code="V101")
     return data

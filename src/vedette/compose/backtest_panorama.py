@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import tempfile
 import threading
 import time
@@ -13,16 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from vedette.adapters.hooks.directory import DataDirectory
 from vedette.adapters.models.store import ModelStore
 from vedette.adapters.panorama.console import Console
-from vedette.adapters.panorama.outfit import PanoramaSettings
 from vedette.adapters.panorama.process import PanoramaProcess
 from vedette.adapters.panorama.recorded import LockStep, RecordedPicture
-from vedette.adapters.panorama.server import Interface, PanoramaServer
-from vedette.compose.hosted_hook import user_of
+from vedette.adapters.panorama.server import PanoramaServer
 from vedette.compose.panorama_models import PanoramaModels
-from vedette.compose.panorama_program import app_cameras, stream_uri
+from vedette.compose.panorama_place import ProgramPlace, interface_of
 from vedette.contracts.errors import HookError
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.plan import PanoramaPlan
@@ -39,7 +35,6 @@ START_LIMIT_S: Final = 180.0
 PICTURE_LIMIT_S: Final = 60.0
 #: After the last picture: what threads of the code still work on is waited for while it comes.
 QUIET_S: Final = 1.0
-_MB: Final = 1 << 20
 
 
 class _Collected:
@@ -169,53 +164,19 @@ class BacktestPanorama:
         models.load()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vedette-panorama-")))
         folder.chmod(0o755)
-        user = user_of(f"{plan.application}/panorama")
-        owner = user if os.geteuid() == 0 else None
-        for part in ("storage", "logs"):
-            DataDirectory(folder / part, owner, plan.settings.disk_mb * _MB)
+        place = ProgramPlace(plan, home=folder, run=folder / "run", socket=folder / "host.sock")
+        place.make_folders()
         outputs = OutputTracks(
             plan.application,
-            app_cameras(plan),
+            plan.app_cameras,
             plan.settings.fps,
             self._collected,
             lambda pipeline: PipelineTracker(pipeline, ()),
         )
-        interface = Interface(
-            sources=self._steps.sources,
-            uris={
-                port: {one.camera: stream_uri(one.camera) for one in cameras} for port, cameras in plan.inputs.items()
-            },
-            types={port: entry.type for port, entry in plan.settings.parameters.items()},
-            value=plan.values.__getitem__,
-            outputs=plan.settings.outputs,
-            runner=models,
-            sink=outputs,
-        )
-        self._server = PanoramaServer(folder / "host.sock", interface, frozenset({user}))
-        self._stack.callback(self._server.close)
-        if owner is not None:
-            os.chown(folder / "host.sock", user, user)
-        self._server.start()
+        interface = interface_of(plan, self._steps.sources, plan.values.__getitem__, models, outputs)
+        self._server = self._stack.enter_context(place.serving(interface))
         self._console = Console(plan.application, folder / "logs")
-        self._process = PanoramaProcess(
-            PanoramaSettings(
-                application=plan.application,
-                code=Path(plan.directory) / plan.settings.code,
-                entry=plan.settings.entry,
-                python=self._python,
-                socket=folder / "host.sock",
-                storage=folder / "storage",
-                logs=folder / "logs",
-                run=folder / "run",
-                user=user,
-                memory_mb=plan.settings.memory_mb,
-                disk_mb=plan.settings.disk_mb,
-                environment=dict(plan.settings.environment),
-                device="backtest",
-                trust=self._trust,
-            ),
-            self._console,
-        )
+        self._process = PanoramaProcess(place.settings(self._python, "backtest", trust=self._trust), self._console)
         self._stack.callback(self._end)
         self._process.start()
 
@@ -225,5 +186,5 @@ class BacktestPanorama:
 
 
 def drawn_pipelines(plans: Sequence[PanoramaPlan]) -> frozenset[str]:
-    """Pipelines whose batches come from drawing: ``<application>/<output port>``."""
-    return frozenset(f"{plan.application}/{output}" for plan in plans for output in plan.settings.outputs)
+    """Pipelines whose batches come from drawing."""
+    return frozenset(pipeline for plan in plans for pipeline in plan.pipelines.values())

@@ -137,14 +137,13 @@ class EvidenceMaker:
         self, record: EvidenceRecord, found: Found, from_s: float, to_s: float, plan: Plan
     ) -> Drawings | None:
         """What the application's Panorama code drew on the camera's pictures; None where that is nothing."""
-        application = record.alert.application
-        codes = [code for code in plan.panorama if code.application == application]
+        codes = [code for code in plan.panorama if code.application == record.alert.application]
         if not codes:
             return None
         from vedette.adapters.evidence.drawings import HELD_S, Drawings
 
         wall_s = found.note.wall_s - found.note.media_time_s
-        outputs = {f"{application}/{output}" for code in codes for output in code.settings.outputs}
+        outputs = {pipeline for code in codes for pipeline in code.pipelines.values()}
         batches = self._batches(record.camera, wall_s + from_s - HELD_S, wall_s + to_s + HELD_S)
         drawings = Drawings([batch for batch in batches if batch.pipeline in outputs])
         return drawings if drawings else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +21,13 @@ from vedette.adapters.models.store import ModelStore
 from vedette.adapters.panorama.code_files import check_code
 from vedette.adapters.panorama.console import Console
 from vedette.adapters.panorama.live import LivePictures
-from vedette.adapters.panorama.outfit import PanoramaSettings
 from vedette.adapters.panorama.process import PanoramaProcess
-from vedette.adapters.panorama.server import Interface, PanoramaServer
+from vedette.adapters.panorama.server import PanoramaServer
 from vedette.adapters.state import StateLayout
-from vedette.compose.hosted_hook import refusal_of_network, user_of
+from vedette.compose.hosted_hook import refusal_of_network
 from vedette.compose.panorama_figures import PanoramaFigures
 from vedette.compose.panorama_models import PanoramaModels
+from vedette.compose.panorama_place import ProgramPlace, interface_of
 from vedette.compose.resumed_tracker import resumed_tracker
 from vedette.contracts.config import NetworkCeiling
 from vedette.contracts.errors import HookError, StorageError, VedetteError
@@ -50,7 +49,6 @@ RETRY_S: Final = 30.0
 STORE_S: Final = 5.0
 #: Longest that the thread makes no step: reading and trying models, starting a process on a slow disk.
 HANG_S: Final = 600.0
-_MB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +103,12 @@ class PanoramaProgram:
         self._monotonic = monotonic
         self._stopping = threading.Event()
         self._models = PanoramaModels(plan.models, settings.store)
-        self._user = user_of(f"{plan.application}/panorama")
-        self._socket = settings.layout.run / f"panorama-{zlib.crc32(plan.application.encode()):08x}.sock"
+        self._place = ProgramPlace(
+            plan,
+            home=settings.layout.panorama / plan.application,
+            run=settings.layout.run / "panorama" / plan.application,
+            socket=settings.layout.run / f"panorama-{zlib.crc32(plan.application.encode()):08x}.sock",
+        )
         self._pauses = 0
         self._process: PanoramaProcess | None = None
         self._seen_s = monotonic()
@@ -169,8 +171,7 @@ class PanoramaProgram:
         check_code(plan.application, Path(plan.directory), plan.settings.code, plan.code)
         self._seen_s = self._monotonic()
         with ExitStack() as stack:
-            home = layout.panorama / plan.application
-            room = self._room(home)
+            room = self._room()
             journal = stack.enter_context(
                 closing(SqliteJournalWriter(layout.root / "journal.db", layout.run / "alerting.bell"))
             )
@@ -181,25 +182,19 @@ class PanoramaProgram:
                 )
                 for port, cameras in plan.inputs.items()
             }
-            server = PanoramaServer(
-                self._socket, self._interface(sources, outputs), frozenset({self._user}), self._monotonic
-            )
-            stack.callback(server.close)
-            if os.geteuid() == 0:
-                os.chown(self._socket, self._user, self._user)
-            server.start()
-            self._live(home, room, server, outputs, sources)
+            interface = interface_of(plan, sources, self._value, self._models, outputs)
+            server = stack.enter_context(self._place.serving(interface, self._monotonic))
+            self._live(room, server, outputs, sources)
 
     def _live(
         self,
-        home: Path,
         room: Room,
         server: PanoramaServer,
         outputs: OutputTracks,
         sources: Mapping[str, LivePictures],
     ) -> None:
         plan = self._plan
-        console = Console(plan.application, home / "logs")
+        console = Console(plan.application, self._place.home / "logs")
         brokers: list[Broker] = []
 
         def make_broker(reactor: Reactor) -> Broker:
@@ -209,7 +204,14 @@ class PanoramaProgram:
             brokers.append(Broker(plan.application, plan.settings.peers(), refusal, reactor))
             return brokers[-1]
 
-        settings = self._process_settings(home, full=room.full_at_start)
+        given = self._settings
+        settings = replace(
+            self._place.settings(given.python, given.device, trust=given.trust),
+            routes=plan.settings.routes,
+            network=bool(plan.settings.network),
+            region=given.region,
+            full=room.full_at_start,
+        )
         process = PanoramaProcess(settings, console, make_broker if settings.network else None)
         self.figures.starting()
         try:
@@ -257,7 +259,7 @@ class PanoramaProgram:
             return
         lost = room.lost_bytes()
         process.close()
-        if finding is Finding.SUSPECT and room.came_back(lost) <= self._plan.settings.disk_mb * _MB:
+        if finding is Finding.SUSPECT and room.came_back(lost) <= self._place.limit_bytes:
             return  # somebody else took it; the program is started again
         room_mb = self._plan.settings.disk_mb
         raise HookError(
@@ -268,70 +270,20 @@ class PanoramaProgram:
 
     # -- its parts ----------------------------------------------------------------------------------------------------
 
-    def _room(self, home: Path) -> Room:
+    def _room(self) -> Room:
         """Its folders, made where they do not exist, and the watch over their size."""
-        user = self._user if os.geteuid() == 0 else None
-        limit = self._plan.settings.disk_mb * _MB
-        whole = DataDirectory(home, None, limit)
-        for part in ("storage", "logs"):
-            DataDirectory(home / part, user, limit)
+        whole = DataDirectory(self._place.home, None, self._place.limit_bytes)
+        self._place.make_folders()
         return Room(whole)
-
-    def _process_settings(self, home: Path, *, full: bool) -> PanoramaSettings:
-        plan, given = self._plan, self._settings
-        return PanoramaSettings(
-            application=plan.application,
-            code=Path(plan.directory) / plan.settings.code,
-            entry=plan.settings.entry,
-            python=given.python,
-            socket=self._socket,
-            storage=home / "storage",
-            logs=home / "logs",
-            run=given.layout.run / "panorama" / plan.application,
-            user=self._user,
-            memory_mb=plan.settings.memory_mb,
-            disk_mb=plan.settings.disk_mb,
-            environment=dict(plan.settings.environment),
-            routes=plan.settings.routes,
-            network=bool(plan.settings.network),
-            device=given.device,
-            region=given.region,
-            trust=given.trust,
-            full=full,
-        )
-
-    def _interface(self, sources: Mapping[str, LivePictures], outputs: OutputTracks) -> Interface:
-        plan = self._plan
-        return Interface(
-            sources=sources,
-            uris={
-                port: {one.camera: stream_uri(one.camera) for one in cameras} for port, cameras in plan.inputs.items()
-            },
-            types={port: entry.type for port, entry in plan.settings.parameters.items()},
-            value=self._value,
-            outputs=plan.settings.outputs,
-            runner=self._models,
-            sink=outputs,
-        )
 
     def _outputs(self, journal: SqliteJournalWriter) -> OutputTracks:
         plan, file = self._plan, self._settings.layout.root / "journal.db"
         return OutputTracks(
             plan.application,
-            app_cameras(plan),
+            plan.app_cameras,
             plan.settings.fps,
             journal,
             lambda pipeline: resumed_tracker(file, pipeline, (), more_labels=True),
             self._tap,
             self._gap_reason,
         )
-
-
-def app_cameras(plan: PanoramaPlan) -> dict[str, str]:
-    """The device's camera → the application's name of it."""
-    return {one.camera: one.app_camera for cameras in plan.inputs.values() for one in reversed(cameras)}
-
-
-def stream_uri(camera: str) -> str:
-    """What the code is told as a camera's address: its name. No address of a camera leaves its process."""
-    return f"vedette://{camera}"

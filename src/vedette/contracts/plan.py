@@ -207,6 +207,20 @@ class PanoramaPlan(Contract):
     ] = ""
     viewable: Annotated[bool, Field(description="Whether its outputs may be looked at on this machine.")] = True
 
+    @property
+    def pipelines(self) -> dict[str, str]:
+        """Output port → the pipeline of what is drawn on it, ``<application>/<output port>``."""
+        return {output: f"{self.application}/{output}" for output in self.settings.outputs}
+
+    @property
+    def app_cameras(self) -> dict[str, str]:
+        """The device's camera → the application's name of it; the first where ports know it by several."""
+        names: dict[str, str] = {}
+        for cameras in self.inputs.values():
+            for one in cameras:
+                names.setdefault(one.camera, one.app_camera)
+        return names
+
 
 class EvidencePlan(Contract):
     """What one application wants kept of its alerts."""

@@ -80,15 +80,11 @@ def panorama_routes(plan: PanoramaPlan, streams: Container[str]) -> list[tuple[s
         plan: of the code.
         streams: cameras that deliver pictures.
     """
-    cameras: dict[str, str] = {}
-    for entries in plan.inputs.values():
-        for entry in entries:
-            cameras.setdefault(entry.camera, entry.app_camera)
+    cameras = [(camera, name) for camera, name in sorted(plan.app_cameras.items()) if camera in streams]
     return [
-        (output, HookRoute(pipeline=f"{plan.application}/{output}", camera=camera, app_camera=cameras[camera]))
-        for output in plan.settings.outputs
-        for camera in sorted(cameras)
-        if camera in streams
+        (output, HookRoute(pipeline=pipeline, camera=camera, app_camera=name))
+        for output, pipeline in plan.pipelines.items()
+        for camera, name in cameras
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Final
 
@@ -57,6 +58,8 @@ def _single(value: float) -> float:
     """The nearest number of 32 bits, which is what the code got on an appliance."""
     try:
         (nearest,) = struct.unpack("<f", struct.pack("<f", value))
-    except OverflowError:
-        raise ValueError("a number that 32 bits hold, at most 3.4e38") from None
+    except (OverflowError, struct.error):  # struct.error: a whole number that no float holds
+        nearest = math.inf
+    if not math.isfinite(nearest):
+        raise ValueError("a number that 32 bits hold, at most 3.4e38")
     return float(nearest)

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: What a parameter port gives.
-PortValue = bool | int | float | str
-
 
 @dataclass(frozen=True, slots=True)
 class Rect:

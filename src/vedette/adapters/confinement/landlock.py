@@ -65,10 +65,7 @@ def restrict(readable: Sequence[str], writable: Sequence[str], removable: Sequen
     Raises:
         OSError: the kernel has no Landlock, or refuses it.
     """
-    abi = version()
-    if not abi:
-        raise OSError(38, "this kernel has no Landlock")
-    handled = _HANDLED[min(abi, max(_HANDLED))]
+    abi, handled = _handled()
     attributes = struct.pack("Q", handled)
     if abi >= 4:
         attributes += struct.pack("Q", _NET_BIND_AND_CONNECT)
@@ -91,12 +88,17 @@ def restrict_programs(runnable: Sequence[str], writable: Sequence[str]) -> int:
     Raises:
         OSError: the kernel has no Landlock, or refuses it.
     """
+    abi, handled = _handled()
+    _enforce(struct.pack("Q", handled), ((runnable, _RUN), (writable, _READ | _CHANGE_ANYHOW)), handled)
+    return abi
+
+
+def _handled() -> tuple[int, int]:
+    """The kernel's version of the interface, and every right that it can refuse."""
     abi = version()
     if not abi:
         raise OSError(38, "this kernel has no Landlock")
-    handled = _HANDLED[min(abi, max(_HANDLED))]
-    _enforce(struct.pack("Q", handled), ((runnable, _RUN), (writable, _READ | _CHANGE_ANYHOW)), handled)
-    return abi
+    return abi, _HANDLED[min(abi, max(_HANDLED))]
 
 
 def _enforce(attributes: bytes, allowed: Sequence[tuple[Sequence[str], int]], handled: int) -> None:

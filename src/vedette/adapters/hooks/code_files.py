@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.regular_file import open_regular
 from vedette.contracts.errors import ConfigurationError
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -43,13 +43,8 @@ def read_code(path: Path) -> bytes:
     Raises:
         ConfigurationError: V101, no file, cannot be read, or larger than 1 MiB.
     """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path} is not a file.", code="V101")
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.", code="V101") from error
+    with open_regular(path) as file:
+        content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
         raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB.", code="V101")
     return content

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.regular_file import open_regular
 from vedette.contracts.errors import ConfigurationError, HookError
 
 #: Code, labels, weights of its own; libraries belong into ``requirements``.
@@ -97,11 +97,6 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> tuple[str, int]:
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigurationError(f"{path} is not a file.", code="V101")
-            return hashlib.file_digest(file, "sha256").hexdigest(), status.st_size
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.", code="V101") from error
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        return hashlib.file_digest(file, "sha256").hexdigest(), size

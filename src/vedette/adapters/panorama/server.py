@@ -23,7 +23,8 @@ from vedette.adapters.panorama.media_port import MediaPort, Pictures, PortClosed
 from vedette.adapters.panorama.rings import Rings
 from vedette.adapters.unix_sockets import listen_at, peer_user
 from vedette.contracts.manifest import PortType
-from vedette.ports.panorama import EndOfPictures, OutputPicture, OutputSink, PictureSource, PortValue, TensorRunner
+from vedette.core.port_values import PortValue
+from vedette.ports.panorama import EndOfPictures, OutputPicture, OutputSink, PictureSource, TensorRunner
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from vedette.contracts.manifest import PortType
 from vedette.core.panorama_import.code import Code, find_code
 from vedette.core.panorama_import.models import GivenModel, map_models
 from vedette.core.panorama_import.names import allowed_name
 from vedette.core.panorama_import.overrides import Overrides
 from vedette.core.panorama_import.project import (
+    PARAMETER_TYPES,
     Category,
     Graph,
     ParameterNode,
@@ -22,8 +24,8 @@ from vedette.core.panorama_import.project import (
     text,
 )
 from vedette.core.panorama_import.report import Outcome, Row
+from vedette.core.port_values import NOTHING, port_value
 
-_NOTHING: Final[Mapping[str, Any]] = {"boolean": False, "float32": 0.0, "int32": 0, "string": ""}
 _CHOICES: Final = re.compile(r"^\^?\(?([A-Za-z0-9_. -]+(?:\|[A-Za-z0-9_. -]+)+)\)?\$?$")
 
 
@@ -199,19 +201,17 @@ def _parameter(node: ParameterNode, value: Any, rows: list[Row]) -> dict[str, An
 
 def typed(kind: str, value: Any) -> tuple[Any, str]:
     """A parameter's value as its type has it, and what is wrong with it; the type's own zero where there is none."""
-    nothing = _NOTHING[kind]
+    port = PortType(kind)
     if value is None:
-        return nothing, ""
-    if kind == "boolean" and isinstance(value, bool):
-        return value, ""
-    if kind == "string" and isinstance(value, str):
-        return value, ""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "float32" and number and abs(float(value)) <= 3.4e38:
-        return float(value), ""
-    if kind == "int32" and number and float(value).is_integer() and abs(value) < 1 << 31:
-        return int(value), ""
-    return nothing, f"{value!r} is no {kind}"
+        return NOTHING[port], ""
+    # JSON may write a whole number with a point.
+    whole = port is PortType.INT32 and isinstance(value, float) and value.is_integer()
+    try:
+        taken = port_value(port, int(value) if whole else value)
+    except ValueError:
+        return NOTHING[port], f"{value!r} is no {kind}"
+    # The manifest keeps the digits that people wrote; 32 bits are for the code.
+    return float(value) if port is PortType.FLOAT32 else taken, ""
 
 
 def _ports(
@@ -236,7 +236,7 @@ def _ports(
         if name in inputs or name in values:
             continue
         kind = text(declared.get("type"))
-        if kind in _NOTHING:
+        if kind in PARAMETER_TYPES:
             value, problem = typed(kind, declared.get("default"))
             values[name] = {"type": kind, "value": value}
             rows.append(Row(Outcome.MAPPED, f"port {name} without an edge", f"always {value!r}", place, problem))

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from vedette.contracts.errors import ConfigurationError
+from vedette.contracts.manifest import PortType
 from vedette.core.panorama_import.report import Outcome, Row
 
-PARAMETER_TYPES: Final = ("boolean", "float32", "int32", "string")
+PARAMETER_TYPES: Final = frozenset(PortType)
 
 #: Fields of the schema by where they stand; what else is found is reported and passed over.
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
