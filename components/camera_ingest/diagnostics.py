@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from vedette.adapters.egress.s3 import S3Store, bucket_from_environment
-from vedette.adapters.state import StateLayout
 from vedette.adapters.state.files import write_durably
+from vedette.adapters.state.layout import StateLayout
 from vedette.compose.diagnostics import RecentLines, diagnostics_bundle
 from vedette.contracts.device_document import DiagnosticsReport, DiagnosticsRequest
 from vedette.contracts.errors import VedetteError

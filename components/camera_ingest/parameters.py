@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state.owner import StateOwner
 from vedette.contracts.device_document import Refusal
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.manifest import ParameterValue

@@ -12,8 +12,8 @@ from camera_ingest.diagnostics import Diagnostics, ObjectStore
 from camera_ingest.document import DocumentKeeper
 from camera_ingest.parameters import sync_parameters
 from camera_ingest.shadow_link import ShadowLink
-from vedette.adapters.state import StateOwner
 from vedette.adapters.state.log_levels import write_log_levels
+from vedette.adapters.state.owner import StateOwner
 from vedette.contracts.camera import CameraConfig
 from vedette.contracts.device_document import DeviceDocument, DiagnosticsReport, Refusal
 from vedette.contracts.errors import VedetteError

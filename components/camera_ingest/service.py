@@ -16,9 +16,9 @@ from camera_ingest.settings import Settings, read_settings
 from camera_ingest.statuses import StatusBook
 from vedette.adapters.egress.secrets_manager import remote_secrets
 from vedette.adapters.secrets import SecretStore
-from vedette.adapters.state import StateOwner
 from vedette.adapters.state.files import write_component_status
 from vedette.adapters.state.log_levels import LEVEL
+from vedette.adapters.state.owner import StateOwner
 from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts import topics
 from vedette.contracts.camera import CameraConfig, CameraState

@@ -21,7 +21,7 @@ from tests.alerting.nucleus import Nucleus
 from tests.alerting.scene import DEVICE, batches, expected, plan, write_plan
 from tests.alerting.test_judge_insights import expected_reports, with_insights
 from vedette.adapters.journal.sqlite import SqliteJournalWriter
-from vedette.adapters.state import write_component_status
+from vedette.adapters.state.files import write_component_status
 from vedette.contracts import topics
 from vedette.contracts.camera import CameraState
 from vedette.contracts.device_health import DeviceHealth

@@ -16,7 +16,7 @@ from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import application, clip, model
 from vedette.adapters.incidents import find_incident
 from vedette.adapters.manifest import attached_application
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state.owner import StateOwner
 from vedette.cli import incident
 from vedette.compose.clips import file_digest
 from vedette.contracts.errors import UsageError

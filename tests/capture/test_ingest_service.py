@@ -20,7 +20,7 @@ from camera_ingest.service import IngestService
 from camera_ingest.settings import read_settings
 from vedette.adapters.frames import FrameStoreClient
 from vedette.adapters.secrets import SecretStore
-from vedette.adapters.state import read_component_status
+from vedette.adapters.state.files import read_component_status
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.errors import DeliveryError
 from vedette.core.redact import RedactingFilter

@@ -17,7 +17,8 @@ import pytest
 from tests.cli.test_cli_main import vedette
 from tests.manifest.test_manifest_mistakes import GOOD
 from tests.state.test_plan import cam
-from vedette.adapters.state import StateOwner, write_component_status
+from vedette.adapters.state.files import write_component_status
+from vedette.adapters.state.owner import StateOwner
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.contracts.plan import Plan
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.cli.test_app_and_status import Watched
 from tests.cli.test_cli_main import vedette
-from vedette.adapters.state import write_component_status
+from vedette.adapters.state.files import write_component_status
 from vedette.cli.hook_view import error_text, hook_notes, hook_table
 
 TRACE = """hook shop/greeter raised ValueError:

@@ -17,7 +17,7 @@ from rich.console import Console
 from tests.cli.test_cli_main import vedette
 from vedette.adapters.pictures.background import read_background
 from vedette.adapters.pictures.heat_map import draw_heat_map
-from vedette.adapters.state import LatestInsights, read_latest_insights
+from vedette.adapters.state.latest import LatestInsights, read_latest_insights
 from vedette.cli.live_view import LiveView
 from vedette.cli.session import InsightFollower
 from vedette.contracts.alert import Direction

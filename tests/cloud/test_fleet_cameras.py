@@ -24,7 +24,7 @@ from tests.cloud.sandbox_account import SandboxAccount, free_port
 from tests.edge.running import wait_until
 from vedette.adapters.aws.account import Account
 from vedette.adapters.aws.registry import Registry
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.camera import CameraState, CameraStatus
 from vedette.local.cloud.broker import program
 from vedette.local.core import BrokerIot, ComponentSpec, LocalCore, LocalCoreConfig, LocalMessage

@@ -14,7 +14,7 @@ from typing import Any
 from tests.comparison.test_counting import Thing, batch
 from tests.comparison.test_plan import CAMERAS, attached, manifest
 from vedette.adapters.journal.sqlite import SqliteJournalWriter
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state.owner import StateOwner
 from vedette.compose.candidate import Candidate, Surroundings
 from vedette.contracts.comparison import ComparisonReport
 from vedette.contracts.config import CandidateConfig

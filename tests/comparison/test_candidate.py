@@ -8,7 +8,7 @@ import pytest
 
 from tests.comparison.site import ROLLOUT, site
 from tests.comparison.test_plan import attached, manifest
-from vedette.adapters.state import write_component_status
+from vedette.adapters.state.files import write_component_status
 from vedette.compose.candidate import ALONE_S, REPORT_AGAIN_S, REPORT_S, Candidate
 from vedette.compose.candidate_progress import FILE_NAME
 from vedette.contracts.comparison import Agreement, GoldenClips

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera_ingest.diagnostics import MAX_KEPT, Diagnostics
-from vedette.adapters.state import StateLayout, write_component_status
+from vedette.adapters.state.files import write_component_status
+from vedette.adapters.state.layout import StateLayout
 from vedette.compose.diagnostics import MAX_BUNDLE_BYTES, MAX_LOG_BYTES, MAX_LOGS, diagnostics_bundle
 from vedette.contracts.device_document import DiagnosticsRequest
 from vedette.contracts.errors import DeliveryError

@@ -18,7 +18,7 @@ from camera_ingest.runtime import RuntimeDocument
 from camera_ingest.shadow_link import ANSWER_S, CHECK_S
 from tests.device_document.cloud import THING, ConflictError, FakeBus, FakeCloud
 from tests.state.test_parameters_on_a_device import app
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state.owner import StateOwner
 from vedette.contracts.camera import CameraConfig
 from vedette.core.redact import RedactingFilter
 from vedette.core.shadow import merge_patch

@@ -17,7 +17,7 @@ import pytest
 from tests.edge.made_up import ZONE, application, model, processes
 from tests.edge.running import Watched, running, wait_until
 from tests.edge.test_many_applications import Journal
-from vedette.adapters.state import PlanFile
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.compose.candidate_progress import FILE_NAME
 from vedette.contracts import topics
 from vedette.contracts.comparison import Agreement, ComparisonPolicy, ComparisonReport, ComparisonTask

@@ -14,7 +14,7 @@ import pytest
 from tests.edge.made_up import ZONE, application, clip, model, processes
 from tests.edge.running import Watched, running, wait_until
 from vedette.adapters.journal.sqlite import SqliteJournalReader
-from vedette.adapters.state import PlanFile
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.contracts.alert import Alert
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.plan import RulePlan

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import ZONE, application, clip, model, processes
 from tests.edge.running import Watched, running, wait_until
-from vedette.adapters.state import parameters, status
+from vedette.adapters.state.client import parameters, status
 from vedette.local.core import ComponentSpec, ComponentState
 from vedette.local.edge import RunApplication
 

@@ -19,8 +19,8 @@ from tests.conftest import REPOSITORY
 from tests.engines.pictures import picture
 from tests.inference.test_detect_loop import Camera
 from vedette.adapters.journal.sqlite import SqliteJournalReader
-from vedette.adapters.state import StateLayout, read_component_status
-from vedette.adapters.state.files import write_durably
+from vedette.adapters.state.files import read_component_status, write_durably
+from vedette.adapters.state.layout import StateLayout
 from vedette.compose.inference import InferenceService
 from vedette.contracts.manifest import Model, ModelFamily, Tracker
 from vedette.contracts.plan import ModelPlan, PipelinePlan, Plan

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.local.fake_machine import FakeMachine, machine
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.device_job import UpdateJob, update_statement
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.log_levels import COMPONENT_VARIABLE, FILE_VARIABLE, LogLevel, write_log_levels
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tests.state.test_plan import app as plain_app
 from tests.state.test_plan import cam
 from tests.state.test_state_owner import owner, raw
-from vedette.adapters import state
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state import client as state
+from vedette.adapters.state.owner import StateOwner
 from vedette.adapters.state.values import MAX_KEPT, user_name
 from vedette.cli.local_values import LocalValues
 from vedette.contracts.errors import ConfigurationError, StorageError, UsageError, VedetteError

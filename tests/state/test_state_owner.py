@@ -15,8 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.state.test_plan import app, cam
-from vedette.adapters import state
-from vedette.adapters.state import PlanFile, StateClient, StateLayout, StateOwner
+from vedette.adapters.state import client as state
+from vedette.adapters.state.client import StateClient
+from vedette.adapters.state.files import read_component_status, write_component_status
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.owner import StateOwner
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.adapters.state.server import MAX_CONNECTIONS, MAX_LINE_BYTES
 from vedette.contracts.errors import StorageError, VedetteError
 from vedette.contracts.plan import Plan
@@ -118,7 +122,7 @@ def test_a_second_owner_is_refused(owner: StateOwner) -> None:
 OWNER_PROGRAM = """
 import sys, time
 from pathlib import Path
-from vedette.adapters.state import StateOwner
+from vedette.adapters.state.owner import StateOwner
 from vedette.contracts.camera import CameraConfig
 owner = StateOwner(Path(sys.argv[1]))
 owner.start()
@@ -296,9 +300,9 @@ def test_status_carries_what_the_owner_knows(short_tmp: Path) -> None:
     owner = StateOwner(short_tmp / "s", status_source=lambda: {"cameras": [{"camera": "hall"}]})
     owner.start()
     assert state.status(short_tmp / "s").status == {"cameras": [{"camera": "hall"}]}
-    state.write_component_status(short_tmp / "s", "vedette.Inference", {"sessions": 1})
+    write_component_status(short_tmp / "s", "vedette.Inference", {"sessions": 1})
     (owner.layout.component_status / "broken.json").write_text("{")
-    found = state.read_component_status(short_tmp / "s")
+    found = read_component_status(short_tmp / "s")
     assert set(found) == {"vedette.Inference"}
     assert found["vedette.Inference"]["sessions"] == 1
     owner.close()

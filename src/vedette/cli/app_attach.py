@@ -18,8 +18,8 @@ import typer
 from pydantic import ValidationError
 
 from vedette.adapters.manifest import attached_application, load_manifest
-from vedette.adapters.state import StateClient, detach_candidate
-from vedette.adapters.state import detach as detach_from_owner
+from vedette.adapters.state.client import StateClient, detach_candidate
+from vedette.adapters.state.client import detach as detach_from_owner
 from vedette.contracts.base import IDENTIFIER_PATTERN
 from vedette.contracts.config import ApplicationConfig
 from vedette.contracts.errors import ConfigurationError, StorageError, UsageError, VedetteError

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from vedette.adapters.state import parameters as ask_parameters
-from vedette.adapters.state import set_parameters
+from vedette.adapters.state.client import parameters as ask_parameters
+from vedette.adapters.state.client import set_parameters
 from vedette.cli.app_attach import assignments
 from vedette.cli.status import find_state_directory
 from vedette.cli.tables import plain_table

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from vedette.adapters.egress.s3 import S3Store, bucket_from_environment
 from vedette.adapters.evidence.store import EvidenceStore
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.cli.evidence_server import evidence_server, verified
 from vedette.cli.status import find_state_directory
 from vedette.cli.tables import key_value_table, plain_table

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from vedette.adapters.incidents import Incident, find_incident
 from vedette.adapters.manifest.application_tests import FOLDER
-from vedette.adapters.state import parameters as ask_parameters
+from vedette.adapters.state.client import parameters as ask_parameters
 from vedette.cli.application_tests import AppUnderTest, clip_folders, judge, make_case, run_case
 from vedette.cli.status import find_state_directory
 from vedette.compose.clips import file_digest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from vedette.adapters.state import parameters as ask_parameters
+from vedette.adapters.state.client import parameters as ask_parameters
 from vedette.contracts.errors import VedetteError
 from vedette.core.manifest_checks.kinds import shown
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from vedette.adapters.state import StateLayout, read_latest_insights
+from vedette.adapters.state.latest import read_latest_insights
+from vedette.adapters.state.layout import StateLayout
 from vedette.cli.hook_view import hook_notes
 from vedette.cli.insight_lines import insight_line
 from vedette.cli.live_view import AnalysisFigures, LiveView, alert_line

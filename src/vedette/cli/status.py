@@ -12,8 +12,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from vedette.adapters.state import PlanFile, StateLayout, read_component_status, read_latest_insights
-from vedette.adapters.state import status as ask_owner
+from vedette.adapters.state.client import status as ask_owner
+from vedette.adapters.state.files import read_component_status
+from vedette.adapters.state.latest import read_latest_insights
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.cli.hook_view import BROKEN, hook_notes, hook_table
 from vedette.cli.insight_lines import insight_table
 from vedette.cli.panorama_view import panorama_notes, panorama_table

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from vedette.adapters.panorama.viewing import reachable, view_socket, watch
-from vedette.adapters.state import PlanFile, StateLayout
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.cli.page_server import STYLE, PageServer
 from vedette.cli.status import find_state_directory
 from vedette.contracts.errors import StorageError, UsageError

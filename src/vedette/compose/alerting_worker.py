@@ -20,7 +20,10 @@ from vedette.adapters.journal.retention import Follower, JournalRetention
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.secrets import SecretStore
-from vedette.adapters.state import LatestInsights, PlanFile, StateLayout, write_component_status
+from vedette.adapters.state.files import write_component_status
+from vedette.adapters.state.latest import LatestInsights
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.compose.device_health import health_message
 from vedette.compose.evidence_uploads import EvidenceUploads, open_bucket
 from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel

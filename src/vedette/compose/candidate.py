@@ -14,7 +14,8 @@ from typing import Final
 from vedette.adapters.journal.reader import SqliteJournalReader
 from vedette.adapters.manifest import attached_application
 from vedette.adapters.manifest.application_tests import application_tests
-from vedette.adapters.state import StateClient, read_component_status
+from vedette.adapters.state.client import StateClient
+from vedette.adapters.state.files import read_component_status
 from vedette.compose.candidate_progress import Progress
 from vedette.compose.golden_clips import GoldenRun
 from vedette.contracts.comparison import ComparisonReport, GoldenClips

@@ -19,8 +19,7 @@ from pydantic import ValidationError
 
 from vedette.adapters.device_helper import DeviceHelper
 from vedette.adapters.egress.package import PackageLoader
-from vedette.adapters.state import read_component_status
-from vedette.adapters.state.files import read_bounded, write_durably
+from vedette.adapters.state.files import read_bounded, read_component_status, write_durably
 from vedette.adapters.state.log_levels import LEVEL
 from vedette.contracts import topics
 from vedette.contracts.base import mistakes

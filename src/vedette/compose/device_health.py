@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vedette import __version__
 from vedette.adapters.machine import machine_health
-from vedette.adapters.state import read_component_status
+from vedette.adapters.state.files import read_component_status
 from vedette.contracts.health import AlertingHealth
 from vedette.core.device_health import device_health, fitted
 

@@ -23,8 +23,8 @@ from pydantic import ValidationError
 
 from vedette import __version__
 from vedette.adapters.machine import machine_health
-from vedette.adapters.state import StateLayout, read_component_status
-from vedette.adapters.state.files import read_bounded
+from vedette.adapters.state.files import read_bounded, read_component_status
+from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.errors import StorageError
 from vedette.contracts.health import AlertingHealth
 from vedette.core.device_health import device_health

@@ -15,7 +15,8 @@ from typing import Final
 from vedette.adapters.evidence.store import EvidenceStore, folder_name
 from vedette.adapters.models.store import ModelStore
 from vedette.adapters.packets import PacketFeed
-from vedette.adapters.state import PlanFile, StateLayout
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.compose.evidence_maker import EvidenceMaker
 from vedette.compose.privacy import Maskers
 from vedette.contracts.config import AlertingConfig

@@ -23,7 +23,7 @@ from vedette.adapters.hooks.runner import HookRunner
 from vedette.adapters.hooks.store import SqliteHookStore
 from vedette.adapters.journal.events import SqliteEventJournal
 from vedette.adapters.journal.reader import SqliteJournalReader
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.contracts.config import NetworkCeiling
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.plan import HookPlan

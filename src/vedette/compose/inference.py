@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.supervision import ChildSpec
 from vedette.compose.plan_service import PlanService
 from vedette.contracts import topics

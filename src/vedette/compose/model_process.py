@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from vedette.adapters.engines.gate import Gate, read_model
 from vedette.adapters.engines.neo_archive import is_neo_archive
 from vedette.adapters.models.store import ModelStore, resolve_model
-from vedette.adapters.state import PlanFile, StateLayout
+from vedette.adapters.state.layout import StateLayout
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.processes import configure_logging

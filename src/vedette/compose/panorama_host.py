@@ -13,7 +13,7 @@ from pydantic import Field
 
 from vedette.adapters.models.store import ModelStore
 from vedette.adapters.panorama.viewing import ViewServer, view_socket
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.panorama_program import PanoramaProgram, ProgramSettings
 from vedette.compose.processes import configure_logging

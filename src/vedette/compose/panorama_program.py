@@ -23,7 +23,7 @@ from vedette.adapters.panorama.console import Console
 from vedette.adapters.panorama.live import LivePictures
 from vedette.adapters.panorama.process import PanoramaProcess
 from vedette.adapters.panorama.server import PanoramaServer
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.compose.hosted_hook import refusal_of_network
 from vedette.compose.panorama_figures import PanoramaFigures
 from vedette.compose.panorama_models import PanoramaModels

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from vedette.adapters.state import PlanFile, StateLayout, write_component_status
+from vedette.adapters.state.files import write_component_status
+from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.log_levels import LEVEL
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts.config import ComponentConfig
 from vedette.contracts.errors import DeliveryError, StorageError, VedetteError

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from vedette.adapters.state import StateLayout
+from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.hosted_hook import HostedHook, HostSettings
 from vedette.compose.processes import configure_logging

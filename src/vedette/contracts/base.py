@@ -53,7 +53,7 @@ Confidence = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 class Contract(BaseModel):
     """Base of everything that crosses a process or the network: unknown fields are mistakes, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def mistakes(error: ValidationError, whole: str = "") -> list[str]:

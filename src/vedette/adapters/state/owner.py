@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vedette.adapters.state.attachments import read_attachments, write_attachments
-from vedette.adapters.state.files import PlanFile, quarantine, write_durably
+from vedette.adapters.state.files import quarantine, write_durably
 from vedette.adapters.state.layout import FILE_MODE, StateLayout
+from vedette.adapters.state.plan_file import PlanFile
 from vedette.adapters.state.server import LineServer
 from vedette.adapters.state.values import (
     Local,
