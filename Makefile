@@ -43,8 +43,12 @@ format: $(STAMP) ## rewrite the code in the project's style
 bench: setup ## CPU per analysed picture against the bare floor, in one run
 	$(BIN)/python -m bench
 
-faults: setup ## the slow suite: long outages, many kills, recovery statistics
-	$(BIN)/python -m pytest -q -m faults --override-ini=addopts="-ra --strict-markers --strict-config" --timeout=1800 tests
+faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs/scorecard.md. VEDETTE_FAULTS=quick for minutes
+	@rm -rf build/scorecard
+	@status=0; \
+	$(BIN)/python -m pytest -m faults --override-ini=addopts="-ra --strict-markers --strict-config" --timeout=1800 tests || status=1; \
+	$(BIN)/python -m tests.faults.report || status=1; \
+	exit $$status
 
 schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/manifest.md and docs/devices.md anew
 	$(BIN)/python -m vedette schema export src/vedette/contracts/schema

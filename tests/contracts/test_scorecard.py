@@ -1,0 +1,117 @@
+"""The scorecard says what was measured, and what was not."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.faults import catalogue, report, scorecard
+from tests.faults.scorecard import Anchor, Control, Row, upper95
+
+
+def made(name: str = "R4", *, passed: bool = True, control: Control | None = None, value: float = 0) -> Row:
+    return Row(
+        name,
+        "alerts lost",
+        value,
+        "alerts",
+        300,
+        "0",
+        passed,
+        upper95=upper95(int(value), 300),
+        control=control,
+        anchors=(Anchor("another", "33 of 40", "measured"),),
+        seed=7,
+        notes="On ext4.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("failures", "n", "bound"),
+    [
+        (0, 300, 0.01),  # the rule of three
+        (0, 3_000, 0.001),
+        (0, 2, 1.0),
+        (1, 10, 0.394163),  # tables of the binomial distribution
+        (5, 100, 0.102253),
+        (10, 20, 0.698046),
+        (20, 20, 1.0),
+    ],
+)
+def test_bound_is_that_of_the_tables(failures: int, n: int, bound: float) -> None:
+    assert upper95(failures, n) == pytest.approx(bound, abs=2e-5)
+
+
+@pytest.mark.parametrize(("failures", "n"), [(1, 5), (3, 40), (33, 40), (149, 150), (400, 1_000)])
+def test_so_few_failures_at_the_bound_come_in_one_of_twenty_runs(failures: int, n: int) -> None:
+    share = upper95(failures, n)
+    chance = sum(math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(failures + 1))
+    assert chance == pytest.approx(0.05, rel=1e-6)
+
+
+@pytest.mark.parametrize(("failures", "n"), [(0, 0), (-1, 5), (6, 5)])
+def test_bound_of_nothing_is_refused(failures: int, n: int) -> None:
+    with pytest.raises(ValueError, match="failures and n"):
+        upper95(failures, n)
+
+
+def test_rows_are_kept_with_where_they_came_from_and_shown(tmp_path: Path) -> None:
+    scorecard.record(made(control=Control("synchronous=NORMAL", 7_934, seen=True)), 12.34, tmp_path)
+    scorecard.record(made("R13", passed=False, value=2), 1.0, tmp_path)
+    scorecard.record(made("R4-kills"), 1.0, tmp_path)
+    scorecard.record(made("Z1"), 1.0, tmp_path)
+    assert report.main(["--rows", str(tmp_path), "--docs", str(tmp_path)]) == 1
+    kept = json.loads((tmp_path / "scorecard.json").read_text())
+    assert [row["id"] for row in kept] == ["R4", "R4-kills", "R13", "Z1"]
+    assert kept[0]["seconds"] == 12.3
+    assert kept[0]["command"].endswith("test_rows_are_kept_with_where_they_came_from_and_shown")
+    assert all(kept[0][key] for key in ("sha", "machine", "date", "seed"))
+    page = (tmp_path / "scorecard.md").read_text()
+    assert (
+        f"| {report.GREEN} R4 | alerts lost | 0 alerts (<= 1 % at 95 %) | 300 | 0 | synchronous=NORMAL: 7934 |" in page
+    )
+    assert f"| {report.RED} R13 | alerts lost | 2 alerts (<= 2.1 % at 95 %) |" in page
+    assert f"| {report.GREEN} R4-kills |" in page
+    assert "## Others" in page
+    assert f"* {report.RED} **R13** alerts lost: 2 alerts" in page.split("## Open")[1]
+
+
+def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
+    assert report.main(["--rows", str(tmp_path / "none"), "--docs", str(tmp_path)]) == 0
+    page = (tmp_path / "scorecard.md").read_text()
+    for wanted in catalogue.ALL:
+        assert f"| {report.GREY} {wanted.id} | {wanted.name} | {wanted.without} |" in page
+    assert report.GREEN not in page.split("## At a glance")[1]
+    assert "R22 | faulty implementations that this suite catches | not built" in page
+    assert "X6 | cells of routes and roles | not applicable: nothing listens" in page
+    assert "R10-boot | power on to first analysed picture | needs a Jetson" in page
+
+
+def test_row_of_what_is_wanted_itself_counts_for_that_only() -> None:
+    row = {"id": "R10-boot"}
+    found = {line.wanted.id: line.found for line in report.lines(catalogue.RELIABILITY, [row])}
+    assert found["R10-boot"] == (row,)
+    assert found["R10"] == ()
+
+
+def test_green_row_beside_a_control_that_saw_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="control"):
+        scorecard.record(made(control=Control("a loss", 0, seen=False)), 1.0, tmp_path)
+
+
+def test_figure_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        scorecard.record(Row("R1", "x", float("nan"), "s", 1, "0", False), 1.0, tmp_path)
+
+
+def test_profile_is_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEDETTE_FAULTS", "quick")
+    assert scorecard.size(quick=1, full=2) == 1
+    monkeypatch.setenv("VEDETTE_FAULTS", "slow")
+    with pytest.raises(ValueError, match="allowed: quick, full"):
+        scorecard.profile()
+    monkeypatch.delenv("VEDETTE_FAULTS")
+    assert scorecard.size(quick=1, full=2) == 2

@@ -1,0 +1,95 @@
+"""What the scorecard is to show, whether it was measured or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+NOT_MEASURED: Final = "not measured here"
+NOT_BUILT: Final = "not built"
+NOTHING_LISTENS: Final = "not applicable: nothing listens"
+NEEDS_JETSON: Final = "needs a Jetson"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A figure, its goal, and what is said where it was not measured."""
+
+    id: str
+    name: str
+    goal: str
+    without: str = NOT_MEASURED
+
+
+#: Shown first, with their neighbours.
+HEADLINES: Final = ("R1", "R2", "R4", "R6", "R9", "X4", "X5")
+
+RELIABILITY: Final = (
+    Wanted("R1", "a silent camera is noticed, p99", "<= 2.0 s"),
+    Wanted(
+        "R2", "camera's port back to first analysed picture, p95 and max", "<= 1.0 s, <= 2.0 s, whatever the outage"
+    ),
+    Wanted("R3", "worst extra gap between pictures of the other cameras", "<= 200 ms"),
+    Wanted("R4", "acknowledged alerts lost by kill -9 and power cuts", "0"),
+    Wanted("R5", "alerts lost or duplicated in the ledger behind a hostile broker", "0 and 0"),
+    Wanted("R6", "outage survived at 10 alerts/s of 600 B within 2 GB", ">= 72 h"),
+    Wanted("R7", "fresh alert while a backlog drains, p99; drain rate", "<= 2 s; >= 5,000/s"),
+    Wanted("R8", "broker back to first delivery, p95; peak of a herd of 1,000 in 100 ms", "<= 2 s; <= 3 %"),
+    Wanted("R9", "kill -9 to first analysed picture, p95; kills an hour without a component error", "<= 3 s; >= 1,000"),
+    Wanted("R10", "process start to first analysed picture, cold and warm", "<= 3 s; <= 1.5 s"),
+    Wanted("R10-boot", "power on to first analysed picture", "<= 30 s", NEEDS_JETSON),
+    Wanted("R11", "memory per 1,000 reconnects, 1 M pictures, 100 k alerts, upper 95 %", "<= 1 MB each"),
+    Wanted("R12", "descriptors, threads, shared memory, children, files left after 1,000 faults", "0"),
+    Wanted("R13", "disk over quota; critical alerts evicted", "<= 1 page; 0"),
+    Wanted("R14", "clock jumps x behaviours", "48 of 48"),
+    Wanted("R15", "crashes per 1 M damaged NAL units; alerts from damaged pictures", "0; 0"),
+    Wanted("R16", "hostile models that escape; time to fall back", "0; <= 5 s"),
+    Wanted("R17", "failed updates rolled back; p95", "all of >= 50; <= 60 s"),
+    Wanted("R18", "damaged outbox: readable rows read; time", "all; <= 2 s"),
+    Wanted("R19", "seconds of false health per fault; a dead device is noticed", "<= 3 s; <= 45 s"),
+    Wanted("R20", "seeded chaos: violations; share of flaky tests", "0; <= 1 in 1,000"),
+    Wanted("R21", "10,000 detections in a picture: added p99; size of the message", "<= 10 ms; <= 128 KB"),
+    Wanted("R22", "faulty implementations that this suite catches", ">= 95 %", NOT_BUILT),
+)
+
+FAULTS: Final = (
+    Wanted("D2", "acknowledged alerts lost in torn and reordered writes", "0 of >= 10,000 crash states"),
+    Wanted("D5", "fsync that takes seconds: who waits for the disk", "neither pictures nor receivers"),
+    Wanted("D8", "a second process on one outbox", "refused, with its code"),
+    Wanted("N2", "broker stopped with its connections open", "noticed; nothing lost"),
+    Wanted("N3", "acknowledgements twice, unknown, late, missing, out of order", "0 lost, 0 twice in the ledger"),
+    Wanted("N4", "refusals with a code: nothing deleted that may be taken later", "0 deleted; poison kept apart"),
+    Wanted("N12", "an oversized alert at the head", "never stuck"),
+    Wanted("P3", "slow and half-open webhook", "others unaffected"),
+    Wanted("P8", "disk full, read-only, no inodes left", "delivered meanwhile; nothing lost"),
+)
+
+SECURITY: Final = (
+    Wanted("X1", "cdk-nag: errors, suppressions without a reason", "0, 0"),
+    Wanted("X2", "statements with any action, with any resource", "0, <= 3 listed"),
+    Wanted("X3", "allows across devices in the matrix of policies", "0"),
+    Wanted("X4", "secrets found where they must not be", "0"),
+    Wanted("X5", "pixels that leave; bytes above the budget", "0; 0"),
+    Wanted("X6", "cells of routes and roles", "all", NOTHING_LISTENS),
+    Wanted("X7", "requests to inner addresses", "0"),
+    Wanted("X8", "archives that escape; peak memory", "0; <= 16 MB"),
+    Wanted("X9", "ONNX files that escape", "0"),
+    Wanted("X10", "flipped bits of installed files that pass", "0 of >= 1,000"),
+    Wanted("X11", "crashes of parsers under random input", "0 of >= 1 M each"),
+    Wanted("X12", "known holes in locked dependencies; hashed; in the bill of materials", "0; all; all"),
+    Wanted("X13", "bytes that differ between two builds", "0"),
+    Wanted("X14", "walls around custom code: forbidden acts stopped", "all"),
+    Wanted("X15", "sockets that listen", "0"),
+    Wanted("X16", "certificates for those who must have none", "0"),
+    Wanted("X17", "bad certificates accepted", "0"),
+    Wanted("X18", "faces found after covering", "<= 1 %"),
+    Wanted("X19", "requirements of published catalogues with a test", ">= 90 %", NOT_BUILT),
+    Wanted("X20", "findings of code scanners; dangerous calls", "0; 0", NOT_BUILT),
+    Wanted("X21", "controls of the stacks whose removal is caught", ">= 95 %", NOT_BUILT),
+    Wanted("S24", "log-in limits of an interface", "all", NOTHING_LISTENS),
+    Wanted("S25", "roles of an interface", "all", NOTHING_LISTENS),
+    Wanted("S26", "sessions of an interface", "all", NOTHING_LISTENS),
+    Wanted("S-boot", "disk encryption, secure boot, fuses", "on", NEEDS_JETSON),
+)
+
+ALL: Final = (*RELIABILITY, *FAULTS, *SECURITY)
