@@ -168,6 +168,7 @@ class IngestService:
                 spec=self._spec(camera, config.cameraNetworks),
                 live=self._login(camera),
                 silence_limit_s=SILENCE_LIMIT_S,
+                template=(sys.executable, "-s", "-P", "-m", "camera_ingest.template"),
             )
             for camera in self._cameras
             if camera.enabled

@@ -125,7 +125,7 @@ def test_one_that_comes_or_goes_disturbs_no_other(short_tmp: Path) -> None:
         plan = plan_file.read()
         assert plan is not None
         assert (len(plan.models), len(plan.streams), len(plan.rules)) == (1, 3, 60)
-        assert children(watched, "camera_ingest.camera") == 3, "a camera is decoded once"
+        assert children(watched, "camera_ingest.template") == 1 + 3, "what is copied, and a copy for each camera"
         assert children(watched, "inference.model") == 1, "a model is loaded once"
         before = processes(watched)
         settled_s = time.time()

@@ -9,11 +9,12 @@ from vedette.adapters.supervision import ChildSpec, Supervisor
 
 
 def main() -> None:
-    program = sys.argv[1]
+    program, *template = sys.argv[1:]
     supervisor = Supervisor(lambda _name, message: print(message["hello"], flush=True) if "hello" in message else None)
     supervisor.start()
     supervisor.set_children(
-        ChildSpec(name, (sys.executable, program), {"mode": mode}) for name, mode in (("a", "beat"), ("b", "stubborn"))
+        ChildSpec(name, (sys.executable, program), {"mode": mode}, template=tuple(template))
+        for name, mode in (("a", "beat"), ("b", "stubborn"))
     )
     time.sleep(60)
 

@@ -18,6 +18,8 @@ from vedette.adapters.supervision import supervisor as supervisor_module
 from vedette.adapters.supervision.lines import LINE_LIMIT_BYTES, LineReader, encode
 
 PROGRAM = str(Path(__file__).with_name("child_program.py"))
+#: What children may be copied from.
+TEMPLATE = (sys.executable, "-m", "tests.supervision.template_program")
 PARENT = str(Path(__file__).with_name("parent_program.py"))
 
 
@@ -159,8 +161,9 @@ def test_messages_reach_the_child_and_the_token_does_not(watched: Watched, monke
     watched.until(lambda: any(name == "trusted" and m.get("token") == "secret-token" for name, m in watched.seen))
 
 
-def test_children_go_when_their_supervisor_is_killed() -> None:
-    parent = subprocess.Popen([sys.executable, PARENT, PROGRAM], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("template", [(), TEMPLATE], ids=["started", "copied"])
+def test_children_go_when_their_supervisor_is_killed(template: tuple[str, ...]) -> None:
+    parent = subprocess.Popen([sys.executable, PARENT, PROGRAM, *template], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pids = [int(parent.stdout.readline()) for _ in range(2)]
     parent.kill()

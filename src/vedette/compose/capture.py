@@ -30,9 +30,11 @@ from vedette.pipeline.capture import Board, CaptureLoop
 
 logger = logging.getLogger(__name__)
 
-#: The watchdog looks this often; the state goes to the supervisor every fourth time and at each change.
-WATCH_S: Final = 0.05
-BEAT_EVERY: Final = 4
+#: The watchdog looks this often, and when a stream may have become silent.
+WATCH_S: Final = 0.2
+#: The state goes to the supervisor every so many times and at each change; else it hears that the process lives.
+TELL_EVERY: Final = 5
+_PAST_S: Final = 0.001
 #: A stream at a known rate is silent after this many picture intervals, if that is longer than the usual limit.
 SILENT_PICTURES: Final = 3.0
 #: A stream that ended after so few packets may be a very slow one: the next one is given twice the time.
@@ -249,14 +251,17 @@ def _watch(link: ChildLink, loop: CaptureLoop, changed: threading.Event) -> None
     count = 0
     stalled = False
     while not link.closed.is_set():
-        news = changed.wait(WATCH_S)
+        # A little after the limit, so that one look is enough.
+        news = changed.wait(min(WATCH_S, loop.silence_in_s() + _PAST_S) if not stalled else WATCH_S)
         changed.clear()
         if not stalled and (reason := loop.silence()):
             stalled = True
             link.stalled(reason)
         count += 1
-        if news or count % BEAT_EVERY == 0:
+        if news or count % TELL_EVERY == 0:
             link.beat(count, status=loop.refresh().model_dump(mode="json"))
+        else:
+            link.beat(count)
     loop.stop()
 
 

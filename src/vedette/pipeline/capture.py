@@ -253,16 +253,25 @@ class CaptureLoop:
 
     def silence(self) -> str:
         """Why this process should be replaced; empty while it should not. Called by the watchdog's thread."""
+        left_s, reason = self._silence_in()
+        return reason if left_s < 0 else ""
+
+    def silence_in_s(self) -> float:
+        """How long ``silence`` has nothing to say, whatever happens."""
+        return max(0.0, self._silence_in()[0])
+
+    def _silence_in(self) -> tuple[float, str]:
+        """Seconds until the stream counts as silent, and the words for it then."""
         now_s = self._clock()
         opening_since_s, source = self._opening_since_s, self._source
-        if opening_since_s is not None and now_s - opening_since_s > SILENCE_S:
-            return f"{CameraState.STALLED.value}: the camera answers but opens no stream for {SILENCE_S:g} s"
+        if opening_since_s is not None:
+            words = f"the camera answers but opens no stream for {SILENCE_S:g} s"
+            return opening_since_s + SILENCE_S - now_s, f"{CameraState.STALLED.value}: {words}"
         if source is None or self._board.status.state is CameraState.ENDED:
-            return ""
+            return SILENCE_S, ""
         limit_s = source.progress.read_limit_s + SILENCE_MARGIN_S
-        if now_s - source.progress.last_packet_s > limit_s:
-            return f"{CameraState.STALLED.value}: no packet for {limit_s:.1f} s"
-        return ""
+        left_s = source.progress.last_packet_s + limit_s - now_s
+        return left_s, f"{CameraState.STALLED.value}: no packet for {limit_s:.1f} s"
 
     def refresh(self) -> CameraStatus:
         """Bring the counters up to date, notice a missing key picture; the state. Called by the watchdog's thread."""

@@ -7,10 +7,11 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator
-from typing import IO, Any, Final
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Final, Protocol
 
 from vedette.adapters.supervision.lines import LineReader, encode
+from vedette.adapters.supervision.template import Template
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,65 @@ logger = logging.getLogger(__name__)
 OUTBOX_LIMIT_BYTES: Final = 4 << 20
 #: Time a killed process may take to disappear before the supervisor gives up waiting.
 KILL_WAIT_S: Final = 2.0
+
+
+class Process(Protocol):
+    """What of ``subprocess.Popen`` is needed of a child."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its return code; None while it runs."""
+        ...
+
+    def wait(self, timeout: float) -> int:
+        """Its return code; raises ``subprocess.TimeoutExpired``."""
+        ...
+
+    def kill(self) -> None:
+        """End it now."""
+        ...
+
+
+#: A process, what leads to its standard input, what comes from its standard output.
+Started = tuple[Process, IO[bytes], IO[bytes]]
+
+
+def start_program(argv: tuple[str, ...], environment: dict[str, str]) -> Started:
+    """A new process.
+
+    Raises:
+        OSError: no memory, no process slot, no program.
+    """
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env=environment,
+        # A group of its own: Ctrl-C in a terminal reaches the supervisor, which ends its children in order.
+        process_group=0,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process, process.stdin, process.stdout
+
+
+def start_copy(template: Template) -> Started | None:
+    """A copy of a template; None where it can no longer be copied.
+
+    Raises:
+        OSError: no descriptors left.
+    """
+    (source, to), (out, sink) = os.pipe(), os.pipe()
+    copy = template.copy(source, sink)
+    os.close(source)
+    os.close(sink)
+    if copy is None:
+        os.close(to)
+        os.close(out)
+        return None
+    return copy, open(to, "wb", buffering=0), open(out, "rb", buffering=0)
 
 
 class Child:
@@ -32,11 +92,10 @@ class Child:
     def __init__(
         self,
         name: str,
-        argv: tuple[str, ...],
+        start: Callable[[], Started],
         first: dict[str, Any],
         now_s: float,
         selector: selectors.BaseSelector,
-        environment: dict[str, str],
     ) -> None:
         self.name = name
         self.started_s = self.last_heard_s = now_s
@@ -44,21 +103,11 @@ class Child:
         self.leave_by_s = float("inf")
         self._killed_for = ""
         self._selector = selector
-        # A group of its own: Ctrl-C in a terminal reaches the supervisor, which ends its children in order.
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env=environment,
-            process_group=0,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._to: IO[bytes] | None = self._process.stdin
-        self._from: IO[bytes] | None = self._process.stdout
-        os.set_blocking(self._to.fileno(), False)
-        os.set_blocking(self._from.fileno(), False)
+        self._process, to, out = start()
+        self._to: IO[bytes] | None = to
+        self._from: IO[bytes] | None = out
+        os.set_blocking(to.fileno(), False)
+        os.set_blocking(out.fileno(), False)
         self._outbox = bytearray()
         self._writing = False
         self._lines = LineReader()

@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,6 +21,8 @@ PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 CLOSE_GRACE_S: Final = 1.0
 #: Longest beat that a pipe with room takes in one piece (PIPE_BUF on Linux).
 ATOMIC_BYTES: Final = 4096
+#: Life is reported no more often than this: a supervisor takes a child for hung after two seconds.
+BEAT_S: Final = 0.2
 #: Messages kept until somebody listens.
 BACKLOG: Final = 64
 
@@ -49,6 +52,7 @@ class ChildLink:
         self._sink = _private_copy(1, os.dup(2))
         os.set_blocking(self._sink, False)
         self._lock = threading.Lock()
+        self._told_s = -BEAT_S
         self._listener: Callable[[dict[str, Any]], None] | None = None
         self._backlog: deque[dict[str, Any]] = deque(maxlen=BACKLOG)
         self._listener_lock = threading.Lock()
@@ -58,7 +62,7 @@ class ChildLink:
         self.spec = first["spec"]
         self.restarts = int(first.get("restarts", 0))
         self.reason = str(first.get("reason", ""))
-        _die_with_parent(int(first["parent"]))
+        die_with_parent(int(first["parent"]))
         threading.Thread(target=self._read, name="supervisor-link", daemon=True).start()
 
     @property
@@ -76,8 +80,13 @@ class ChildLink:
     def beat(self, progress: int, **status: Any) -> None:
         """Report life: a counter that moves while work is done, and whatever else the supervisor shows.
 
-        Never waits: where the supervisor does not read, the beat is dropped, and a later one tells more.
+        Never waits: where the supervisor does not read, the beat is dropped, and a later one tells more. So is one
+        that tells nothing but life, soon after another.
         """
+        now_s = time.monotonic()
+        if not status and now_s - self._told_s < BEAT_S:
+            return
+        self._told_s = now_s
         line = encode({"beat": progress, **status})
         if len(line) > ATOMIC_BYTES:
             self._write(line)
@@ -156,7 +165,7 @@ def _private_copy(descriptor: int, replacement: int) -> int:
     return copy
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent ends; end now where that has happened already."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import random
 import selectors
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vedette.adapters.supervision.child import Child
+from vedette.adapters.supervision.child import Child, Started, start_copy, start_program
+from vedette.adapters.supervision.template import RETRY_S, Template
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +25,12 @@ RESTART_JITTER_S: Final = 0.5
 QUICK_FAILURE_S: Final = 1.0
 #: Wait after the n-th failure at start in a row, seconds: n = 1, 2, 3, 4 and more.
 QUICK_FAILURE_WAIT_S: Final = (0.5, 1.0, 2.0, 5.0)
-#: Longest sleep of the loop; time limits are noticed at most this much late.
+#: Sleep of the loop while a child waits for something that does not wake it.
 TICK_S: Final = 0.05
+#: Longest sleep of the loop.
+REST_S: Final = 1.0
+#: So much after a limit it is certain to have passed.
+_PAST_S: Final = 0.001
 #: Environment variables by which a process may speak to Greengrass as this component.
 GREENGRASS_VARIABLES: Final = ("SVCUID", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "AWS_CONTAINER_")
 
@@ -42,6 +48,8 @@ class ChildSpec:
         start_limit_s: time a new child has until its first message.
         stop_limit_s: time a child has to end after its standard input was closed.
         greengrass: whether the child gets the variables with which it can speak to Greengrass itself.
+        template: command line of a process that is copied for the child, which is the same then as one started with
+            ``argv`` but shares its memory and starts at once; none: always started with ``argv``.
     """
 
     name: str
@@ -52,6 +60,7 @@ class ChildSpec:
     start_limit_s: float = 15.0
     stop_limit_s: float = 2.0
     greengrass: bool = False
+    template: tuple[str, ...] = ()
 
 
 class Supervisor:
@@ -84,6 +93,7 @@ class Supervisor:
         self._requests: list[Callable[[], None]] = []
         self._slots: dict[str, _Slot] = {}
         self._leaving: list[Child] = []
+        self._templates: dict[tuple[str, ...], _Copied] = {}
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -140,6 +150,9 @@ class Supervisor:
             for child in [*self._leaving, *(slot.child for slot in self._slots.values() if slot.child is not None)]:
                 child.kill("the supervisor ended")
                 child.reap()
+            for copied in self._templates.values():
+                if copied.template is not None:
+                    copied.template.close()
             self._selector.close()
             with self._lock:
                 self._finished.set()
@@ -158,9 +171,12 @@ class Supervisor:
                     os.write(self._wake_write, b"!")
 
     def _step(self) -> None:
-        for key, _ in self._selector.select(TICK_S):
+        for key, _ in self._selector.select(self._rest_s()):
             if key.data is None:
                 os.read(self._wake_read, 4096)
+                continue
+            if isinstance(key.data, Template):
+                key.data.handle()
                 continue
             child: Child = key.data
             for message in child.handle(key.fd):
@@ -178,6 +194,17 @@ class Supervisor:
                 self._leaving.remove(child)
             elif now_s >= child.leave_by_s:
                 child.kill("it did not end when asked")
+
+    def _rest_s(self) -> float:
+        """How long there is nothing to do but to listen."""
+        now_s = self._clock()
+        due_s = [child.leave_by_s for child in self._leaving]
+        for slot in self._slots.values():
+            if slot.child is None:
+                due_s.append(max(slot.start_at_s, now_s + TICK_S) if slot.start_at_s <= now_s else slot.start_at_s)
+            else:
+                due_s.append(slot.child.last_heard_s + slot.limit_s + _PAST_S)
+        return min(max(0.0, min(due_s, default=math.inf) - now_s), REST_S)
 
     def _heard(self, child: Child, message: dict[str, Any]) -> None:
         child.last_heard_s = self._clock()
@@ -223,22 +250,38 @@ class Supervisor:
         if child.ended():
             self._ended(slot, child, now_s)
             return
-        limit_s = slot.spec.silence_limit_s if child.heard else slot.spec.start_limit_s
+        limit_s = slot.limit_s
         if now_s - child.last_heard_s > limit_s:
             child.kill(f"no sign of life for {limit_s:g} s" if child.heard else f"not ready {limit_s:g} s after start")
 
     def _start(self, slot: _Slot, now_s: float) -> None:
+        template = self._template(slot.spec, now_s)
+        if template is not None and template.expected(now_s):
+            return
         spec = {**slot.spec.spec, **slot.spec.live}
         first = {"spec": spec, "restarts": slot.starts, "reason": slot.reason, "parent": os.getpid()}
         slot.starts += 1
         try:
-            slot.child = Child(
-                slot.spec.name, slot.spec.argv, first, now_s, self._selector, _environment(slot.spec.greengrass)
-            )
+            slot.child = Child(slot.spec.name, lambda: _started(slot.spec, template), first, now_s, self._selector)
         except OSError as error:  # no memory, no process slot, no program: try again, slowly
             logger.error("child %s cannot be started: %s", slot.spec.name, error)
             slot.quick_failures += 1
             slot.start_at_s = now_s + QUICK_FAILURE_WAIT_S[-1]
+
+    def _template(self, spec: ChildSpec, now_s: float) -> Template | None:
+        """What the child is copied from, started where it is not there; None where there is nothing to copy."""
+        if not spec.template:
+            return None
+        known = self._templates.setdefault(spec.template, _Copied())
+        if known.template is not None and known.template.failed:
+            known.template = None
+        if known.template is None and now_s >= known.start_at_s:
+            known.start_at_s = now_s + RETRY_S
+            try:
+                known.template = Template(spec.template, _environment(spec.greengrass), self._selector, now_s)
+            except OSError as error:
+                logger.error("%s cannot be started: %s", " ".join(spec.template), error)
+        return known.template
 
     def _ended(self, slot: _Slot, child: Child, now_s: float) -> None:
         reason = child.reap()
@@ -265,6 +308,24 @@ class _Slot:
     starts: int = 0
     quick_failures: int = 0
     reason: str = ""
+
+    @property
+    def limit_s(self) -> float:
+        """How long the child may be silent at present."""
+        return self.spec.silence_limit_s if self.child is not None and self.child.heard else self.spec.start_limit_s
+
+
+@dataclass(slots=True)
+class _Copied:
+    """What the supervisor remembers of a template across its processes."""
+
+    template: Template | None = None
+    start_at_s: float = -float("inf")
+
+
+def _started(spec: ChildSpec, template: Template | None) -> Started:
+    copy = start_copy(template) if template is not None else None
+    return copy or start_program(spec.argv, _environment(spec.greengrass))
 
 
 def _environment(greengrass: bool) -> dict[str, str]:
