@@ -9,16 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.markers import default_environment
 
 from tests.building.conftest import or_skip
 from tests.building.made_wheels import digest, write_wheel
 from tests.panorama.projects import make_project
 from vedette.adapters.panorama_project import read_project
 from vedette.contracts.errors import UsageError
+from vedette.contracts.manifest import Panorama
 from vedette.core.panorama_import.mapping import import_project
 from vedette.local.application_tree import build_application
 from vedette.local.artifacts import unpack
 from vedette.local.building.code_notes import code_notes
+from vedette.local.building.code_wheels import code_members
 from vedette.local.building.settings import BuildSettings
 from vedette.local.panorama_application import write_application
 
@@ -96,6 +99,45 @@ def test_a_package_that_cannot_be_had_is_named(application: Path, tmp_path: Path
     file.write_text(file.read_text() + "nowhere-to-be-had==9\n")
     with pytest.raises(UsageError, match="nowhere-to-be-had==9") as caught:
         or_skip(lambda: build_application(application, tmp_path / "tree", BuildSettings.choose()))
+    assert caught.value.code == "V710"
+
+
+def packages(folder: Path, wanted: str) -> dict[str, str]:
+    """What is packed for code of Python 3.7, and the wheels that are beside it."""
+    (folder / "requirements.txt").write_text(f"--no-index\n--find-links {folder}\n{wanted}\n")
+    settings = Panorama.model_validate({"entry": ["python3", "/panorama/a.py"], "python": "3.7"})
+    plan = BuildSettings.choose().plan
+    members, found = code_members("old", settings, folder / "requirements.txt", plan, folder / "work", lambda _: None)
+    wheels = {Path(member.name).name.split("-")[0] for member in members if member.name.endswith(".whl")}
+    assert wheels == {name.replace("-", "_") for name in found}
+    return found
+
+
+def test_what_only_the_codes_own_python_needs_is_packed(tmp_path: Path) -> None:
+    machine = BuildSettings.choose().plan.platform.machine
+    write_wheel(tmp_path, "numpy", "1.21", tags=f"cp37-cp37m-manylinux2014_{machine}")
+    clicks = ('backport>=1 ; python_version < "3.8"', 'only-new ; python_version >= "3.8"')
+    write_wheel(tmp_path, "clicks", needs=clicks)
+    write_wheel(tmp_path, "backport", "1.5")
+    core = ('net<1.27 ; python_version < "3.10"', 'net>=2 ; python_version >= "3.10"', 'bells ; extra == "all"')
+    write_wheel(tmp_path, "core", needs=core)
+    write_wheel(tmp_path, "net", "1.26.9")
+    write_wheel(tmp_path, "net", "2.2")
+    wanted = 'numpy\nclicks\ncore\ntop ; python_version < "3.8"\nnever ; python_version >= "3.8"'
+    write_wheel(tmp_path, "top")
+    found = {"numpy": "1.21", "clicks": "1.0", "backport": "1.5", "core": "1.0", "net": "1.26.9", "top": "1.0"}
+    assert packages(tmp_path, wanted) == found
+
+
+def test_packages_that_are_not_complete_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wheel(tmp_path, "clicks", needs=('backport>=2 ; python_version < "3.8"',))
+    with pytest.raises(UsageError, match="backport>=2"):
+        packages(tmp_path, "clicks")
+    # Of a pip that compares markers with the Python that runs it.
+    there = {key: value for key, value in default_environment().items() if isinstance(value, str)}
+    monkeypatch.setattr("vedette.local.building.downloads._markers", lambda _target: there)
+    with pytest.raises(UsageError, match=r"clicks-1.0-.* needs backport >=2 on Python 3.7; found no wheel") as caught:
+        packages(tmp_path, "clicks")
     assert caught.value.code == "V710"
 
 

@@ -134,6 +134,20 @@ def test_tags_end_at_the_devices_c_library() -> None:
             check_tags(Path(name), python)
 
 
+def test_the_binary_interface_of_old_pythons_has_a_letter() -> None:
+    abis = {version: TargetPython(version, "aarch64", (2, 28)).abi for version in ("3.6", "3.7", "3.8", "3.11")}
+    assert abis == {"3.6": "cp36m", "3.7": "cp37m", "3.8": "cp38", "3.11": "cp311"}
+    old = TargetPython("3.7", "aarch64", (2, 28))
+    for name in (
+        "a-1-cp37-cp37m-manylinux2014_aarch64.whl",
+        "a-1-cp36-abi3-manylinux2014_aarch64.whl",
+        "a-1-cp37-none-any.whl",
+    ):
+        check_tags(Path(name), old)
+    with pytest.raises(UsageError, match="is not for Python"):
+        check_tags(Path("a-1-cp37-cp37-manylinux2014_aarch64.whl"), old)
+
+
 def test_a_lock_is_read_for_an_environment(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     one, two, three = ("1" * 64, "2" * 64, "3" * 64)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from vedette.adapters.artefact_file import measured
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import Panorama
 from vedette.core.fleet.build_target import BuildPlan
 from vedette.local.building.archive import Member
+from vedette.local.building.downloads import download
 from vedette.local.building.environment import TargetPython
+from vedette.local.building.wheels import Wheel, wheel_name
 
 #: Where they lie in the application's artefact, for ``install.sh``.
 CODE_RUNTIME: Final = "code-runtime"
-_PIP_LIMIT_S: Final = 3600
 
 
 def code_members(
@@ -52,37 +51,47 @@ def code_members(
     house.mkdir(parents=True, exist_ok=True)
     progress(f"downloading what the code of {application} asks for, for Python {target.python}")
     _download(application, requirements, target, house)
-    found: dict[str, str] = {}
+    wheels = [_wheel(path) for path in sorted(house.glob("*.whl"))]
+    _check_complete(application, wheels, target)
     lock = [f"# {plan.platform.value}, Python {target.python}\n"]
-    members = []
-    for path in sorted(house.glob("*.whl")):
-        try:
-            name, version, _, _ = parse_wheel_filename(path.name)
-        except InvalidWheelFilename as error:
-            raise UsageError(f"{path.name}: {error}.", code="V710") from None
-        lock.append(f"{name}=={version} --hash=sha256:{measured(path).sha256}\n")
-        found[name] = str(version)
-        members.append(Member(f"{CODE_RUNTIME}/wheelhouse/{path.name}", path, "libraries"))
+    lock += [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in wheels]
+    members = [Member(f"{CODE_RUNTIME}/wheelhouse/{wheel.path.name}", wheel.path, "libraries") for wheel in wheels]
     facts = [f"python={target.python}", f"abi={target.abi}", *(f"platform={name}" for name in target.platforms())]
     members.append(Member(f"{CODE_RUNTIME}/requirements.txt", "".join(lock).encode(), "libraries"))
     members.append(Member(f"{CODE_RUNTIME}/target", ("\n".join(facts) + "\n").encode(), "libraries"))
-    return members, found
+    return members, {wheel.name: wheel.version for wheel in wheels}
+
+
+def _wheel(path: Path) -> Wheel:
+    named = wheel_name(path)
+    if named is None:
+        raise UsageError(f"{path.name}: that is not the name of a wheel.", code="V710")
+    file = measured(path)
+    return Wheel(*named, path, file.sha256, file.size)
 
 
 def _download(application: str, requirements: Path, target: TargetPython, house: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--progress-bar=off"]
-    command += ["--only-binary=:all:", f"--python-version={target.python}", "--implementation=cp"]
-    command += [f"--abi={target.abi}", *(f"--platform={name}" for name in target.platforms())]
-    command += ["--dest", str(house), "--requirement", str(requirements)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_LIMIT_S, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"pip has not downloaded the packages in {_PIP_LIMIT_S} s.", code="V710") from None
-    if done.returncode:
-        errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    if complaint := download(target, requirements, house):
         raise UsageError(
             f"what the code of {application} asks for cannot be had for Python {target.python} on {target.machine}: "
-            f"{errors[0] if errors else f'pip ended with {done.returncode}'}.",
+            f"{complaint}.",
             hint=f"Correct {requirements.name}, or `panorama.python`: devices install ready-made wheels only.",
             code="V710",
         )
+
+
+def _check_complete(application: str, wheels: Sequence[Wheel], target: TargetPython) -> None:
+    """Devices install these wheels as they are: what one of them needs has to be among them."""
+    versions = {wheel.name: wheel.version for wheel in wheels}
+    for wheel in wheels:
+        for need in wheel.requirements():
+            if need.marker is not None and not need.marker.evaluate(target.markers()):
+                continue
+            version = versions.get(canonicalize_name(need.name))
+            if version is None or not need.specifier.contains(version, prereleases=True):
+                raise UsageError(
+                    f"{wheel.path.name}, which the code of {application} asks for, needs {need.name} {need.specifier} "
+                    f"on Python {target.python}; found {version or 'no wheel of it'}.",
+                    hint="Add a line for it to the file that `panorama.requirements` names.",
+                    code="V710",
+                )

@@ -12,6 +12,8 @@ from vedette.core.fleet.build_target import BuildPlan
 
 #: manylinux1 of the year 2007, and the numbers that stand for its successors.
 _OLDEST_GLIBC: Final = 5
+#: Since then the name of CPython's binary interface has no letter.
+_WITHOUT_LETTER: Final = (3, 8)
 _OLD_NAMES: Final = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
@@ -30,8 +32,20 @@ class TargetPython:
 
     @property
     def abi(self) -> str:
+        """Such as ``cp311``; up to Python 3.7 with an ``m``, for the allocator that was a choice at the time.
+
+        Facts: PEP 3149, and bpo-36707, which took the letter away in 3.8.
+        """
+        return f"{self.interpreter}m" if self._version < _WITHOUT_LETTER else self.interpreter
+
+    @property
+    def interpreter(self) -> str:
         """Such as ``cp311``."""
         return f"cp{self.python.replace('.', '')}"
+
+    @property
+    def _version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.python.split("."))
 
     def platforms(self) -> tuple[str, ...]:
         """Names of the systems whose wheels load there, the newest first."""
@@ -51,11 +65,10 @@ class TargetPython:
         Args:
             more: systems besides, such as ``linux_aarch64`` of wheels built on the device itself.
         """
-        version = tuple(int(part) for part in self.python.split("."))
         platforms = [*self.platforms(), *more]
         return (
-            *cpython_tags(version, [self.abi], platforms),
-            *compatible_tags(version, self.abi, platforms),
+            *cpython_tags(self._version, [self.abi], platforms),
+            *compatible_tags(self._version, self.interpreter, platforms),
         )
 
     def markers(self) -> dict[str, str]:

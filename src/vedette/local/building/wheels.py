@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -21,12 +19,12 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from vedette.adapters.artefact_file import measured
 from vedette.adapters.state.files import write_durably
 from vedette.contracts.errors import UsageError
+from vedette.local.building.downloads import download
 from vedette.local.building.environment import TargetPython
 from vedette.local.building.lock import Pin
 
 Progress = Callable[[str], None]
 
-_PIP_LIMIT_S: Final = 3600
 _MAX_METADATA_BYTES: Final = 4 << 20
 
 
@@ -166,24 +164,14 @@ def check_tags(path: Path, target: TargetPython, *more: str) -> None:
         )
 
 
-def _pip(pins: Iterable[Pin], target: TargetPython, folder: Path) -> None:
+def _pip(pins: Sequence[Pin], target: TargetPython, folder: Path) -> None:
     lock = folder / "lock.txt"
     lock.write_text("\n".join(pin.requirement() for pin in pins) + "\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--progress-bar=off", "--require-hashes", "--no-deps", "--only-binary=:all:"]
-    command += [f"--platform={name}" for name in target.platforms()]
-    command += [f"--python-version={target.python}", "--implementation=cp", f"--abi={target.abi}"]
-    command += ["--dest", str(folder), "--requirement", str(lock)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_LIMIT_S, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"pip has not downloaded the libraries in {_PIP_LIMIT_S} s.", code="V710") from None
-    if done.returncode:
-        errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    if complaint := download(target, lock, folder, "--require-hashes", "--no-deps"):
         names = ", ".join(f"{pin.name} {pin.version}" for pin in pins)
         raise UsageError(
             f"libraries for Python {target.python} on {target.machine} could not be downloaded: "
-            f"{errors[-1] if errors else f'pip ended with {done.returncode}'} (asked for: {names}).",
+            f"{complaint} (asked for: {names}).",
             hint="pip needs its package index, or a folder of wheels (pip config), once; what it brought is kept.",
             code="V710",
         )
