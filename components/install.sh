@@ -78,6 +78,19 @@ done
     fail "this artefact is for Python $wanted; found:${seen:- no Python at all}." \
         "Build it with vedette build --python-version, or give the device a Python $wanted of its own in /opt/vedette/python"
 
+# Installs exactly the wheels of a folder:  install_wheels PYTHON FOLDER [options of pip install]
+# Nothing of this machine's own settings of pip or Python has a say; a user without a home needs none.
+install_wheels() {
+    pip_python=$1
+    wheels=$2
+    shift 2
+    env -i PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 PIP_CONFIG_FILE=/dev/null \
+        PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
+        "$pip_python" -s -P -m pip --isolated --disable-pip-version-check install \
+        --quiet --no-index --no-deps --no-compile --no-cache-dir --root-user-action=ignore --require-hashes "$@" \
+        --find-links "$wheels/wheelhouse" --requirement "$wheels/requirements.txt"
+}
+
 # What Panorama code asks for: an environment of its own, of the Python that it was written for.
 install_code() {
     runtime=$1
@@ -95,13 +108,9 @@ install_code() {
         platforms=$(sed -n 's/^platform=/--platform=/p' "$runtime/target")
         # Installed by the component's own Python: there may be no pip that runs under the older one.
         # shellcheck disable=SC2086 # a list of words
-        env -i PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 PIP_CONFIG_FILE=/dev/null \
-            PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
-            "$venv/bin/python3" -s -P -m pip --isolated --disable-pip-version-check install \
-            --quiet --no-index --no-deps --no-compile --no-cache-dir --root-user-action=ignore --require-hashes \
+        install_wheels "$venv/bin/python3" "$runtime" \
             --only-binary=:all: --implementation=cp --abi="$(sed -n 's/^abi=//p' "$runtime/target")" \
-            --python-version="$wanted" $platforms --target "$new/lib/python$wanted/site-packages" \
-            --find-links "$runtime/wheelhouse" --requirement "$runtime/requirements.txt"
+            --python-version="$wanted" $platforms --target "$new/lib/python$wanted/site-packages"
         rm -rf "$code_venv"
         sync -f "$new" 2>/dev/null || sync
         mv "$new" "$code_venv"
@@ -118,12 +127,7 @@ if ! "$venv/bin/python3" -c '' 2>/dev/null; then
     new=venv-new.$$
     trap 'rm -rf "$new"' EXIT # where it fails; there is nothing of this name where it does not
     "$python" -m venv --without-pip "$new" # with pip it would need a package that many systems leave out
-    # Nothing of this machine's own settings of pip or Python has a say; a user without a home needs none.
-    env -i PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 PIP_CONFIG_FILE=/dev/null \
-        PYTHONPATH="$(echo "$here"/installer/pip-*.whl)" \
-        "$new/bin/python3" -s -P -m pip --isolated --disable-pip-version-check install \
-        --quiet --no-index --no-deps --no-compile --no-cache-dir --no-warn-script-location --root-user-action=ignore \
-        --require-hashes --find-links "$here/wheelhouse" --requirement "$here/requirements.txt"
+    install_wheels "$new/bin/python3" "$here" --no-warn-script-location
     rm -rf "$venv"
     sync -f "$new" 2>/dev/null || sync # whole on the disk before it gets its name
     mv "$new" "$venv"
