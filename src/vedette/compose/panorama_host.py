@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -16,15 +15,14 @@ from vedette.adapters.panorama.viewing import ViewServer, view_socket
 from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.panorama_program import PanoramaProgram, ProgramSettings
-from vedette.compose.processes import configure_logging
+from vedette.compose.processes import BEAT_S, serve_child
 from vedette.contracts.base import Contract
 from vedette.contracts.config import NetworkCeiling
 from vedette.contracts.manifest.panorama import OWN_PYTHON
 from vedette.contracts.plan import PanoramaPlan
 from vedette.core.port_values import PortValue
 
-#: How often life is reported and the plan is looked at, and how often everything known is told.
-BEAT_S: Final = 0.25
+#: How often everything known is told.
 STATUS_S: Final = 1.0
 #: Time the program has to end before this process goes, and its program with it.
 END_S: Final = 0.8
@@ -114,14 +112,5 @@ def interpreter(chosen: str, directory: Path) -> Path:
 
 def main() -> None:
     """Entry point of the process; started by ``vedette.AppHost``'s supervisor, never by hand."""
-    link = ChildLink()
-    configure_logging(str(link.spec.get("log_level", "INFO")))
-    link.beat(0)
-    layout = StateLayout(Path(str(link.spec["state_directory"])))
-    while not layout.run.is_dir():  # its owner, vedette.CameraIngest, has not made it yet
-        link.beat(0)
-        if link.closed.wait(BEAT_S):
-            return
     cv2.setNumThreads(1)  # pictures are small and the cores are busy with models: its own pool only adds switches
-    PanoramaHost(link).run()
-    os._exit(0)  # threads that did not end in time have nothing to say any more
+    serve_child(lambda link: PanoramaHost(link).run())

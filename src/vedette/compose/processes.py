@@ -7,15 +7,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
+from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.log_levels import follow_log_levels
+from vedette.adapters.supervision import ChildLink
 from vedette.contracts.errors import VedetteError
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
 
 #: Libraries that at DEBUG log every message, answers with passwords included, before anybody knows that they are some.
 _TALKATIVE: Final = ("awsiot", "awscrt")
+#: How often a child process that hosts an application's code reports life.
+BEAT_S: Final = 0.25
 
 
 class Service(Protocol):
@@ -48,6 +53,24 @@ def configure_logging(level: str = "INFO") -> RedactingFilter:
         logging.getLogger(name).setLevel(logging.INFO)
     follow_log_levels(level)
     return redaction
+
+
+def serve_child(serve: Callable[[ChildLink], None]) -> None:
+    """Run a child process until its supervisor hangs up; does not return once it has served.
+
+    Args:
+        serve: serves until the link closes. Called when the run directory is there.
+    """
+    link = ChildLink()
+    configure_logging(str(link.spec.get("log_level", "INFO")))
+    link.beat(0)
+    layout = StateLayout(Path(str(link.spec["state_directory"])))
+    while not layout.run.is_dir():  # its owner, vedette.CameraIngest, has not made it yet
+        link.beat(0)
+        if link.closed.wait(BEAT_S):
+            return
+    serve(link)
+    os._exit(0)  # threads that did not end in time have nothing to say any more
 
 
 def run_component(make: Callable[[Bus, RedactingFilter], Service]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,15 +12,14 @@ from pydantic import Field
 from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.hosted_hook import HostedHook, HostSettings
-from vedette.compose.processes import configure_logging
+from vedette.compose.processes import BEAT_S, serve_child
 from vedette.contracts.base import Contract
 from vedette.contracts.config import NetworkCeiling
 from vedette.contracts.plan import HookPlan
 
 log = logging.getLogger(__name__)
 
-#: How often life is reported, and with everything known.
-BEAT_S: Final = 0.25
+#: How often everything known is told.
 STATUS_S: Final = 1.0
 #: Time the threads have to commit before the process goes.
 END_S: Final = 0.8
@@ -85,13 +83,4 @@ class Warden:
 
 def main() -> None:
     """Entry point of the process; started by ``vedette.AppHost``'s supervisor, never by hand."""
-    link = ChildLink()
-    configure_logging(str(link.spec.get("log_level", "INFO")))
-    link.beat(0)
-    layout = StateLayout(Path(str(link.spec["state_directory"])))
-    while not layout.run.is_dir():  # its owner, vedette.CameraIngest, has not made it yet
-        link.beat(0)
-        if link.closed.wait(BEAT_S):
-            return
-    Warden(link).run()
-    os._exit(0)  # a thread that did not end in time has nothing to say any more
+    serve_child(lambda link: Warden(link).run())
