@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.outbox.samples import new
-from vedette.adapters.outbox import schema
+from tests.outbox.samples import alert, new
+from vedette.adapters.outbox import pages, salvage, schema
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.contracts.alert import Severity
 from vedette.contracts.errors import StorageError
@@ -260,6 +260,44 @@ def test_any_page_may_be_bad(open_outbox: Open, path: Path) -> None:
         for file in path.parent.glob("outbox*"):
             file.unlink()
     assert worst < 2000, "a page of alerts was among them"
+
+
+def roots(path: Path) -> dict[str, int]:
+    """Page numbers, from 0, at which tables begin."""
+    with sqlite3.connect(path) as connection:
+        found = dict(connection.execute("SELECT name, rootpage - 1 FROM sqlite_master WHERE rootpage").fetchall())
+    connection.close()
+    return found
+
+
+def test_alerts_below_a_lost_page_are_read_off_their_own(open_outbox: Open, path: Path) -> None:
+    outbox = open_outbox()
+    fill(outbox, 0, 300, "hook", CLOUD_CHANNEL)
+    crowd = alert(300).model_copy(update={"boxes": ((1.0, 2.0, 3.0, 4.0),) * 900})
+    long = NewAlert(crowd, ("hook", CLOUD_CHANNEL))  # longer than a page
+    outbox.commit("j", 300, {}, [long])
+    outbox.delivered("hook", list(range(1, 101)))
+    outbox.acknowledge(outbox.epoch, 100)  # these are gone: their pages are free
+    outbox.close()
+    overwrite(path, roots(path)["alerts"])
+    outbox = open_outbox()
+    assert ids(outbox, "hook") == list(range(101, 302))
+    assert ids(outbox, CLOUD_CHANNEL) == list(range(101, 302))
+    assert outbox.rows("hook", 300, None, 1)[0].body == long.alert.model_dump_json(exclude_none=True).encode()
+    assert outbox.damage is not None
+
+
+def test_the_alert_before_a_bad_page_is_read_too(open_outbox: Open, path: Path) -> None:
+    make_full(open_outbox)
+    whole = [row[0] for row in pages.rows(path, salvage.ALERT_COLUMNS)]
+    assert sorted(whole) == list(range(1, 2001))
+    content = path.read_bytes()
+    parts = [content[at : at + 4096] for at in range(0, len(content), 4096)]
+    leaf = next(number for number, part in enumerate(parts) if part[0] == 0x0D and b"crossing" in part)
+    overwrite(path, leaf)
+    readable = {row[0] for row in pages.rows(path, salvage.ALERT_COLUMNS)}
+    assert 0 < len(readable) < 2000
+    assert set(ids(open_outbox(), CLOUD_CHANNEL)) == readable
 
 
 def test_a_log_cut_short_keeps_what_was_before(open_outbox: Open, path: Path, tmp_path: Path) -> None:

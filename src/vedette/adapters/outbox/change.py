@@ -92,8 +92,7 @@ class Change:
 
     def apply(self, connection: sqlite3.Connection, max_bytes: int) -> Outcome:
         """Do it all."""
-        if self.new:
-            self._insert(connection)
+        evicted = self._insert(connection, max_bytes)
         if self.position is not None:
             connection.execute(
                 "INSERT OR REPLACE INTO judge VALUES (1, ?, ?, ?)",
@@ -114,7 +113,7 @@ class Change:
             acknowledged = entries.acknowledge(connection, self.acked[1])
         self._apply_reports(connection, max_bytes)
         grown = self.new or self.reports
-        evicted, within = entries.keep_quota(connection, max_bytes) if grown else ({}, True)
+        within = _keep_quota(connection, max_bytes, evicted) if grown else True
         return Outcome(evicted, within, acknowledged)
 
     def _apply_reports(self, connection: sqlite3.Connection, max_bytes: int) -> None:
@@ -127,11 +126,25 @@ class Change:
             reports.insert(connection, self.reports, self.reports_at_s)
             reports.keep_bounds(connection, self.reports_at_s, max_bytes)
 
-    def _insert(self, connection: sqlite3.Connection) -> None:
+    def _insert(self, connection: sqlite3.Connection, max_bytes: int) -> dict[str, int]:
+        """Store the alerts; what had to be given up meanwhile, by channel."""
+        evicted: dict[str, int] = {}
+        if not self.new:
+            return evicted
         seq = schema.get(connection, "next_seq", 1)
         for _row_id, entry in sorted(self.new.items()):
             seq = entries.insert(connection, entry, seq)
+            _keep_quota(connection, max_bytes, evicted)
         newest = max(self.new)
         schema.put(connection, "next_id", newest + 1)
         schema.put(connection, "next_seq", seq)
         entries.forget_old(connection, newest)
+        return evicted
+
+
+def _keep_quota(connection: sqlite3.Connection, max_bytes: int, evicted: dict[str, int]) -> bool:
+    """Add to ``evicted`` what had to be given up; whether the quota is kept."""
+    taken, within = entries.keep_quota(connection, max_bytes)
+    for channel, number in taken.items():
+        evicted[channel] = evicted.get(channel, 0) + number
+    return within

@@ -19,6 +19,8 @@ DEAD_LETTERS_KEPT: Final = 1_000
 GAPS_KEPT: Final = 1_000
 #: Alerts given up at a time when the quota is reached.
 EVICT_STEP: Final = 64
+#: Room kept free below the quota, so that one alert more does not make the file larger than it may be. At most half.
+RESERVE_BYTES: Final = 32 << 10
 
 
 @dataclass(slots=True)
@@ -162,13 +164,14 @@ def acknowledge(connection: sqlite3.Connection, through_seq: int) -> int:
 def keep_quota(connection: sqlite3.Connection, max_bytes: int) -> tuple[dict[str, int], bool]:
     """Give up reports of insights, then the oldest alerts of the least severe class, until the quota is kept.
 
-    Critical alerts stay.
+    Critical alerts stay. A file does not shrink: it stays within its quota only where this is asked after every alert.
 
     Returns:
         Rows taken from each channel, and whether the file is within its quota now.
     """
     taken: dict[str, int] = {}
-    while schema.used_bytes(connection) > max_bytes:
+    limit = max_bytes - min(RESERVE_BYTES, max_bytes // 2)
+    while (used := schema.used_bytes(connection)) > limit:
         if reports.give_up(connection):
             continue
         rows: Sequence[tuple[int, int, int, str]] = connection.execute(
@@ -176,7 +179,7 @@ def keep_quota(connection: sqlite3.Connection, max_bytes: int) -> tuple[dict[str
             (EVICT_STEP,),
         ).fetchall()
         if not rows:
-            return taken, False
+            return taken, used <= max_bytes
         for row_id, rank, seq, channels in rows:
             had_cloud = False
             for channel in json.loads(channels):

@@ -1,8 +1,9 @@
 """Reads what can still be read of a damaged outbox into a new one.
 
 The damaged file is first moved away (the outbox has one process, which has closed it), then read range by range: where
-a range fails it is halved, so that one bad page costs only its own rows. A destroyed first page, which holds the header
-and the table of tables, is replaced by that of a new file: every file of one format is laid out the same.
+a range fails it is halved, so that one bad page costs only its own rows. Alerts below a page that leads to others are
+then read off the pages themselves. A destroyed first page, which holds the header and the table of tables, is replaced
+by that of a new file: every file of one format is laid out the same.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from vedette.adapters.outbox import reports, schema
+from vedette.adapters.outbox import pages, reports, schema
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,12 @@ _SUFFIXES: Final = ("", "-wal", "-shm")
 _HEADER: Final = b"SQLite format 3\x00"
 #: Ranges that may fail before a table is given up, so that a hopeless file costs a second.
 MAX_FAILURES: Final = 20_000
+#: The same for alerts, which are then looked for page by page.
+MAX_ALERT_FAILURES: Final = 200
 #: Highest key looked for where the highest there is cannot be read.
 MAX_KEY: Final = 1 << 26
+#: Of the table ``alerts``.
+ALERT_COLUMNS: Final = 9
 #: Counters of ``meta`` that are carried over.
 COUNTERS: Final = (
     "evicted_info",
@@ -82,10 +87,25 @@ def read(damaged: Path) -> Salvage:
             _replace_first_page(copy, Path(folder) / "template.db")
         connection = sqlite3.connect(copy, isolation_level=None)
         try:
-            return read_open(connection)
+            found = read_open(connection)
+            if _reads_whole(connection):
+                return found
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
+        strays = {int(row[0]): row for row in pages.rows(copy, ALERT_COLUMNS) if _plausible(row)}
+        return replace(found, alerts=strays | found.alerts)
+
+
+def _reads_whole(connection: sqlite3.Connection) -> bool:
+    """Whether no page of the alerts is bad."""
+    try:
+        connection.execute("SELECT sum(length(body)) FROM alerts").fetchone()
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -98,7 +118,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def read_open(connection: sqlite3.Connection) -> Salvage:
     """Everything an open connection reads."""
-    alerts = {int(row[0]): row for row in _rows(connection, "alerts", "id", "*") if _plausible(row)}
+    alerts = {
+        int(row[0]): row for row in _rows(connection, "alerts", "id", "*", most=MAX_ALERT_FAILURES) if _plausible(row)
+    }
     pending: dict[int, set[str]] = {}
     for channel in _channels(connection):
         for (row_id,) in _rows(connection, "pending", "id", "id", ("channel = ?", channel)):
@@ -118,7 +140,10 @@ def read_open(connection: sqlite3.Connection) -> Salvage:
 
 
 def _plausible(row: tuple[Any, ...]) -> bool:
-    return len(row) == 9 and isinstance(row[8], bytes) and isinstance(row[6], str)
+    kinds = (int, str, int, str, int | float, int, str, int, bytes)  # whole numbers of REAL lie as integers on pages
+    if len(row) != ALERT_COLUMNS or not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)):
+        return False
+    return row[0] > 0 and row[2] in schema.SEVERITY_OF_RANK
 
 
 def _channels(connection: sqlite3.Connection) -> list[str]:
@@ -137,7 +162,13 @@ def _channels(connection: sqlite3.Connection) -> list[str]:
 
 
 def _rows(
-    connection: sqlite3.Connection, table: str, key: str, columns: str, where: tuple[str, str] | None = None
+    connection: sqlite3.Connection,
+    table: str,
+    key: str,
+    columns: str,
+    where: tuple[str, str] | None = None,
+    *,
+    most: int = MAX_FAILURES,
 ) -> Iterator[tuple[Any, ...]]:
     """Readable rows of a table, by halving the ranges of its integer key that fail."""
     # Table and column names are constants of this module; values are bound.
@@ -145,11 +176,15 @@ def _rows(
     span = _span(connection, table, key, condition, values)
     todo = [span] if span else []
     failures = 0
-    while todo and failures < MAX_FAILURES:
+    while todo and failures < most:
         low, high = todo.pop()
-        statement = f"SELECT {columns} FROM {table} WHERE {condition}{key} BETWEEN ? AND ?"  # noqa: S608
+        # A range is read until a key beyond it is seen: for the last row before a bad page that is one step too far.
+        which, ends = (f"{key} = ?", (low,)) if low == high else (f"{key} BETWEEN ? AND ?", (low, high))
         try:
-            found = connection.execute(statement, (*values, low, high)).fetchall()
+            found = connection.execute(
+                f"SELECT {columns} FROM {table} WHERE {condition}{which}",  # noqa: S608
+                (*values, *ends),
+            ).fetchall()
         except sqlite3.Error:
             failures += 1
             if low < high:
