@@ -55,10 +55,16 @@ class Trusting(CloudLink):
     """A faulty implementation: what was published counts as delivered, as it does for a nucleus' spooler."""
 
     uplink: Uplink
+    through = 0
+    beyond: set[int] = set()  # noqa: RUF012 - one link in this program
 
     def send(self, row: OutboxRow) -> None:
         super().send(row)
-        self.uplink.acknowledged(row.epoch, row.seq)
+        self.beyond.add(row.seq)
+        while self.through + 1 in self.beyond:
+            self.through += 1
+            self.beyond.remove(self.through)
+        self.uplink.acknowledged(row.epoch, self.through)
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def test_r5_exactly_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.CRITICAL)
     control = drain(tmp_path / "control", scorecard.size(quick=3_000, full=20_000), seed, Trusting)
     ours = drain(tmp_path / "ours", scorecard.size(quick=5_000, full=100_000), seed)
+    troubles = ", ".join(f"{number} {what}" for what, number in ours.counts.items() if what != "ledger_ms")
     row = Row(
         "R5",
         "alerts lost or twice in the ledger behind a hostile broker",
@@ -132,8 +139,8 @@ def test_r5_exactly_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
         ),
         anchors=(Anchor("Greengrass spooler, Frigate, Stream Manager", "at least once or less", "documented"),),
         seed=seed,
-        notes=f"{ours.lost} lost, {ours.twice} twice; {ours.sent / ours.seconds:,.0f} alerts/s. The broker: "
-        f"{', '.join(f'{number} {what}' for what, number in ours.counts.items() if what != 'ledger_ms')}. The uplink's clock ran {HASTE} times faster.",
+        notes=f"{ours.lost} lost, {ours.twice} twice; {ours.sent / ours.seconds:,.0f} alerts/s. The broker: {troubles}. "
+        f"The uplink's clock ran {HASTE} times faster.",
     )
     scorecard.record(row, time.monotonic() - begun_s)
     assert row.passed, row
