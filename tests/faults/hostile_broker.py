@@ -27,7 +27,7 @@ from vedette.local.ledger import Entry, Ledger
 BATCH: Final = 200
 LATE_S: Final = 0.05
 #: Of all messages, with the whole of the trouble.
-LOST, UNACKED, TWICE, UNKNOWN, LATE, BREAK = 0.001, 0.005, 0.02, 0.01, 0.05, 0.0002
+LOST, UNACKED, TWICE, UNKNOWN, LATE, BREAK = 0.001, 0.005, 0.02, 0.01, 0.05, 0.001
 
 
 class Broker:
