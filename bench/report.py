@@ -1,0 +1,108 @@
+"""``bench/REPORT.md`` and its plots, from the results that are there."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+from pathlib import Path
+from typing import Any
+
+from bench.result import ROOT, read_all
+from bench.rows import ORDER
+
+PLOTS = ROOT / "plots"
+
+HEAD = """# Measured
+
+`make bench` makes this page. Every figure is of the run named beside it: command, machine and commit are with each
+measurement; the median and, in brackets, the smallest and largest round. What is compared was measured in turns within
+the same run, on the same files, with the same model and one thread for a run of it. [PEERS.md](PEERS.md) says how the
+other programs were set up.
+"""
+
+
+def write_report() -> Path:
+    """Write the page; plots where Matplotlib is installed (``requirements/bench.txt``)."""
+    rows = sorted(read_all(), key=lambda row: ORDER.index(row["id"]) if row["id"] in ORDER else len(ORDER))
+    plots = _draw(rows) if importlib.util.find_spec("matplotlib") is not None else _drawn(rows)
+    text = [HEAD, "## Targets\n", "| what | target | measured | |", "|---|---|---|---|"]
+    for row in rows:
+        for figure in row["figures"]:
+            if figure["met"] is not None:
+                verdict = "met" if figure["met"] else f"missed, see [below](#{row['id']})"
+                text.append(
+                    f"| {figure['name']} | {figure['target']} {figure['unit']} | {_spread(figure)} | {verdict} |"
+                )
+    for row in rows:
+        text += _section(row, plots.get(row["id"], []))
+    path = ROOT / "REPORT.md"
+    path.write_text("\n".join(text) + "\n")
+    return path
+
+
+def _section(row: dict[str, Any], plots: list[Path]) -> list[str]:
+    text = [
+        f'\n## <a id="{row["id"]}"></a>{row["title"]}\n',
+        f"{row['method']}\n",
+        f"`{row['command']}` · {row['machine']} · {_libraries(row)} · {row['measured']}, commit {row['sha']}, "
+        f"{row['seconds']:.0f} s\n",
+        "| | median | from | to | unit | target |",
+        "|---|---|---|---|---|---|",
+    ]
+    for figure in row["figures"]:
+        name = f"*{figure['name']}*" if figure["peer"] else figure["name"]
+        low, high = min(figure["samples"]), max(figure["samples"])
+        text.append(
+            f"| {name} | {_number(statistics.median(figure['samples']))} | {_number(low)} | {_number(high)} | "
+            f"{figure['unit']} | {figure['target']} |"
+        )
+    text += [f"\n![{row['title']}](plots/{plot.name})" for plot in plots]
+    text += [f"\n{note}" for note in row["notes"]]
+    return text
+
+
+def _libraries(row: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+
+
+def _spread(figure: dict[str, Any]) -> str:
+    samples = figure["samples"]
+    middle = _number(statistics.median(samples))
+    if len(samples) == 1:
+        return middle
+    return f"{middle} ({_number(min(samples))} to {_number(max(samples))})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _drawn(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
+    """Plots of an earlier run."""
+    return {row["id"]: sorted(PLOTS.glob(f"{row['id']}-*.png")) for row in rows}
+
+
+def _draw(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    PLOTS.mkdir(exist_ok=True)
+    drawn: dict[str, list[Path]] = {}
+    for row in rows:
+        for plot in dict.fromkeys(series["plot"] for series in row["series"]):
+            curves = [series for series in row["series"] if series["plot"] == plot]
+            figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+            for curve in curves:
+                axes.plot(curve["xs"], curve["ys"], marker="o", markersize=4, label=curve["name"])
+            axes.set(xlabel=curves[0]["x_label"], ylabel=curves[0]["y_label"])
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(frameon=False)
+            path = PLOTS / f"{row['id']}-{plot}.png"
+            figure.savefig(path, dpi=110)
+            pyplot.close(figure)
+            drawn.setdefault(row["id"], []).append(path)
+    return drawn

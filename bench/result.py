@@ -1,0 +1,149 @@
+"""What a measurement says: figures with their spread, in a file for the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
+_LIBRARIES = ("onnxruntime", "av", "opencv-python-headless", "numpy")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One quantity.
+
+    Attributes:
+        name: what it is.
+        unit: of the samples.
+        samples: one for each round, or each object measured.
+        target: what it should be, in words; empty for none.
+        met: whether the median meets it; None where there is no target.
+        peer: whether it is another program's figure, or the floor's.
+    """
+
+    name: str
+    unit: str
+    samples: tuple[float, ...]
+    target: str = ""
+    met: bool | None = None
+    peer: bool = False
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.samples)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve of a plot: ``ys`` over ``xs``; series of one ``plot`` share axes."""
+
+    plot: str
+    name: str
+    x_label: str
+    y_label: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        id: name of the module in ``bench.rows``.
+        title: for people.
+        command: repeats it.
+        method: what was done, with which streams, in which order.
+        figures: what came of it.
+        notes: what a reader has to know, such as why a target was missed.
+        series: for plots.
+    """
+
+    id: str
+    title: str
+    command: str
+    method: str
+    figures: tuple[Figure, ...]
+    notes: tuple[str, ...] = ()
+    series: tuple[Series, ...] = ()
+
+
+def at_most(name: str, unit: str, samples: list[float], limit: float) -> Figure:
+    """A figure with an upper target."""
+    return Figure(name, unit, tuple(samples), f"≤ {limit:g}", statistics.median(samples) <= limit)
+
+
+def at_least(name: str, unit: str, samples: list[float], limit: float) -> Figure:
+    """A figure with a lower target."""
+    return Figure(name, unit, tuple(samples), f"≥ {limit:g}", statistics.median(samples) >= limit)
+
+
+def write(row: Row, seconds: float) -> Path:
+    """Keep a row for the report, with the machine, the commit and the versions it was measured with."""
+    RESULTS.mkdir(exist_ok=True)
+    document: dict[str, Any] = {
+        **asdict(row),
+        "seconds": round(seconds, 1),
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "sha": _commit(),
+        "machine": machine(),
+        "versions": _versions(),
+    }
+    path = RESULTS / f"{row.id}.json"
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def read_all() -> list[dict[str, Any]]:
+    """Every row that was kept, by its name."""
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def machine() -> str:
+    """The machine in words."""
+    model = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = f"{line.partition(':')[2].strip()}, {model}"
+            break
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{os.cpu_count()} × {model}, {pages / 2**30:.0f} GB, Linux {platform.release().split('-')[0]}"
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._begun_s = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return time.monotonic() - self._begun_s
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
+    return found.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

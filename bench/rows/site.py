@@ -1,0 +1,95 @@
+"""The users' own case: four live 1080p cameras, five pictures a second each, one of them trouble."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from bench.footage import MAIN, SUB, encoded, model
+from bench.result import Figure, Row, at_most
+from bench.system import Stretch, System, application, simulated, system
+from vedette.testing.camera import ControlClient
+
+VIDEO = "car-detection.mp4"
+NAMES = ("north", "east", "south", "west")
+FPS = 5.0
+STALL_S = 22.0
+RULES = {"full": {"type": "zone_occupied", "zone": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], "for_s": 5}}
+
+
+def measure(quick: bool) -> Row:
+    """Normal, on the sub stream, one dead at the start, one stalled."""
+    rounds, seconds = (1, 8.0) if quick else (3, 20.0)
+    main, sub = encoded(VIDEO, MAIN), encoded(VIDEO, SUB)
+    normal = [_normal(main, seconds) for _ in range(rounds)]
+    small = [_normal(sub, seconds) for _ in range(rounds)]
+    dead = _dead_at_start(main, seconds)
+    lost, back_s = _stalled(main, 6.0 if quick else STALL_S)
+    expected = FPS * seconds
+    return Row(
+        "site",
+        "Four live 1080p cameras at five pictures a second",
+        "python -m bench site",
+        f"Four RTSP cameras, {MAIN.words}, 4 Mbit/s; sub streams: {SUB.words}. YOLOX-nano 416, 5 analysed pictures a "
+        f"second each; {rounds} rounds of {seconds:g} s. All processes of all components are counted.",
+        (
+            at_most("1080p: core per camera", "%", [s.percent_per_camera(4) for s in normal], 15.0),
+            at_most("360p: core per camera", "%", [s.percent_per_camera(4) for s in small], 8.0),
+            Figure("1080p: analysed", "pictures/s per camera", tuple(s.pictures / s.seconds / 4 for s in normal)),
+            Figure("1080p: memory of everything", "MB PSS", tuple(s.pss_mb for s in normal)),
+            at_most(
+                "one of four dead at the start: pictures the others lost",
+                "%",
+                [max(0.0, 100 * (1 - count / expected)) for count in dead],
+                2.0,
+            ),
+            at_most("one of four stalled: pictures the others lost", "%", lost, 2.0),
+            at_most("the stalled camera analysed again after it sends", "s", [back_s], 1.0),
+        ),
+    )
+
+
+def _normal(video: Path, seconds: float) -> Stretch:
+    with (
+        simulated(dict.fromkeys(NAMES, video)) as cameras,
+        system(application(model(), NAMES, FPS, RULES), cameras.urls) as running,
+    ):
+        return running.measure(seconds)
+
+
+def _dead_at_start(video: Path, seconds: float) -> list[float]:
+    """Pictures analysed of each of the three others."""
+    with simulated(dict.fromkeys(NAMES[1:], video)) as cameras:
+        urls = {**cameras.urls, NAMES[0]: "rtsp://127.0.0.1:9/nobody"}
+        with system(application(model(), NAMES, FPS, RULES), urls, awaited=set(NAMES[1:])) as running:
+            stretch = running.measure(seconds)
+            return [stretch.analysed[name] * seconds / stretch.seconds for name in NAMES[1:]]
+
+
+def _stalled(video: Path, stall_s: float) -> tuple[list[float], float]:
+    """Per cent of the others' pictures that were lost; seconds until the camera is analysed again."""
+    with tempfile.TemporaryDirectory(prefix="vb", dir="/tmp") as folder:
+        control = Path(folder) / "control"
+        with (
+            simulated(dict.fromkeys(NAMES, video), control=control) as cameras,
+            system(application(model(), NAMES, FPS, RULES), cameras.urls) as running,
+            ControlClient(control) as client,
+        ):
+            client.call("fault", camera=NAMES[0], kind="silent")
+            stretch = running.measure(stall_s)
+            client.call("clear", camera=NAMES[0])
+            back_s = _until_analysed(running, NAMES[0])
+    expected = FPS * stretch.seconds
+    return [max(0.0, 100 * (1 - stretch.analysed[name] / expected)) for name in NAMES[1:]], back_s
+
+
+def _until_analysed(running: System, name: str) -> float:
+    """Seconds until the next of the camera's pictures was analysed."""
+    sent_s = time.time()
+    while time.time() < sent_s + 60:
+        time.sleep(1)
+        found = [batch.analysed_wall_s for batch in running.batches(sent_s) if batch.frame.camera == name]
+        if found:
+            return min(found) - sent_s
+    raise SystemExit(f"{name} was not analysed within a minute after it sends again")
