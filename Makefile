@@ -40,7 +40,8 @@ format: $(STAMP) ## rewrite the code in the project's style
 	$(BIN)/ruff format src components infra lambdas tests bench examples
 	$(BIN)/ruff check --fix src components infra lambdas tests bench examples
 
-bench: setup ## CPU per analysed picture against the bare floor, in one run
+bench: setup ## every measurement, beside floors and peers, and bench/REPORT.md (about half an hour on a quiet machine)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench
 
 faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs/scorecard.md. VEDETTE_FAULTS=quick for minutes
@@ -61,6 +62,7 @@ lock: ## resolve the dependencies, with hashes and without naming a registry; UP
 	$(BIN)/uv pip compile pyproject.toml --extra edge --extra cloud --extra dev -c requirements/edge.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/dev.txt
 	$(BIN)/uv pip compile requirements/lambdas.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/lambdas.txt
 	$(BIN)/uv pip compile requirements/gpu.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/gpu.txt
+	$(BIN)/uv pip compile requirements/bench.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/bench.txt
 	$(BIN)/uv pip compile requirements/installer.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/installer.txt
 
 clean: ## remove what was built

@@ -32,8 +32,9 @@ def measure(quick: bool) -> Row:
         "CPU for an analysed picture: the whole system over the bare floor",
         "python -m bench system",
         f"{CAMERAS} RTSP cameras, H.264 768×432, 10 fps with B pictures, GOP 1 s, every picture analysed, YOLOX-nano "
-        f"416; {rounds} rounds of {seconds:g} s, floor and system in turns. The floor is decode + letterbox + session.run "
-        "in one process, four cameras at their own pace with one session (paced), or one as fast as it goes (hot).",
+        f"416; {rounds} rounds of {seconds:g} s, floor and system in turns. The floor is decode + letterbox + "
+        "session.run in one process, four cameras at their own pace with one session (paced), or one as fast as it "
+        "goes (hot).",
         (
             at_most("whole system over the paced floor", "×", ratios, 1.10),
             Figure("whole system", "ms/picture", tuple(whole)),

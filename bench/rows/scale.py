@@ -1,0 +1,122 @@
+"""Cameras held at ten pictures a second as their number grows."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.footage import model, recording
+from bench.result import Figure, Row, Series
+from bench.system import System, application, floor, quantile, simulated, system
+from vedette.contracts.alert import Alert
+
+VIDEO = "one-by-one-person-detection.mp4"
+FPS = 10.0
+NUMBERS = (1, 2, 4, 8, 12)
+WANTED = 8
+#: Ten strips across the picture, each a rule: who crosses the room gives ten alerts.
+STRIPS = {
+    f"strip{n}": {
+        "type": "zone_entered",
+        "zone": [[n / 10, 0.0], [n / 10 + 0.1, 0.0], [n / 10 + 0.1, 1.0], [n / 10, 1.0]],
+    }
+    for n in range(10)
+}
+
+
+def measure(quick: bool) -> Row:
+    """One run for each number of cameras."""
+    seconds = 8.0 if quick else 30.0
+    video, network = recording(VIDEO), model()
+    bare = floor(video, network, FPS, seconds, 1)["run_p50_ms"]
+    limit_ms = 2 * bare + 50
+    figures: list[Figure] = [Figure("bare inference, one camera, p50", "ms", (bare,), peer=True)]
+    rates, middles, lasts, numbers = [], [], [], []
+    for number in NUMBERS[:2] if quick else NUMBERS:
+        names = [f"hall{n}" for n in range(number)]
+        with (
+            simulated(dict.fromkeys(names, video)) as cameras,
+            system(application(network, names, FPS, STRIPS), cameras.urls) as running,
+            alert_delays(running) as delays,
+        ):
+            stretch = running.measure(seconds)
+        rate = stretch.pictures / stretch.seconds / number
+        delay_ms = [1000 * delay for delay in delays]
+        age_ms = [1000 * age for age in stretch.ages_s]
+        numbers.append(float(number))
+        rates.append(rate)
+        middles.append(quantile(delay_ms, 0.5) if delay_ms else float("nan"))
+        lasts.append(quantile(delay_ms, 0.99) if delay_ms else float("nan"))
+        wanted = number == WANTED
+        figures += [
+            Figure(
+                f"{number} cameras: analysed",
+                "pictures/s per camera",
+                (rate,),
+                "≥ 9.8" if wanted else "",
+                rate >= 9.8 if wanted else None,
+            ),
+            Figure(
+                f"{number} cameras: age of a picture when its objects are known, p99", "ms", (quantile(age_ms, 0.99),)
+            ),
+            Figure(f"{number} cameras: picture to alert, p50", "ms", (middles[-1],)),
+            Figure(
+                f"{number} cameras: picture to alert, p99 of {len(delay_ms)}",
+                "ms",
+                (lasts[-1],),
+                f"≤ {limit_ms:.0f} (2 × bare inference + 50)" if wanted else "",
+                lasts[-1] <= limit_ms if wanted else None,
+            ),
+            Figure(f"{number} cameras: processor", "cores", (stretch.cpu_s / stretch.seconds,)),
+        ]
+    return Row(
+        "scale",
+        "Cameras held at ten pictures a second",
+        "python -m bench scale",
+        f"RTSP cameras, H.264 768×432, 10 fps with B pictures, GOP 1 s, every picture analysed by YOLOX-nano 416, ten rules; "
+        f"{seconds:g} s for each number of cameras. Picture to alert: from the picture's time of capture to the alert in the "
+        "receiving file, looked at every 2 ms.",
+        tuple(figures),
+        (
+            f"{os.cpu_count()} cores hold {os.cpu_count()} × 1000 / (run + decoding) pictures a second and no more; above that "
+            "pictures are left out, evenly, and none waits.",
+        ),
+        (
+            Series("rate", "analysed", "cameras", "pictures/s per camera", tuple(numbers), tuple(rates)),
+            Series("delay", "p50", "cameras", "picture to alert, ms", tuple(numbers), tuple(middles)),
+            Series("delay", "p99", "cameras", "picture to alert, ms", tuple(numbers), tuple(lasts)),
+        ),
+    )
+
+
+@contextmanager
+def alert_delays(running: System) -> Iterator[list[float]]:
+    """Seconds from picture to file of each alert from now on."""
+    path = running.watched.alerts_file
+    found: list[float] = []
+    stop = threading.Event()
+    begun = path.stat().st_size if path.exists() else 0
+
+    def follow() -> None:
+        position, pending = begun, b""
+        while not stop.wait(0.002):
+            if not path.exists() or path.stat().st_size == position:
+                continue
+            now_s = time.time()
+            with path.open("rb") as file:
+                file.seek(position)
+                chunk = file.read()
+            position += len(chunk)
+            *lines, pending = (pending + chunk).split(b"\n")
+            found.extend(now_s - Alert.model_validate_json(line).time.timestamp() for line in lines)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join()
