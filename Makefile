@@ -28,7 +28,7 @@ demo: setup ## one command: a conveyor belt as a camera, real detection, alerts 
 
 test: setup ## everything CI checks: format, lint, types, import arrows, tests
 	@$(MAKE) --no-print-directory lint
-	@sh scripts/run-tests.sh $(BIN)/python --durations=15
+	@$(BIN)/python -m tests.groups
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check src components infra lambdas tests bench examples

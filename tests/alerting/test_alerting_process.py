@@ -186,8 +186,9 @@ def test_alerts_come_soon_after_the_picture_was_analysed(make_component: Callabl
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("people", [25, pytest.param(80, marks=pytest.mark.faults)])
 def test_kill_9_at_any_point_loses_and_doubles_nothing(
-    make_component: Callable[..., Component], hook: WebhookLedger
+    make_component: Callable[..., Component], hook: WebhookLedger, people: int
 ) -> None:
     chance = random.Random(11)
     component = make_component()
@@ -196,7 +197,6 @@ def test_kill_9_at_any_point_loses_and_doubles_nothing(
     webhook = WebhookAction(type="webhook", url=hook.url, allow_private=True, secret="vedette/receiver/hook")
     content = plan(cameras, {"app/file": FileAction(type="file"), "app/hook": webhook})
     write_plan(component.state, content)
-    people = 80
     streams = [list(batches(camera, people)) for camera in cameras]
     everything = [batch for together in zip(*streams, strict=True) for batch in together]
     wanted = [alert.alert_id for alert in expected(content, everything)]
@@ -226,7 +226,7 @@ def test_kill_9_at_any_point_loses_and_doubles_nothing(
         times = [line["media_time_s"] for line in lines if line["camera"] == camera]
         assert times == sorted(times)
     assert component.nucleus.states == ["RUNNING"]
-    assert kills >= 8
+    assert kills >= people // 10
 
 
 def test_the_account_is_told_how_the_whole_device_is(make_component: Callable[..., Component]) -> None:
@@ -329,7 +329,8 @@ def test_reports_reach_the_cloud_and_a_file_after_an_outage(make_component: Call
 
 
 @pytest.mark.slow
-def test_kill_9_at_any_point_loses_and_doubles_no_minute(make_component: Callable[..., Component]) -> None:
+@pytest.mark.parametrize("people", [50, pytest.param(160, marks=pytest.mark.faults)])
+def test_kill_9_at_any_point_loses_and_doubles_no_minute(make_component: Callable[..., Component], people: int) -> None:
     chance = random.Random(5)
     component = make_component()
     component.make_state()
@@ -338,10 +339,10 @@ def test_kill_9_at_any_point_loses_and_doubles_no_minute(make_component: Callabl
     write_plan(component.state, content)
     # Pictures of the next minutes: of those of the past, the clock would say that they come late.
     begin_s = time.time() // 10 * 10 + 60
-    streams = [list(batches(camera, 160, begin_wall_s=begin_s)) for camera in cameras]
+    streams = [list(batches(camera, people, begin_wall_s=begin_s)) for camera in cameras]
     everything = [batch for together in zip(*streams, strict=True) for batch in together]
     wanted = {report.report_id: report for report in expected_reports(content, everything)}
-    assert len(wanted) == 2 * 15
+    assert len(wanted) == 2 * (people // 10 - 1)
     writer = SqliteJournalWriter(component.state / "journal.db", component.state / "run" / "alerting.bell")
     component.start()
     kills, rest = 0, list(everything)
@@ -365,7 +366,7 @@ def test_kill_9_at_any_point_loses_and_doubles_no_minute(make_component: Callabl
     assert len(arrived) - len(wanted) <= kills * 20, "at most what was on its way at each kill"
     for repeat in arrived:
         assert repeat == wanted[repeat.report_id], "a repeat says the same"
-    assert kills >= 10
+    assert kills >= people // 16
     assert component.stop() == 0
 
 

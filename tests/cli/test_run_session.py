@@ -260,7 +260,7 @@ def test_two_applications_side_by_side(short_tmp: Path) -> None:
     found = [json.loads(line) for line in (short_tmp / "alerts.jsonl").read_text().splitlines()]
     counts = Counter((entry["application"], entry["camera"]) for entry in found)
     assert counts["safety", "dock"] == 1, "the parameter of one is not that of the other"
-    assert counts["shop", "gate"] > 3
+    assert counts["shop", "gate"] > 1
     assert "shop gate enters" in run.stdout
     assert "safety dock enters" in run.stdout
     assert "1 safety: dock enters" in run.stderr

@@ -29,7 +29,7 @@ from vedette.contracts.camera import CameraState
 from vedette.local.core import ComponentState
 from vedette.testing.camera import ControlClient
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.alone]
 
 #: The state has to say what is wrong within this time.
 STATE_LIMIT_S = 3.0
