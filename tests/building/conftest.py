@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,14 @@ def write_application(folder: Path) -> Path:
     }
     (folder / "vedette.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     return folder
+
+
+@pytest.fixture(scope="session")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A search path whose `sync` does nothing: the real one waits for whatever else this machine writes."""
+    folder = tmp_path_factory.mktemp("impatient")
+    (folder / "sync").symlink_to(str(shutil.which("true")))
+    return f"{folder}:{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="session")

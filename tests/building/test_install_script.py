@@ -45,12 +45,10 @@ def open_tmp() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A `sync` that does nothing: the real one waits for whatever else this machine writes."""
-    folder = tmp_path_factory.mktemp("impatient")
-    (folder / "sync").symlink_to(str(shutil.which("true")))
+def without_sync(impatient: str) -> Iterator[None]:
+    """Nothing waits for the disk."""
     global SEARCH
-    before, SEARCH = SEARCH, f"{folder}:{SEARCH}"
+    before, SEARCH = SEARCH, f"{impatient.partition(':')[0]}:{SEARCH}"
     yield
     SEARCH = before
 

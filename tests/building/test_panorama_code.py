@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,48 +29,73 @@ from vedette.local.panorama_application import write_application
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-@pytest.fixture
-def application(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An imported application whose code needs a package that is on this machine only."""
-    project = make_project("storage", tmp_path)
+    root = tmp_path_factory.mktemp("imported")
+    project = make_project("storage", root)
     package = next((project / "packages").glob("*-code-*"))
     (package / "src" / "run.sh").write_text("#!/bin/sh\n")
     (package / "src" / "run.sh").chmod(0o755)
-    folder = tmp_path / "wheels"
+    folder = root / "wheels"
     folder.mkdir()
     write_wheel(folder, "needed-here", "2.5", needs=("also-needed>=1",))
     write_wheel(folder, "also-needed", "1.0")
     (package / "requirements.txt").write_text(f"--no-index\n--find-links {folder}\nneeded-here\n")
     (package / "Dockerfile").write_text(f"FROM python:{HERE}\nCOPY src /panorama\n")
-    imported = import_project(read_project(project), {}, None)
-    write_application(imported, project, tmp_path / "out", {}, [], force=False)
-    return tmp_path / "out"
+    made = import_project(read_project(project), {}, None)
+    write_application(made, project, root / "out", {}, [], force=False)
+    return root / "out"
 
 
-def built(application: Path, target: Path) -> tuple[Path, tuple[str, ...]]:
-    """The artefact, unpacked as a nucleus unpacks it."""
-    made = or_skip(lambda: build_application(application, target / "tree", BuildSettings.choose()))
-    (archive,) = (target / "tree" / "artifacts").glob("vedette.app.storage/*/storage.zip")
-    unpack(archive, target / "unpacked", where="test")
-    return target / "unpacked", made.notes
+@pytest.fixture
+def application(imported: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(imported, tmp_path / "application"))
 
 
-def install(artefact: Path, work: Path) -> subprocess.CompletedProcess[str]:
-    work.mkdir(exist_ok=True)
-    return subprocess.run(["sh", str(artefact / "install.sh")], cwd=work, capture_output=True, text=True)
+@dataclass(frozen=True)
+class Made:
+    """The tree of that application, its artefact as a nucleus unpacks it, a work directory where it is installed."""
+
+    tree: Path
+    artefact: Path
+    work: Path
+    notes: tuple[str, ...]
 
 
-def test_code_gets_an_environment_of_its_own(application: Path, tmp_path: Path) -> None:
-    artefact, notes = built(application, tmp_path)
-    for file in (application / "code").iterdir():
-        assert digest(artefact / "application" / "code" / file.name) == digest(file)
-    lock = (artefact / "code-runtime" / "requirements.txt").read_text()
-    for wheel in (artefact / "code-runtime" / "wheelhouse").iterdir():
-        assert f"--hash=sha256:{digest(wheel)}" in lock
-    assert any("needed-here 2.5" in note and "also-needed 1.0" in note for note in notes)
-    done = install(artefact, tmp_path / "work")
+@pytest.fixture(scope="module")
+def made(imported: Path, impatient: str, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root = tmp_path_factory.mktemp("made")
+    notes = or_skip(lambda: build_application(imported, root / "tree", BuildSettings.choose())).notes
+    (archive,) = (root / "tree" / "artifacts").glob("vedette.app.storage/*/storage.zip")
+    unpack(archive, root / "artefact", where="test")
+    done = install(root / "artefact", root / "work", impatient)
     assert done.returncode == 0, done.stderr
-    python = tmp_path / "work" / "code-venv" / "bin" / "python3"
+    return Made(root / "tree", root / "artefact", root / "work", notes)
+
+
+def install(artefact: Path, work: Path, path: str) -> subprocess.CompletedProcess[str]:
+    work.mkdir(exist_ok=True)
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(
+        ["sh", str(artefact / "install.sh")], cwd=work, env=environment, capture_output=True, text=True
+    )
+
+
+def linked(folder: Path, copy: Path) -> Path:
+    """A copy in which no file may be changed in place."""
+    return Path(shutil.copytree(folder, copy, symlinks=True, copy_function=os.link))
+
+
+def test_code_gets_an_environment_of_its_own(imported: Path, made: Made, impatient: str) -> None:
+    for file in (imported / "code").iterdir():
+        assert digest(made.artefact / "application" / "code" / file.name) == digest(file)
+    lock = (made.artefact / "code-runtime" / "requirements.txt").read_text()
+    for wheel in (made.artefact / "code-runtime" / "wheelhouse").iterdir():
+        assert f"--hash=sha256:{digest(wheel)}" in lock
+    assert any("needed-here 2.5" in note and "also-needed 1.0" in note for note in made.notes)
+    python = made.work / "code-venv" / "bin" / "python3"
     found = subprocess.run(
         [str(python), "-c", "import needed_here, also_needed, sys; print(sys.version_info[:2])"],
         capture_output=True,
@@ -78,20 +104,24 @@ def test_code_gets_an_environment_of_its_own(application: Path, tmp_path: Path) 
     )
     assert found.stdout.strip() == str(sys.version_info[:2])
     there = os.stat(python.parent.parent).st_ino
-    assert install(artefact, tmp_path / "work").returncode == 0
+    assert install(made.artefact, made.work, impatient).returncode == 0
     assert os.stat(python.parent.parent).st_ino == there, "what is there is not made again"
-    recipe = next((tmp_path / "tree" / "recipes").glob("vedette.app.storage-*.yaml")).read_text()
+    recipe = next((made.tree / "recipes").glob("vedette.app.storage-*.yaml")).read_text()
     assert "--code-python code-venv/bin/python3" in recipe
 
 
-def test_a_device_without_that_python_is_told(application: Path, tmp_path: Path) -> None:
-    artefact, _ = built(application, tmp_path)
+def test_a_device_without_that_python_is_told(made: Made, impatient: str, tmp_path: Path) -> None:
+    artefact, work = linked(made.artefact, tmp_path / "artefact"), linked(made.work, tmp_path / "work")
     target = artefact / "code-runtime" / "target"
-    target.write_text(target.read_text().replace(f"python={HERE}", "python=3.4"))
-    shutil.rmtree(tmp_path / "work", ignore_errors=True)
-    done = install(artefact, tmp_path / "work")
+    facts = target.read_text()
+    target.unlink()
+    target.write_text(facts.replace(f"python={HERE}", "python=3.4"))
+    (work / "code-venv").unlink()
+    shutil.rmtree(next(work.glob("code-venv-*")))
+    done = install(artefact, work, impatient)
     assert done.returncode == 1
     assert "for Python 3.4, and this machine has none" in done.stderr
+    assert not list(work.glob("code-*"))
 
 
 def test_a_package_that_cannot_be_had_is_named(application: Path, tmp_path: Path) -> None:
@@ -169,16 +199,15 @@ def test_what_code_will_miss_and_what_looks_secret_is_said(tmp_path: Path) -> No
     ]
 
 
-def test_a_candidate_brings_what_its_tests_need(application: Path, tmp_path: Path) -> None:
-    built(application, tmp_path)
+def test_a_candidate_brings_what_its_tests_need(made: Made, impatient: str, tmp_path: Path) -> None:
     folder = tmp_path / "candidate"
-    for archive in (tmp_path / "tree" / "artifacts").glob("vedette.candidate.storage/*/*.zip"):
+    for archive in (made.tree / "artifacts").glob("vedette.candidate.storage/*/*.zip"):
         unpack(archive, folder / archive.stem, where="test")
-    done = install(folder / "runtime", tmp_path / "work")
+    done = install(folder / "runtime", tmp_path / "work", impatient)
     assert done.returncode == 0, done.stderr
     python = tmp_path / "work" / "code-venv" / "bin" / "python3"
     subprocess.run([str(python), "-c", "import needed_here"], check=True)
-    recipe = next((tmp_path / "tree" / "recipes").glob("vedette.candidate.storage-*.yaml")).read_text()
+    recipe = next((made.tree / "recipes").glob("vedette.candidate.storage-*.yaml")).read_text()
     assert "app try {artifacts:decompressedPath}/application --code-python code-venv/bin/python3" in " ".join(
         recipe.split()
     )

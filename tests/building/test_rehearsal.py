@@ -30,8 +30,14 @@ PANORAMA = "vedette.app.drawn"
 
 @pytest.mark.timeout(400)
 def test_a_device_needs_nothing_but_the_tree(
-    built_tree: Path, built_application: BuiltApplication, built_panorama: BuiltApplication, short_tmp: Path
+    built_tree: Path,
+    built_application: BuiltApplication,
+    built_panorama: BuiltApplication,
+    short_tmp: Path,
+    impatient: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PATH", impatient)
     short_tmp.chmod(0o755)  # Panorama code runs as a user of its own
     tree = short_tmp / "tree"
     ignore = shutil.ignore_patterns("build.json")  # a nucleus knows nothing of it
