@@ -35,9 +35,12 @@ COMPUTING: Final = frozenset(
 #: Run by their own commands.
 APART: Final = frozenset({"faults"})
 #: Folders whose files are parts of their own.
-SPLIT: Final = frozenset(("edge", "hooks", "panorama"))
+SPLIT: Final = frozenset(("edge",))
 #: The longest start first, so that none is left to run by itself at the end.
-FIRST: Final[tuple[str, ...]] = ("edge/test_camera_faults.py", "edge/test_nuclei.py", "edge/test_kills.py", "building")
+FIRST: Final[tuple[str, ...]] = (
+    *("cli", "capture", "edge/test_kills.py", "panorama", "hooks", "local", "alerting", "edge/test_parameters_live.py"),
+    *("building", "cloud", "core"),
+)
 #: Parts of live processes at once, beside one that computes.
 LIVE_AT_ONCE: Final = 3
 SLOWEST: Final = 15

@@ -110,6 +110,6 @@ def test_a_rule_on_an_output_raises_an_alert(short_tmp: Path) -> None:
         alert = watched.alerts()[0]
         assert (alert.application, alert.rule, alert.camera) == ("migrated", "visit", "gate")
         assert alert.message == "Thing 1 entered the zone on gate."
-        assert told["state"] == "RUNNING", told
+        wait_until(lambda: told["state"] == "RUNNING", 30, "what is told once a second")
         log = edge.core.log_path("vedette.AppHost").read_text()
         assert "Traceback" not in log

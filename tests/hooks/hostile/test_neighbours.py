@@ -18,7 +18,7 @@ from tests.hooks.test_app_host import COUNTING, Site, uninterrupted
 from vedette.adapters.hooks.store import SqliteHookStore
 from vedette.core.alert_budget import BURST_MINUTES
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.alone]
 
 #: What each does with every batch, and what is said of it.
 MISBEHAVIOUR = {
