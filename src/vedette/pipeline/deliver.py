@@ -12,7 +12,7 @@ from typing import Final
 
 from vedette.contracts.errors import DeliveryError, VedetteError
 from vedette.pipeline.lanes import Lanes
-from vedette.ports.action import Action, NotYetError, ReceiverBusyError
+from vedette.ports.action import Action, AwayError, NotYetError, ReceiverBusyError
 from vedette.ports.outbox import Outbox, OutboxRow
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,9 @@ class Delivery:
             return failure.again_s
         if not failure.retryable:
             self._outbox.refused(rows[len(done)], failure.message)
+            return 0.0
+        if isinstance(failure, AwayError):
+            self._failed(failure.message, None)
             return 0.0
         return self._failed(failure.message, failure.retry_after_s if isinstance(failure, ReceiverBusyError) else None)
 

@@ -16,11 +16,13 @@ from typing import Final, Protocol
 
 from vedette.contracts.alert import CloudTombstone
 from vedette.contracts.errors import VedetteError
-from vedette.pipeline.deliver import RETRY_FIRST_S, RETRY_MAX_S, STOP_WAIT_S, DeliveryHealth
+from vedette.pipeline.deliver import RETRY_FIRST_S, STOP_WAIT_S, DeliveryHealth
 from vedette.ports.outbox import CLOUD_CHANNEL, Outbox, OutboxRow
 
 log = logging.getLogger(__name__)
 
+#: Longest pause after a failure: the nucleus is on this machine, and asking it costs a millisecond.
+RETRY_MAX_S: Final = 1.5
 RESEND_FIRST_S: Final = 30.0
 RESEND_MAX_S: Final = 300.0
 #: Published and not acknowledged, at most: of the sequence, and of alerts that went ahead of it.

@@ -33,6 +33,10 @@ class NotYetError(DeliveryError):
         self.again_s = again_s
 
 
+class AwayError(DeliveryError):
+    """There is no connection, and one was waited for: another pause before the next attempt would only be lost."""
+
+
 class Action(Protocol):
     """One receiver. Called from one thread."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from vedette.adapters.egress import MqttConnection
 from vedette.contracts.errors import DeliveryError
+from vedette.ports.action import AwayError
 from vedette.ports.outbox import OutboxRow
 
 #: Publishes on their way at a time.
@@ -46,7 +47,7 @@ class MqttReceiver:
             self._connection = self._connect()
         connection = self._connection
         if not connection.wait_connected(CONNECT_WAIT_S):
-            raise DeliveryError(f"{connection.where} cannot be reached: {connection.problem}.", code="V502")
+            raise AwayError(f"{connection.where} cannot be reached: {connection.problem}.", code="V502")
         futures = [connection.publish(self._topic, row.body) for row in rows]
         deadline_s = time.monotonic() + ACK_WAIT_S
         for row, future in zip(rows, futures, strict=True):
