@@ -186,8 +186,8 @@ def test_r8_herd(caplog: pytest.LogCaptureFixture) -> None:
         "<= 3 %",
         passed=worst <= 3.0 and control > worst,
         control=Control("no random part in the pauses", control, control > worst),
-        notes="The AWS CRT spreads first attempts over one second, whatever pauses it is given. Clients of whom nineteen in "
-        "twenty are back within 2 s (R8) make 5 % in 100 ms at least.",
+        notes="The AWS CRT spreads first attempts over one second, whatever pauses it is given. Clients of whom 19 "
+        "in 20 are back within 2 s (R8) make 5 % in 100 ms at least.",
     )
     scorecard.record(row, time.monotonic() - begun_s)
     assert row.passed, row
