@@ -81,7 +81,7 @@ def drain(folder: Path, backlog: int, seconds: float) -> tuple[list[float], floa
 def test_r7_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     begun_s = time.monotonic()
     caplog.set_level(logging.CRITICAL)
-    backlog, seconds = scorecard.size(quick=(60_000, 6.0), full=(1_000_000, 40.0))
+    backlog, seconds = scorecard.size(quick=(60_000, 9.0), full=(1_000_000, 40.0))
     waits, rate, largest = drain(tmp_path / "ours", backlog, seconds)
     with monkeypatch.context() as patched:  # one queue, first in, first out
         patched.setattr(lanes, "OVERTAKE_S", 1e9)

@@ -19,6 +19,8 @@ BATCH_S: Final = 0.5
 #: Time of one row before anything was measured (a receiver counts as quick), and how fast the measure follows.
 FIRST_ROW_S: Final = 0.002
 SMOOTHING: Final = 0.2
+#: Rows at a time from which a measure counts in full: of fewer, most is the way there and back and the flush.
+TELLING_ROWS: Final = 16
 BACKLOG_TURN: Final = 4
 #: Rows counted at most.
 MAX_COUNTED: Final = 20_000
@@ -61,7 +63,8 @@ class Lanes:
     def took(self, rows: int, seconds: float) -> None:
         """Learn how fast the receiver is."""
         if rows:
-            self._row_s += SMOOTHING * (max(seconds, 1e-6) / rows - self._row_s)
+            weight = SMOOTHING * min(1.0, rows / min(TELLING_ROWS, self._max_batch))
+            self._row_s += weight * (max(seconds, 1e-6) / rows - self._row_s)
 
     def _divide(self) -> None:
         quick = max(1, min(MAX_COUNTED, int(OVERTAKE_S / self._row_s)))
