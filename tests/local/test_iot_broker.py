@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -9,12 +10,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.local.conftest import TIMEOUT_S, Probe, deploy_probe, make_core, probe_recipe
 from vedette.contracts.errors import CoreError
 from vedette.local.core import BrokerIot, LocalCore
+from vedette.local.iot_broker import BrokerBridge
+from vedette.local.server import IpcError
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
@@ -140,6 +144,24 @@ def test_messages_go_through_and_a_lost_broker_comes_back(
             assert probe.do("publish_cloud", ["cloud/2/x", "again"]) == "published"
             assert time.monotonic() < deadline_s
         assert probe.hear("cloud") == ["cloud/2/x", "again"]
+
+
+def test_what_was_given_after_the_connection_broke_is_told_at_once(broker: Broker, certificates: Path) -> None:
+    """Between the break and the news of it the client takes messages, and would keep them for the next connection."""
+
+    async def run() -> None:
+        bridge = BrokerBridge(settings(broker, certificates), "device", lite=True)
+        bridge._connected = True
+        sent = asyncio.create_task(bridge.publish("cloud/1/x", b"x", 1))
+        abandoned = asyncio.create_task(bridge.publish("cloud/2/x", b"x", 1))
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        bridge._down(SimpleNamespace(exception="the line is cut"))
+        with pytest.raises(IpcError, match="the line is cut"):
+            await asyncio.wait_for(sent, TIMEOUT_S)
+        await bridge.stop()  # the client's own answers come now, and disturb nobody
+
+    asyncio.run(run())
 
 
 def test_no_broker_is_an_immediate_service_error(

@@ -51,7 +51,7 @@ class BrokerBridge:
         self._connected = False
         self._stopped = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._waiting = 0
+        self._answers: set[asyncio.Future[Any]] = set()
         self._client = mqtt5.Client(self._options(settings, thing_name))
 
     def _options(self, settings: BrokerIot, thing_name: str) -> Any:
@@ -113,6 +113,10 @@ class BrokerBridge:
     def _down(self, event: Any) -> None:
         self._connected = False
         logger.warning("connection to the broker %s lost: %s", self._where, event.exception)
+        # What was given to the client after the connection broke and before this is known would wait for the next one.
+        for answer in self._answers:
+            if not answer.done():
+                answer.set_exception(ConnectionError(str(event.exception)))
 
     def _received(self, event: Any) -> None:
         packet = event.publish_packet
@@ -166,17 +170,27 @@ class BrokerBridge:
                 self._client.unsubscribe(packet).add_done_callback(lambda future: future.exception())
 
     async def _await(self, future: Future[Any]) -> Any:
-        if self._waiting >= MAX_WAITING:
+        if len(self._answers) >= MAX_WAITING:
             raise IpcError("ServiceError", "too many messages wait for the broker")
-        self._waiting += 1
+        answer: asyncio.Future[Any] = self._loop.create_future()  # the client's own must never be cancelled
+        self._answers.add(answer)
+        future.add_done_callback(self._from_network(lambda done: _hand_over(done, answer)))
         try:
-            return await asyncio.wrap_future(future)
-        except IpcError:
-            raise
+            return await answer
         except Exception as error:  # noqa: BLE001 - the client's errors are of many types; each means not delivered
             raise IpcError("ServiceError", f"the broker {self._where} did not take it: {error}") from None
         finally:
-            self._waiting -= 1
+            self._answers.discard(answer)
+
+
+def _hand_over(done: Future[Any], answer: asyncio.Future[Any]) -> None:
+    error = done.exception()
+    if answer.done():  # nobody waits any more
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(done.result())
 
 
 def _subscription(topic_filter: str, qos: int) -> Any:
