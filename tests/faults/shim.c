@@ -1,7 +1,8 @@
 /* Preloaded into a program under test. Three things, each asked for by an environment variable that names a file:
  *
  * VEDETTE_SHIM_CLOCK   8 bytes, nanoseconds: added to CLOCK_REALTIME, live. CLOCK_MONOTONIC is untouched.
- * VEDETTE_SHIM_SYNC    8 bytes, microseconds: every fsync and fdatasync takes so much longer, live.
+ * VEDETTE_SHIM_SYNC    8 bytes, microseconds: every fsync and fdatasync takes so much longer, live; below 0 they fail
+ *                      with EIO.
  * VEDETTE_SHIM_RECORD  grows by one record for each write, truncation, flush and removal below VEDETTE_SHIM_FOLDER:
  *                      kind (1), length of the path (2), offset (8), length (4), path, data.
  *
@@ -128,6 +129,10 @@ static int watched(int fd, char *path) {
 static int flush(int fd, int (*real)(int)) {
     char path[4096];
     if (sync_delay && *sync_delay > 0) usleep((useconds_t)*sync_delay);
+    if (sync_delay && *sync_delay < 0) {
+        errno = EIO;
+        return -1;
+    }
     if (!watched(fd, path)) return real(fd);
     pthread_mutex_lock(&lock);
     int result = real(fd);

@@ -50,11 +50,13 @@ class Writer:
         )
         self._rest = b""
         self.pid = 0
+        self._ended = False
 
     def begin(self, **asked: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
+        self._ended = False
         first = self._line()
         assert first[0] == "pid", first
         self.pid = int(first[1])
@@ -65,14 +67,15 @@ class Writer:
         while select.select([self._process.stdout], [], [], 0)[0]:
             self._rest += os.read(self._process.stdout.fileno(), 1 << 16)
         *lines, self._rest = self._rest.split(b"\n")
-        return [line.decode().split() for line in lines]
+        self._ended |= b"ended" in lines
+        return [line.decode().split() for line in lines if line != b"ended"]
 
     def kill(self) -> list[list[str]]:
         """End this life; what it said last."""
         with suppress(ProcessLookupError):  # a disk that is gone may have ended it
             os.kill(self.pid, signal.SIGKILL)
         found: list[list[str]] = []
-        while (line := self._line())[0] != "ended":
+        while not self._ended and (line := self._line())[0] != "ended":
             found.append(line)
         return found
 
