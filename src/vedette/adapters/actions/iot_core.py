@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -83,15 +83,35 @@ class CloudLink:
 def envelope(row: OutboxRow) -> bytes:
     """The alert with its place in the sequence, small enough for every nucleus.
 
-    An alert about very many objects loses boxes and track ids from the end, never as a whole.
+    An alert about very many objects loses boxes and track ids from the end, then attributes, then the end of its
+    message; never itself: what a nucleus cannot take would stop everything behind it.
     """
     alert: dict[str, Any] = json.loads(row.body)
+    document = {"epoch": row.epoch, "seq": row.seq, "alert_id": row.alert_id, "alert": alert}
+    payload = _packed(document)
+    smaller = _ever_smaller(alert)
+    while len(payload) > MAX_PAYLOAD_BYTES and next(smaller, False):
+        payload = _packed(document)
+    return payload
+
+
+def _packed(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def _ever_smaller(alert: dict[str, Any]) -> Iterator[bool]:
+    """Take something away each time, the least important first."""
     boxes, track_ids = list(alert.get("boxes", ())), list(alert.get("track_ids", ()))
     kept = max(len(boxes), len(track_ids))
-    while True:
-        alert["boxes"], alert["track_ids"] = boxes[:kept], track_ids[:kept]
-        document = {"epoch": row.epoch, "seq": row.seq, "alert_id": row.alert_id, "alert": alert}
-        payload = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-        if len(payload) <= MAX_PAYLOAD_BYTES or not kept:
-            return payload
+    while kept:
         kept = kept * 3 // 4
+        alert["boxes"], alert["track_ids"] = boxes[:kept], track_ids[:kept]
+        yield True
+    attributes = alert.get("attributes", {})
+    while attributes:
+        attributes.popitem()
+        yield True
+    for name in ("message", "label"):
+        while text := alert.get(name, ""):
+            alert[name] = text[: len(text) // 2]
+            yield True
