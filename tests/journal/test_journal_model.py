@@ -42,10 +42,13 @@ class JournalMachine(RuleBasedStateMachine):
         self.rows: dict[int, int] = {}
         self.fresh: list[int] = []
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(read=st.integers(0, 6), followed=st.integers(0, 6))
+    def begin(self, read: int, followed: int) -> None:
         (self.root / "0").mkdir()
         self.open()
+        self.append([PIPELINES[number % 2] for number in range(6)])
+        self.judge(read)
+        self.follow(followed)
 
     def open(self) -> None:
         self.path = self.root / str(self.life) / "journal.db"
@@ -83,13 +86,13 @@ class JournalMachine(RuleBasedStateMachine):
             self.rows[seq] = row.frame.frame_no
         self.fresh = []
 
-    @rule(limit=st.integers(1, 4))
+    @rule(limit=st.integers(1, 9))
     def judge(self, limit: int) -> None:
         found = self.reader.read(self.cursor, limit)
         assert [seq for seq, _ in found] == [seq for seq in sorted(self.rows) if seq > self.cursor][:limit]
         self.cursor = max([self.cursor, *(seq for seq, _ in found)])
 
-    @rule(limit=st.integers(1, 4))
+    @rule(limit=st.integers(1, 9))
     def follow(self, limit: int) -> None:
         above = [seq for seq in sorted(self.rows) if seq > self.follower][:limit]
         self.follower = max([self.follower, *above])
@@ -171,8 +174,8 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 JournalMachine.TestCase.settings = settings(
-    max_examples=40,
-    stateful_step_count=20,
+    max_examples=150,
+    stateful_step_count=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
