@@ -43,7 +43,7 @@ def wait(programs: dict[str, subprocess.Popen[bytes]], jumps: int) -> list[str]:
 def test_r14_clock_jumps(tmp_path: Path) -> None:
     begun_s = time.monotonic()
     library = shim.build(tmp_path)
-    jumps = scorecard.size(quick=2, full=len(JUMPS))
+    jumps = scorecard.size(quick=1, full=len(JUMPS))
     ours, mutants = start(tmp_path, library, jumps), start(tmp_path, library, jumps, "wall")
     bad, control = wait(ours, jumps), wait(mutants, jumps)
     cells = jumps * len(BEHAVIOURS)

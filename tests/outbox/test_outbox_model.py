@@ -108,6 +108,26 @@ class OutboxMachine(RuleBasedStateMachine):
         self.outbox = SqliteOutbox(target / "outbox.db")
         shutil.rmtree(old)
 
+    @rule(channel=st.sampled_from(CHANNELS[:2]))
+    def abandon(self, channel: str) -> None:
+        """An action that is no more: its rows become dead letters."""
+        assert self.outbox.abandon(channel, "gone") == len(self.pending[channel])
+        self.buried += len(self.pending[channel])
+        self.pending[channel] = []
+
+    @rule()
+    def remove_file(self) -> None:
+        """Somebody removes the file: it is written out again, under another epoch that counts anew."""
+        before = self.epoch
+        for file in (self.root / str(self.life)).glob("outbox.db*"):
+            if not file.name.endswith(".lock"):
+                file.unlink()
+        assert self.outbox.flush()
+        self.epoch = self.outbox.epoch
+        assert self.epoch != before
+        self.sequence, self.acked = list(self.pending[CLOUD_CHANNEL]), 0
+        assert self.outbox.acknowledge(before, 1) == 0
+
     @invariant()
     def nothing_lost_nothing_twice(self) -> None:
         if not hasattr(self, "outbox"):
@@ -153,6 +173,80 @@ class OutboxMachine(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
+class QuotaMachine(RuleBasedStateMachine):
+    """A file that is often at its quota: what is given up is the least severe and oldest, and the cloud is told."""
+
+    QUOTA = 160 << 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="vd-quota-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.outbox = self.opened()
+        self.sent: dict[int, Severity] = {}
+        self.taken: set[int] = set()
+        self.acked = 0
+
+    def opened(self) -> SqliteOutbox:
+        return SqliteOutbox(self.root / "outbox.db", max_bytes=self.QUOTA)
+
+    @rule(number=st.integers(1, 60), severity=st.sampled_from([*Severity, Severity.INFO, Severity.WARNING]))
+    def commit(self, number: int, severity: Severity) -> None:
+        if severity is Severity.CRITICAL:
+            number = min(number, 5)
+        first = len(self.sent) + 1
+        alerts = [new(n, CHANNELS[0], CLOUD_CHANNEL, severity=severity) for n in range(first, first + number)]
+        self.outbox.commit("journal", first, {}, alerts)
+        self.sent |= dict.fromkeys(range(first, first + number), severity)
+
+    @rule(number=st.integers(1, 20))
+    def deliver(self, number: int) -> None:
+        rows = [row.row_id for row in self.outbox.rows(CHANNELS[0], 0, None, number)]
+        self.outbox.delivered(CHANNELS[0], rows)
+        self.taken |= set(rows)
+
+    @rule(number=st.integers(1, 20))
+    def acknowledge(self, number: int) -> None:
+        self.acked = min(len(self.sent), self.acked + number)
+        self.outbox.acknowledge(self.outbox.epoch, self.acked)
+
+    @rule()
+    def reopen(self) -> None:
+        self.outbox.close()
+        self.outbox = self.opened()
+
+    @invariant()
+    def the_least_severe_and_oldest_went(self) -> None:
+        kept = [row.row_id for row in self.outbox.rows(CHANNELS[0], 0, None, 10_000)]
+        evicted = set(self.sent) - set(kept) - self.taken
+        assert Severity.CRITICAL not in {self.sent[n] for n in evicted}
+        for severity in (Severity.INFO, Severity.WARNING):
+            mine = [n for n in evicted if self.sent[n] is severity]
+            # Older ones of the same severity went first, whatever their receivers had of them.
+            assert not [n for n in kept if self.sent[n] is severity and n < max(mine, default=0)]
+        assert self.outbox.health().used_bytes <= self.QUOTA or "critical" in self.outbox.health().problem
+
+    @invariant()
+    def the_clouds_sequence_never_stalls(self) -> None:
+        rows = self.outbox.rows(CLOUD_CHANNEL, 0, None, 10_000)
+        numbers = [row.seq for row in rows]
+        for stone in self.outbox.tombstones(1_000):
+            numbers += range(stone.from_seq, stone.through_seq + 1)
+        assert sorted(numbers) == list(range(self.acked + 1, len(self.sent) + 1))
+        assert all(row.seq == row.row_id for row in rows)
+
+    def teardown(self) -> None:
+        self.outbox.close()
+        shutil.rmtree(self.root)
+
+
+QuotaMachine.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestQuotaModel = QuotaMachine.TestCase
 OutboxMachine.TestCase.settings = settings(
     max_examples=120,
     stateful_step_count=25,
