@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -42,6 +43,7 @@ from vedette.core.plan import make_plan
 FOLDER = REPOSITORY / "src" / "vedette" / "contracts" / "schema"
 
 
+@cache
 def validator(name: str) -> jsonschema.Draft202012Validator:
     document = json.loads((FOLDER / f"{name}.json").read_bytes())
     jsonschema.Draft202012Validator.check_schema(document)

@@ -17,6 +17,7 @@ from vedette.core.rules import Event, RuleMachine, make_machine
 WIDTH, HEIGHT = 1000, 1000
 START_WALL_S = 1_750_000_000.0
 PIPELINE = "app/people"
+_RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
 
 #: Track number → anchor point (bottom centre), normalised.
 Places = Mapping[int, tuple[float, float]]
@@ -24,7 +25,7 @@ Places = Mapping[int, tuple[float, float]]
 
 def plan(document: dict[str, Any], *, name: str = "rule", camera: str = "cam-1", fps: float = 5.0) -> RulePlan:
     """A rule as the plan holds it, from what the manifest would say."""
-    rule: Rule = TypeAdapter(Rule).validate_python(document)
+    rule: Rule = _RULE.validate_python(document)
     return RulePlan(
         application="app",
         name=name,

@@ -29,6 +29,7 @@ from vedette.core.insights.book import InsightBook
 ZONE = [[0.4, 0.4], [0.8, 0.4], [0.8, 0.8], [0.4, 0.8]]
 TILL = [[0.8, 0.4], [1.0, 0.4], [1.0, 0.8], [0.8, 0.8]]
 LINE = [[0.5, 0.0], [0.5, 1.0]]
+_INSIGHT: TypeAdapter[Insight] = TypeAdapter(Insight)
 
 DOCUMENTS: dict[str, dict[str, Any]] = {
     "door": {"type": "crossings", "line": LINE},
@@ -51,7 +52,7 @@ def insight_plan(
         pipeline=PIPELINE,
         camera=camera,
         app_camera="hall",
-        insight=TypeAdapter[Insight](Insight).validate_python(document),
+        insight=_INSIGHT.validate_python(document),
         interval_s=interval_s,
         fps=fps,
     )
