@@ -39,7 +39,7 @@ SPLIT: Final = frozenset(("edge",))
 #: The longest start first, so that none is left to run by itself at the end.
 FIRST: Final[tuple[str, ...]] = (
     *("cli", "capture", "edge/test_kills.py", "panorama", "hooks", "local", "alerting", "edge/test_parameters_live.py"),
-    *("building", "cloud", "core"),
+    *("cloud", "building", "examples", "applications", "core", "engines"),
 )
 #: Parts of live processes at once, beside one that computes.
 LIVE_AT_ONCE: Final = 3
