@@ -205,7 +205,7 @@ def try_pattern(name: str, form: Path, damage: Damage, base: Base, folder: Path,
         problems.append(f"{len(missing)} of {len(wanted)} readable alerts missing")
     if number + 1 not in have:
         problems.append("a new alert is missing")
-    if seqs != list(range(seqs[0], seqs[0] + len(seqs))) or (damaged is not None and seqs[0] != 1):
+    if not seqs or seqs != list(range(seqs[0], seqs[0] + len(seqs))) or (damaged is not None and seqs[0] != 1):
         problems.append("the cloud's sequence has holes")
     if took_s > GOAL_S:
         problems.append(f"{took_s:.1f} s")
