@@ -34,8 +34,13 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, a broker and a device; and a stranger with an authority of its own."""
     folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+def make_certificates(folder: Path) -> None:
+    """An authority, a broker and a device; and a stranger with an authority of its own."""
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for authority in ("ca", "stranger-ca"):
         key_and_certificate = ["-keyout", f"{authority}.key", "-out", f"{authority}.pem", "-subj", f"/CN={authority}"]
@@ -46,7 +51,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         signed_by = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-CAcreateserial"]
         wanted = ["-in", f"{name}.csr", "-out", f"{name}.pem", "-days", "2", "-extfile", "san"]
         _openssl(folder, "x509", "-req", *wanted, *signed_by)
-    return folder
 
 
 def free_port() -> int:
