@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -81,26 +82,33 @@ def encoded(name: str, encoding: Encoding = MAIN, seconds: float = 20.0) -> Path
     )
     if target.exists():
         return target
+    write(target, encoding, itertools.islice(_repeated(name, encoding.fps), round(seconds * encoding.fps)))
+    return target
+
+
+def write(target: Path, encoding: Encoding, pictures: Iterable[av.VideoFrame]) -> None:
+    """Encode pictures of any size, one after the other at the encoding's rate."""
     BUILD.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".part.mp4")
-    wanted = round(seconds * encoding.fps)
     with av.open(str(temporary), "w") as output:
         stream = output.add_stream(encoding.codec, rate=encoding.fps, options=_options(encoding))
         stream.width, stream.height = encoding.size
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 1000 * encoding.kbit
         stream.time_base = Fraction(1, encoding.fps)
-        number = 0
-        while number < wanted:
-            with av.open(str(recording(name))) as source:
-                for frame in itertools.islice(_paced(source, encoding.fps), wanted - number):
-                    picture = frame.reformat(*encoding.size, "yuv420p")
-                    picture.pts, picture.time_base = number, Fraction(1, encoding.fps)
-                    output.mux(stream.encode(picture))
-                    number += 1
+        for number, frame in enumerate(pictures):
+            picture = frame.reformat(*encoding.size, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, encoding.fps)
+            output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     temporary.rename(target)
-    return target
+
+
+def _repeated(name: str, fps: int) -> Iterator[av.VideoFrame]:
+    """The recording's pictures at another rate, again and again."""
+    while True:
+        with av.open(str(recording(name))) as source:
+            yield from _paced(source, fps)
 
 
 def _options(encoding: Encoding) -> dict[str, str]:
@@ -110,7 +118,7 @@ def _options(encoding: Encoding) -> dict[str, str]:
     return {"preset": "ultrafast", "x265-params": f"{common}:b-pyramid=0:log-level=none"}
 
 
-def _paced(source: av.container.InputContainer, fps: int):  # type: ignore[no-untyped-def]
+def _paced(source: av.container.InputContainer, fps: int) -> Iterator[av.VideoFrame]:
     """The recording's pictures at another rate: repeated or left out by their time."""
     due_s, last = 0.0, None
     for frame in source.decode(video=0):

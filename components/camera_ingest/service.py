@@ -23,6 +23,7 @@ from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts import topics
 from vedette.contracts.camera import CameraConfig, CameraState
 from vedette.contracts.errors import VedetteError
+from vedette.contracts.manifest import Motion
 from vedette.contracts.plan import Plan
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
@@ -68,6 +69,7 @@ class IngestService:
         self._fps: dict[str, float] = {}
         self._streams: dict[str, str] = {}
         self._pre_roll: dict[str, float] = {}
+        self._rests: dict[str, Motion | None] = {}
         self._publish_failed = False
 
     def stop(self) -> None:
@@ -158,6 +160,11 @@ class IngestService:
             if kept.get(name, 0.0) != self._pre_roll.get(name, 0.0):
                 self._supervisor.send(name, {"pre_roll_s": kept.get(name, 0.0)})
         self._pre_roll = kept
+        rests = {stream.camera: stream.rest for stream in plan.streams}
+        for name in rests.keys() | self._rests.keys():
+            if rests.get(name) != self._rests.get(name):
+                self._supervisor.send(name, {"rest": _as_json(rests.get(name))})
+        self._rests = rests
 
     def _set_children(self) -> None:
         config = self._settings.config
@@ -230,7 +237,11 @@ class IngestService:
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         if "hello" in message:
-            wanted = {"fps": self._fps.get(name, 0.0), "pre_roll_s": self._pre_roll.get(name, 0.0)}
+            wanted = {
+                "fps": self._fps.get(name, 0.0),
+                "pre_roll_s": self._pre_roll.get(name, 0.0),
+                "rest": _as_json(self._rests.get(name)),
+            }
             self._supervisor.send(name, wanted)
         if "status" in message and self._book.heard(name, message["status"]):
             self._wake.set()
@@ -257,3 +268,7 @@ class IngestService:
             write_component_status(self._directory, COMPONENT, self._book.summary())
         except VedetteError as error:
             logger.warning("the component's status cannot be written: %s", error)
+
+
+def _as_json(rest: Motion | None) -> dict[str, Any] | None:
+    return None if rest is None else rest.model_dump(mode="json")

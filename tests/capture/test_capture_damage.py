@@ -11,9 +11,11 @@ import pytest
 
 from vedette.contracts.camera import CameraState
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.manifest import Motion
 from vedette.core.pixels import Pixels
 from vedette.core.stream import StreamProgress
-from vedette.pipeline.capture import Board, CaptureLoop
+from vedette.pipeline.board import Board
+from vedette.pipeline.capture import CaptureLoop
 from vedette.pipeline.damage import DamageMeter
 
 PIXELS = Pixels.from_buffer(np.zeros(64 * 48 * 3 // 2, np.uint8), 64, 48)
@@ -64,6 +66,7 @@ class Script:
                     self._after()
 
     def set_fps(self, fps: float) -> None: ...
+    def set_rest(self, rest: Motion | None) -> None: ...
     def close(self) -> None: ...
 
 
@@ -87,6 +90,9 @@ class Rig:
 
     def open(self, fps: float, gap_reason: str) -> Script:
         return self.script
+
+    def wait_taken(self, timeout_s: float) -> bool:
+        return True
 
     def publish(self, info: FrameInfo, pixels: Pixels) -> bool:
         if info.gap_reason:

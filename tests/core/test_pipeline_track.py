@@ -12,6 +12,7 @@ from vedette.contracts.manifest import Tracker
 from vedette.contracts.plan import PipelinePlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
+from vedette.core.rules.clock import StreamClock
 from vedette.pipeline.track import MAX_OBJECTS, PipelineTracker
 
 LABELS = ("person", "car", "dog")
@@ -111,3 +112,23 @@ def test_a_class_the_model_no_longer_has_is_dropped() -> None:
     after.restore(last)
     moved = Detections(*(getattr(seen((401, 0, 0.9)), name) for name in ("boxes", "scores", "classes")))
     assert after.track(frame(1.2), moved).track_ids == (2,)
+
+
+def test_time_in_which_nothing_moved_loses_nobody() -> None:
+    following = tracker(plan(lost_s=0.5))
+    (known,) = following.track(frame(1.0), seen((10, 0, 0.9))).track_ids
+    for t_s in (3.0, 5.0, 7.0):  # key pictures alone
+        assert following.track(replace(frame(t_s), still_s=t_s - 1.0), seen((10, 0, 0.9))).track_ids == (known,)
+    assert following.track(frame(7.2), seen((10, 0, 0.9))).track_ids == (known,)
+    assert following.track(frame(9.2), seen((10, 0, 0.9))).track_ids != (known,), "a gap of which nobody knows"
+
+
+def test_the_clock_of_rules_goes_on_while_nothing_moves() -> None:
+    clock = StreamClock(fps=5)
+    assert clock.advance(frame(1.0)) is not None
+    tick = clock.advance(replace(frame(5.0), still_s=4.0))
+    assert tick is not None
+    assert (tick.now_s, tick.gap_s) == (4.0, 0.0)
+    tick = clock.advance(replace(frame(9.0), still_s=1.0))
+    assert tick is not None
+    assert tick.gap_s == 4.0, "most of it is unknown"

@@ -23,10 +23,12 @@ from vedette.adapters.supervision import ChildLink
 from vedette.contracts.base import Contract
 from vedette.contracts.camera import CameraConfig, CameraState, Transport
 from vedette.contracts.errors import ConfigurationError
+from vedette.contracts.manifest import Motion
 from vedette.core.picture_health import PictureMonitor
 from vedette.core.redact import RedactingFilter
 from vedette.core.url_policy import CheckedUrl, camera_policy, check_url
-from vedette.pipeline.capture import Board, CaptureLoop
+from vedette.pipeline.board import Board
+from vedette.pipeline.capture import CaptureLoop
 
 logger = logging.getLogger(__name__)
 
@@ -226,6 +228,9 @@ def run_camera(link: ChildLink, redaction: RedactingFilter) -> None:
         fps = message.get("fps")
         if isinstance(fps, int | float) and math.isfinite(fps):
             loop.set_fps(float(fps))
+        if "rest" in message:
+            rest = message["rest"]
+            loop.set_rest(Motion.model_validate(rest) if rest is not None else None)
         pre_roll_s = message.get("pre_roll_s")
         if packets is not None and isinstance(pre_roll_s, int | float) and math.isfinite(pre_roll_s):
             packets.keep(float(pre_roll_s))

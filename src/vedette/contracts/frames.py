@@ -23,6 +23,8 @@ class FrameInfo:
         height: height of the picture, pixels.
         gap_reason: why the pictures before this one are missing; only on the first picture after an interruption,
             else empty. Text for people, such as ``"STALLED: no packet for 2.0 s"``.
+        still_s: seconds before this picture in which nothing moved, as key pictures and the sizes of packets told,
+            so that nothing else was decoded; 0 where the pictures before it were.
     """
 
     camera: str
@@ -34,3 +36,4 @@ class FrameInfo:
     width: int
     height: int
     gap_reason: str = ""
+    still_s: float = 0.0

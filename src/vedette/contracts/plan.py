@@ -66,6 +66,10 @@ class StreamPlan(Contract):
     fps: Annotated[float, Field(gt=0)]
     stream: str = "sub"
     pre_roll_s: Annotated[float, Field(ge=0, description="Seconds of packets kept for evidence.")] = 0.0
+    rest: Annotated[
+        Motion | None,
+        Field(description="When decoding may rest because nothing moves; none where somebody needs every picture."),
+    ] = None
 
 
 class AttributePlan(Contract):

@@ -96,7 +96,7 @@ class TrackBatch:
         document: dict[str, Any] = {
             "v": TRACK_BATCH_VERSION,
             "pipeline": self.pipeline,
-            "frame": asdict(self.frame),
+            "frame": {name: value for name, value in asdict(self.frame).items() if name != "still_s" or value},
             "ids": self.track_ids,
             "boxes": [[round(value, 1) for value in box] for box in self.boxes],
             "labels": self.labels,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from vedette.contracts.camera import CameraConfig
-from vedette.contracts.manifest import Action, Evidence, Manifest, Model, Pipeline, Watching
+from vedette.contracts.manifest import Action, Evidence, Manifest, Model, Motion, Pipeline, Watching
 from vedette.contracts.plan import (
     AttachedApplication,
     AttributePlan,
@@ -78,7 +78,7 @@ def make_plan(
         for file, model, plan in served:
             pipelines.append((file, model, plan))
             wanted = app.manifest.pipelines[plan.pipeline].stream
-            streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted)
+            streams[plan.camera] = _widen(streams.get(plan.camera), plan.camera, plan.fps, wanted, plan.motion)
         rates = {(plan.pipeline, plan.camera): plan.fps for _, _, plan in served}
         routes = hook_routes([plan for _, _, plan in served])
         code = plan_panorama(app, known, model_file, problems)
@@ -346,12 +346,19 @@ def _evidence(manifest: Manifest, evidence: Evidence, bound: _Bound, streams: di
     return EvidencePlan(application=manifest.name, evidence=evidence, privacy=manifest.privacy)
 
 
-def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str) -> StreamPlan:
-    """One decoder serves the fastest consumer; the main stream where anyone needs it."""
+def _widen(stream: StreamPlan | None, camera: str, fps: float, wanted: str, rest: Motion | None = None) -> StreamPlan:
+    """One decoder serves the fastest consumer, by the main stream or without rest where anyone needs that."""
     if stream is None:
-        return StreamPlan(camera=camera, fps=fps, stream=wanted)
+        return StreamPlan(camera=camera, fps=fps, stream=wanted, rest=rest)
     main = "main" in (stream.stream, wanted)
-    return stream.model_copy(update={"fps": max(stream.fps, fps), "stream": "main" if main else wanted})
+    both = None
+    if stream.rest is not None and rest is not None:
+        both = Motion(
+            floor_s=min(stream.rest.floor_s, rest.floor_s),
+            threshold=min(stream.rest.threshold, rest.threshold),
+            min_area=min(stream.rest.min_area, rest.min_area),
+        )
+    return stream.model_copy(update={"fps": max(stream.fps, fps), "stream": "main" if main else wanted, "rest": both})
 
 
 def _sessions(pipelines: list[tuple[str, Model, PipelinePlan]]) -> tuple[ModelPlan, ...]:

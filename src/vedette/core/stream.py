@@ -25,6 +25,7 @@ class StreamProgress:
         waiting_for_key_s: monotonic time since when pictures are thrown away for want of a key frame; None while
             they are good.
         read_limit_s: so long without a packet is a failure of the stream.
+        resting: whether only key pictures are decoded because nothing moves.
     """
 
     codec: str = ""
@@ -38,3 +39,4 @@ class StreamProgress:
     last_packet_s: float = 0.0
     waiting_for_key_s: float | None = None
     read_limit_s: float = 1.8
+    resting: bool = False

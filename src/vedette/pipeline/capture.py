@@ -7,15 +7,17 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from vedette.contracts.camera import TRANSITIONS, CameraState, CameraStatus, HealthReport
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.manifest import Motion
 from vedette.core.pixels import Pixels
 from vedette.core.stream import StreamProgress
+from vedette.pipeline.board import Board
 from vedette.pipeline.damage import DamageMeter
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,13 @@ NO_KEYFRAME_S: Final = 5.0
 #: Pictures left out because of damage for longer than this are a gap with a reason.
 LEFT_OUT_S: Final = 0.5
 
+#: Of a camera whose pictures are not all decoded at present.
+RESTING: Final = "nothing moves: key pictures only"
+#: A picture that is this late is one of those that were passed over while nothing seemed to move.
+LATE_S: Final = 0.5
+#: Time that readers get for each of these.
+TAKEN_S: Final = 0.5
+
 _STATE_OF_CODE: Final = {
     "V202": CameraState.UNAUTHORIZED,
     "V203": CameraState.UNSUPPORTED,
@@ -61,6 +70,10 @@ class Source(Protocol):
 
     def set_fps(self, fps: float) -> None:
         """Change the rate without a reconnection."""
+        ...
+
+    def set_rest(self, rest: Motion | None) -> None:
+        """When decoding may rest because nothing moves; None: never."""
         ...
 
     def close(self) -> None:
@@ -87,6 +100,10 @@ class Publisher(Protocol):
         """Hand one over; False where it was dropped."""
         ...
 
+    def wait_taken(self, timeout_s: float) -> bool:
+        """Wait until every reader that is to have the last picture has it; False where that takes too long."""
+        ...
+
 
 class HealthMonitor(Protocol):
     """Looks at pictures now and then."""
@@ -94,71 +111,6 @@ class HealthMonitor(Protocol):
     def look(self, info: FrameInfo, pixels: Pixels) -> HealthReport | None:
         """The state of the picture where it changed, else None."""
         ...
-
-
-class Board:
-    """The camera's state as others see it. Changes are checked against ``TRANSITIONS``.
-
-    Args:
-        camera: name.
-        source: address without credentials.
-        wall: Unix time.
-        on_change: called after each change of state or reason.
-    """
-
-    def __init__(
-        self,
-        camera: str,
-        source: str,
-        *,
-        wall: Callable[[], float] = time.time,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._lock = threading.Lock()
-        self._wall = wall
-        self._on_change = on_change
-        self._status = CameraStatus(
-            camera=camera, state=CameraState.CONNECTING, source=source, since_wall_s=wall(), reason="connecting"
-        )
-
-    @property
-    def status(self) -> CameraStatus:
-        """As it stands."""
-        with self._lock:
-            return self._status
-
-    def move(
-        self, state: CameraState, reason: str = "", error: str = "", *, only_in: Collection[CameraState] | None = None
-    ) -> None:
-        """Enter a state, or change the reason of the present one.
-
-        Args:
-            state: the new one.
-            reason: for people.
-            error: code.
-            only_in: nothing happens in any other state (another thread may have changed it meanwhile).
-
-        Raises:
-            ValueError: the transition is not in the table: a mistake of ours.
-        """
-        with self._lock:
-            old = self._status
-            if only_in is not None and old.state not in only_in:
-                return
-            if (old.state, old.reason, old.error) == (state, reason, error):
-                return
-            changes: dict[str, object] = {"reason": reason, "error": error}
-            if state is not old.state:
-                if state not in TRANSITIONS[old.state]:
-                    raise ValueError(f"camera state {old.state.value} cannot become {state.value}")
-                changes |= {"state": state, "since_wall_s": self._wall()}
-            self._status = old.model_copy(update=changes)
-        self._on_change()
-
-    def update(self, **values: object) -> None:
-        """Set counters and facts."""
-        with self._lock:
-            self._status = self._status.model_copy(update=values)
 
 
 @dataclass(slots=True)
@@ -208,6 +160,7 @@ class CaptureLoop:
         self._publisher = publisher
         self._board = board
         self._fps = fps
+        self._rest: Motion | None = None
         self._gap_reason = gap_reason
         self._health = health
         self._endless = endless
@@ -231,6 +184,13 @@ class CaptureLoop:
         source = self._source
         if source is not None:
             source.set_fps(fps)
+
+    def set_rest(self, rest: Motion | None) -> None:
+        """When decoding may rest because nothing moves, from any thread; None: never."""
+        self._rest = rest
+        source = self._source
+        if source is not None:
+            source.set_rest(rest)
 
     def retry_now(self) -> None:
         """Do not wait for the next attempt: the credentials or the network may have changed."""
@@ -311,6 +271,8 @@ class CaptureLoop:
             self._damage.reset()
             return
         words = self._damage.words(now_s, progress.decoded, progress.corrupt)
+        if progress.resting:
+            words = words or RESTING
         board.move(CameraState.STREAMING, words, only_in=(CameraState.STREAMING,))
 
     def _attempt(self) -> bool:
@@ -331,6 +293,7 @@ class CaptureLoop:
         self._source = source
         try:
             source.set_fps(self._fps)  # it may have changed while opening
+            source.set_rest(self._rest)
             for info, pixels in source:
                 if self._stop.is_set():
                     break
@@ -359,6 +322,8 @@ class CaptureLoop:
                 self._board.move(CameraState.CONNECTING, "the first picture came")
             self._board.move(CameraState.STREAMING)
         published = self._publisher.publish(info, pixels)
+        if self._clock() - info.t_s > LATE_S and self._rest is not None:
+            self._publisher.wait_taken(TAKEN_S)  # pictures that were passed over come faster than they are analysed
         self._published += published
         self._last_picture_s = self._clock()
         self._meter.note(self._last_picture_s, published)

@@ -47,6 +47,8 @@ class PipelineTracker:
         self._wall_clock = wall_clock
         self._tracker = ByteTracker(plan.tracker, first_id)
         self._restored: FrameInfo | None = None
+        self._last_s: float | None = None
+        self._still_s = 0.0
         self._kept: NDArray[np.bool_] | None = None
         if plan.labels is not None:
             wanted = frozenset(plan.labels)
@@ -62,11 +64,12 @@ class PipelineTracker:
         last, self._restored = self._restored, None
         if last is not None and _rebooted(last, frame):
             self._tracker.reset()
+            self._last_s, self._still_s = None, 0.0
         known = (detections.classes >= 0) & (detections.classes < len(self._labels))
         if self._kept is not None:
             known[known] = self._kept[detections.classes[known]]
         kept = detections if known.all() else detections.where(known)
-        tracks = self._tracker.update(kept, frame.t_s)
+        tracks = self._tracker.update(kept, self._moving_s(frame))
         # By number, so the oldest stay when there are too many.
         few = slice(0, MAX_OBJECTS)
         # As the journal rounds them, so that a backtest judges the same numbers as the live path.
@@ -84,6 +87,13 @@ class PipelineTracker:
             next_track_id=self._tracker.next_id,
             attributes=_read(kept, tracks, few),
         )
+
+    def _moving_s(self, frame: FrameInfo) -> float:
+        """The picture's time without the stretches in which nothing moved: no object is lost by them."""
+        last_s, self._last_s = self._last_s, frame.t_s
+        if last_s is not None and frame.still_s > 0.0:
+            self._still_s += max(0.0, min(frame.still_s, frame.t_s - last_s))
+        return frame.t_s - self._still_s
 
     def know(self, labels: Sequence[str]) -> None:
         """Take in class names that come up only while objects are followed; those that are known keep their place."""
@@ -117,6 +127,7 @@ class PipelineTracker:
             batch.frame.t_s,
         )
         self._restored = batch.frame
+        self._last_s, self._still_s = batch.frame.t_s, 0.0
 
 
 def _read(detections: Detections, tracks: Tracks, few: slice) -> tuple[tuple[Attribute, ...], ...]:

@@ -49,7 +49,9 @@ def _about_time(probe: Probe) -> list[Advice]:
         text = (
             f"A key picture comes only every {more}{interval_s:.1f} s: after "
             "a lost packet or a reconnection nothing is analysed until the next one. Set the camera's key-frame "
-            "(I-frame) interval to 1 or 2 seconds, and switch off adaptive modes such as H.264+ or Smart Codec."
+            "(I-frame) interval to 1 or 2 seconds, and switch off adaptive modes such as H.264+ or Smart Codec. "
+            "Pipelines with `motion` leave most pictures undecoded while nothing moves, but only where `floor_s` is at "
+            "least the interval."
         )
         found.append(Advice("key-interval", "warn", text))
     elif probe.live and interval_s <= 0 and probe.codec != "MJPEG":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import threading
 import time
 import uuid
@@ -14,37 +13,29 @@ from typing import Any, Final, Protocol
 
 import av
 import av.error
-import numpy as np
 from av.codec.context import ThreadType
 from av.container import InputContainer
-from av.video.frame import VideoFrame
-from numpy.typing import NDArray
+from av.packet import Packet
 
-from vedette.adapters.capture.damage import DamageGate, watch_losses
+from vedette.adapters.capture.clock import FPS_RANGE, PictureClock, RateMeter
+from vedette.adapters.capture.damage import watch_losses
+from vedette.adapters.capture.decoding import Decoded, PacketDecoder, RestingDecoder
 from vedette.adapters.capture.opening import READ_LIMIT_S, explain, foreign_peer, open_container
+from vedette.adapters.capture.planes import as_pixels
 from vedette.contracts.camera import Transport
 from vedette.contracts.errors import CameraError
 from vedette.contracts.frames import FrameInfo
+from vedette.contracts.manifest import Motion
 from vedette.contracts.packets import EncodedPacket, PictureNote, VideoStream
 from vedette.core.pixels import Pixels
 from vedette.core.sampling import Sampler
 from vedette.core.stream import StreamProgress
-from vedette.core.timeline import FileTimeline, LiveTimeline, ReorderDelay, StreamTime
+from vedette.core.timeline import ReorderDelay
 from vedette.core.url_policy import CheckedUrl
 
-#: Rates outside are mistakes of the stream description.
-_FPS_RANGE: Final = (0.1, 240.0)
-#: Weight of the newest interval in the measured rate.
-_FPS_WEIGHT: Final = 0.05
-#: Pictures are passed on as they are in these formats; others are converted.
-_PLANAR: Final = {"yuv420p": False, "yuvj420p": True}
-#: FFmpeg's number for full-range ("JPEG") luma.
-_FULL_RANGE: Final = 2
 #: A file in real time never sleeps longer at once, so that ``close`` is noticed.
 _NAP_S: Final = 0.1
 _DIGEST_BYTES: Final = 1 << 20
-#: Packets that gave no picture, beyond those the decoder holds back to put pictures in order, that mean damage.
-OWED_LIMIT: Final = 2
 #: Key pictures used a second where nobody asked for pictures.
 IDLE_FPS: Final = 1.0
 
@@ -101,6 +92,8 @@ class PyAvSource:
         self._video: VideoStream | None = None
         self._wall_start_s = wall_start_s
         self._keys_only = False
+        self._rest: Motion | None = None
+        self._resting: RestingDecoder | None = None
         self._sampler = Sampler(IDLE_FPS)
         self.set_fps(fps)
         self._closed = threading.Event()
@@ -115,6 +108,10 @@ class PyAvSource:
         """Change the rate, from any thread; no reconnection."""
         self._keys_only = fps <= 0
         self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
+
+    def set_rest(self, rest: Motion | None) -> None:
+        """When decoding may rest because nothing moves, from any thread; None: never."""
+        self._rest = rest
 
     def close(self) -> None:
         """End the session with the camera; idempotent.
@@ -164,24 +161,31 @@ class PyAvSource:
         progress = self.progress
         progress.codec = context.name
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        frame_s = 1 / rate if _FPS_RANGE[0] <= rate <= _FPS_RANGE[1] else 0.04
-        clock = _Clock(self._file, self._realtime, frame_s, self._wall_start_s, self._address.target)
+        frame_s = 1 / rate if FPS_RANGE[0] <= rate <= FPS_RANGE[1] else 0.04
+        clock = PictureClock(self._file, self._realtime, frame_s, self._wall_start_s, self._address.target)
         epoch = _file_epoch(self._address.target) if not self._realtime else uuid.uuid4().hex[:16]
         self._video = _video_stream(stream, epoch)
         number = -1
-        meter = _RateMeter(progress)
+        meter = RateMeter(progress)
         # AVI has no presentation times: what FFmpeg gives as such goes back and forth with B pictures.
         use_dts = self._container.format.name == "avi"
-        for frame in self._frames(stream):
+        moved_s = 0.0  # time of the last picture before which everything was decoded
+        for decoded in self._frames(stream):
+            frame = decoded.frame
             number += 1
             stamp_s = frame.time
             if use_dts and frame.dts is not None and frame.time_base is not None:
                 stamp_s = float(frame.dts * frame.time_base)
-            if not self._keys_only:
-                meter.note(stamp_s)
-            if self._live and frame.pts is not None:
-                self._reorder.picture(frame.pts, progress.last_packet_s)
-            times = clock.next(stamp_s, progress.last_packet_s - self._reorder.seconds)
+            arrived_s = decoded.arrived_s
+            if not decoded.alone:
+                if not self._keys_only:
+                    meter.note(stamp_s)
+                if self._live and frame.pts is not None:
+                    self._reorder.picture(frame.pts, arrived_s)
+                arrived_s -= self._reorder.seconds
+            times = clock.next(stamp_s, arrived_s)
+            if not decoded.alone:
+                moved_s = times.t_s
             if self._packets is not None and self._packets.wanted and frame.pts is not None:
                 wall_s = clock.wall_s(times)
                 self._packets.picture(PictureNote(epoch, frame.pts, number, times.media_time_s, wall_s))
@@ -200,20 +204,17 @@ class PyAvSource:
                 width=frame.width,
                 height=frame.height,
                 gap_reason=gap,
+                still_s=times.t_s - moved_s if decoded.alone and moved_s else 0.0,
             )
+            if self._resting is not None:
+                self._resting.look(frame, times.t_s)
             yield info, as_pixels(frame)
 
-    def _frames(self, stream: Any) -> Iterator[VideoFrame]:
-        """Decoded pictures that are undamaged."""
+    def _received(self) -> Iterator[tuple[Packet[Any], float]]:
+        """Packets as they come, with their time of arrival."""
         progress = self.progress
-        gate = DamageGate(time.monotonic())
-        losses = self._losses.losses
-        skipping = interlaced = False
-        joining = True  # pictures before the first key picture are not damaged, merely of no use
-        context = stream.codec_context
-        owed = 0
         try:
-            for packet in self._container.demux(stream):
+            for packet in self._container.demux(self._container.streams.video[0]):
                 if self._closed.is_set():
                     return
                 now_s = time.monotonic()
@@ -230,51 +231,26 @@ class PyAvSource:
                         self._packets.packet(
                             EncodedPacket(self._video, bytes(packet), packet.is_keyframe, packet.pts, packet.dts, now_s)
                         )
-                if packet.is_corrupt:
-                    gate.damage(now_s, packet.pts)
-                if self._keys_only != skipping:
-                    skipping = self._keys_only
-                    context.skip_frame = "NONKEY" if skipping else "DEFAULT"
-                    joining = True
-                    gate.damage(now_s)  # what was skipped is missing as a reference
-                try:
-                    frames = packet.decode()
-                except av.error.EOFError:
-                    frames = []
-                except (av.error.InvalidDataError, av.error.PatchWelcomeError):
-                    frames = []
-                    gate.damage(now_s, packet.pts)
-                    progress.corrupt += 1
-                if self._losses.losses != losses:  # packets lost on the way here, or trouble in decoding
-                    losses = self._losses.losses
-                    gate.damage(now_s, packet.pts)
-                # A decoder that misses what a picture refers to may swallow it, and some more, without a word.
-                owed = 0 if skipping else owed + bool(packet.size) - len(frames)
-                if owed > context.reorder_depth + self._threads - 1 + OWED_LIMIT:
-                    owed = 0
-                    if not interlaced:  # two packets may make one picture
-                        gate.damage(now_s)
-                for frame in frames:
-                    if not isinstance(frame, VideoFrame):
-                        continue
-                    interlaced = frame.interlaced_frame
-                    if gate.passes(key=bool(frame.key_frame), corrupt=frame.is_corrupt, now_s=now_s, pts=frame.pts):
-                        progress.decoded += 1
-                        progress.width, progress.height = frame.width, frame.height
-                        progress.waiting_for_key_s = None
-                        joining = False
-                        yield frame
-                        if self._closed.is_set():  # while the picture was in use: the container is gone
-                            return
-                    else:
-                        progress.corrupt += bool(frame.is_corrupt) or not joining
-                progress.waiting_for_key_s = gate.closed_since_s
+                yield packet, now_s
         except (av.error.FFmpegError, OSError) as error:
             if self._closed.is_set():
                 return
             raise explain(error, self._address, self._read_limit_s) from None
         if self._live and not self._closed.is_set():
             raise CameraError(f"{self._address.shown}: the camera ended the connection.", hint="Trying again at once.")
+
+    def _frames(self, stream: Any) -> Iterator[Decoded]:
+        """Decoded pictures that are undamaged."""
+        decoder = PacketDecoder(stream.codec_context, self.progress, self._losses, self._threads)
+        self._resting = RestingDecoder(decoder, self.progress, self.progress.codec)
+        for packet, now_s in self._received():
+            decoder.keys_only = self._keys_only
+            # A file in real time is not asked to rest: its pace is that of its pictures.
+            self._resting.set_rest(self._rest if self._live and not self._keys_only else None)
+            for decoded in self._resting.decode(packet, now_s):
+                yield decoded
+                if self._closed.is_set():  # while the picture was in use: the container is gone
+                    return
 
     def _sleep_until(self, t_s: float) -> bool:
         """Keep a file's pace; False where the source was closed meanwhile."""
@@ -310,79 +286,6 @@ def _video_stream(stream: Any, epoch: str) -> VideoStream:
         time_base=stream.time_base,
         extradata=bytes(context.extradata or b""),
     )
-
-
-class _Clock:
-    """Times of the pictures of one epoch, live or from a file."""
-
-    def __init__(self, file: bool, realtime: bool, frame_s: float, wall_start_s: float | None, path: str) -> None:
-        self._live = None if file else LiveTimeline()
-        self._file = FileTimeline(frame_s) if file else None
-        self._realtime = realtime
-        self._start_s: float | None = None
-        self._wall_start_s = 0.0
-        if not realtime:
-            self._wall_start_s = os.stat(path).st_mtime if wall_start_s is None else wall_start_s
-
-    def next(self, stamp_s: float | None, arrival_s: float) -> StreamTime:
-        if self._live is not None:
-            return self._live.next(stamp_s, arrival_s)
-        assert self._file is not None
-        times = self._file.next(stamp_s)
-        if not self._realtime:
-            return times
-        if self._start_s is None:
-            self._start_s = time.monotonic()
-        return StreamTime(self._start_s + times.media_time_s, times.media_time_s)
-
-    def wall_s(self, times: StreamTime) -> float:
-        """Unix time of a picture by this device's clock, as the clock stands now."""
-        if self._realtime:
-            return time.time() - (time.monotonic() - times.t_s)
-        return self._wall_start_s + times.media_time_s
-
-
-class _RateMeter:
-    """Pictures a second by the stream's own time stamps, smoothed."""
-
-    def __init__(self, progress: StreamProgress) -> None:
-        self._progress = progress
-        self._last_s: float | None = None
-        self._interval_s = 0.0
-
-    def note(self, stamp_s: float | None) -> None:
-        last_s, self._last_s = self._last_s, stamp_s
-        if stamp_s is None or last_s is None or not 1 / _FPS_RANGE[1] <= stamp_s - last_s <= 1 / _FPS_RANGE[0]:
-            return
-        step_s = stamp_s - last_s
-        self._interval_s = (
-            step_s if not self._interval_s else self._interval_s + _FPS_WEIGHT * (step_s - self._interval_s)
-        )
-        self._progress.fps = 1 / self._interval_s
-
-
-def as_pixels(frame: VideoFrame) -> Pixels:
-    """Views of a decoded picture's planes; formats other than 4:2:0 planar are converted (one copy)."""
-    full_range = _PLANAR.get(frame.format.name)
-    if full_range is None:
-        full_range = frame.format.name.startswith("yuvj") or int(frame.color_range) == _FULL_RANGE
-        target = "yuvj420p" if full_range else "yuv420p"
-        frame = frame.reformat(format=target)
-    else:
-        full_range = full_range or int(frame.color_range) == _FULL_RANGE
-    chroma = ((frame.height + 1) // 2, (frame.width + 1) // 2)
-    return Pixels(
-        _plane(frame, 0, frame.height, frame.width),
-        _plane(frame, 1, *chroma),
-        _plane(frame, 2, *chroma),
-        full_range,
-    )
-
-
-def _plane(frame: VideoFrame, index: int, height: int, width: int) -> NDArray[np.uint8]:
-    plane = frame.planes[index]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[:height, :width]
 
 
 def _file_epoch(path: str) -> str:

@@ -14,13 +14,13 @@ from vedette.contracts.errors import CoreError
 from vedette.contracts.frames import FrameInfo
 
 #: Raised when the layout of a message changes; both ends come from one release, so they must agree.
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 #: Largest packet; texts are cut so that they fit.
 PACKET_LIMIT_BYTES: Final = 2048
 TEXT_LIMIT_BYTES: Final = 512
 
 _RING: Final = struct.Struct("<BBHIQII")  # type, version, slots, ring, slot bytes, width, height; then the camera
-_GRANT: Final = struct.Struct("<BBHIQQdddddHH")  # type, flags, slot, ring, lease, number, times, text lengths
+_GRANT: Final = struct.Struct("<BBHIQQddddddHH")  # type, flags, slot, ring, lease, number, times, text lengths
 _ARM: Final = struct.Struct("<BddQ")
 _RELEASE: Final = struct.Struct("<BQ")
 _FULL_RANGE: Final = 1
@@ -148,6 +148,7 @@ def encode(message: Message) -> bytes:
                 info.t_s,
                 info.media_time_s,
                 info.wall_s,
+                info.still_s,
                 message.granted_s,
                 message.expires_s,
                 len(epoch),
@@ -219,9 +220,22 @@ def _decode(packet: bytes, ring: Ring | None) -> Message:
 def _decode_grant(packet: bytes, ring: Ring | None) -> Grant:
     if ring is None:
         raise ValueError("a grant before the ring")
-    _, flags, slot, number, lease, frame_no, t_s, media_s, wall_s, granted_s, expires_s, epoch_size, gap_size = (
-        _GRANT.unpack_from(packet)
-    )
+    (
+        _,
+        flags,
+        slot,
+        number,
+        lease,
+        frame_no,
+        t_s,
+        media_s,
+        wall_s,
+        still_s,
+        granted_s,
+        expires_s,
+        epoch_size,
+        gap_size,
+    ) = _GRANT.unpack_from(packet)
     texts = packet[_GRANT.size :]
     if len(texts) != epoch_size + gap_size or number != ring.ring or slot >= ring.slots:
         raise ValueError("a grant that does not fit the ring")
@@ -235,6 +249,7 @@ def _decode_grant(packet: bytes, ring: Ring | None) -> Grant:
         width=ring.width,
         height=ring.height,
         gap_reason=texts[epoch_size:].decode(),
+        still_s=still_s,
     )
     return Grant(number, slot, lease, granted_s, expires_s, bool(flags & _FULL_RANGE), info)
 

@@ -99,6 +99,7 @@ class FrameStoreWriter:
         self._lease_s = lease_s
         self._clock = clock
         self._lock = threading.Lock()
+        self._taken = threading.Condition(self._lock)
         self._ring: _Ring | None = None
         self._latest: tuple[int, FrameInfo, bool] | None = None  # slot, picture, full range
         self._sequence = 0
@@ -191,6 +192,15 @@ class FrameStoreWriter:
         if old is not None:
             os.close(old.descriptor)
         return self._ring
+
+    def wait_taken(self, timeout_s: float) -> bool:
+        """Wait until every reader at work that is to have the last picture has it; False where that takes too long."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._taken:
+            while any(self._due(reader) for reader in self._readers.values() if reader.armed or reader.leases):
+                if not self._taken.wait(deadline_s - time.monotonic()):
+                    return False
+        return True
 
     def _free_slot(self, ring: _Ring) -> int | None:
         """A slot nobody holds; the freshest picture's own only where there is no other."""
@@ -323,6 +333,7 @@ class FrameStoreWriter:
         for lease, slot in reader.forget_oldest():
             self._ring.slots[slot].lease_ends_s.pop(lease, None)
         self._granted += 1
+        self._taken.notify_all()
         self._send(
             reader,
             messages.Grant(self._ring.header.ring, index, self._leases, granted_s, expires_s, full_range, info),
@@ -348,6 +359,7 @@ class FrameStoreWriter:
         with contextlib.suppress(KeyError):
             self._selector.unregister(reader.connection)
         reader.connection.close()
+        self._taken.notify_all()
         if self._ring is not None:
             for lease, slot in reader.leases.items():
                 self._ring.slots[slot].lease_ends_s.pop(lease, None)

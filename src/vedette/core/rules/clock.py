@@ -77,7 +77,7 @@ class StreamClock:
             None where the picture is to be left alone: it, or a later one of its epoch, was judged before, or
             its times or size are no usable numbers.
         """
-        numbers = (frame.t_s, frame.wall_s, frame.media_time_s)
+        numbers = (frame.t_s, frame.wall_s, frame.media_time_s, frame.still_s)
         if not all(map(math.isfinite, numbers)) or not FIRST_WALL_S <= frame.wall_s < LAST_WALL_S:
             return None
         if frame.width <= 0 or frame.height <= 0:
@@ -95,7 +95,8 @@ class StreamClock:
             self.elapsed_s += max(wall_step_s, 0.0)
             return Tick(self._now_s, max(wall_step_s, 0.0), True)
         self.elapsed_s += step_s
-        if step_s > self._limit_s:
+        # Where nothing moved the scene was as it is: that is no gap.
+        if step_s - max(frame.still_s, 0.0) > self._limit_s:
             return Tick(self._now_s, step_s, step_s > FORGET_S)
         self._now_s += step_s
         return Tick(self._now_s, 0.0, False)

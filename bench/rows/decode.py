@@ -1,0 +1,105 @@
+"""What decoding costs, and what is left of it while nothing moves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+
+from bench.footage import BUILD, MAIN, SUB, Encoding, encoded, model, write
+from bench.result import Figure, Row, at_most
+from bench.system import application, simulated, system
+
+VIDEO = "car-detection.mp4"
+ENCODINGS = {
+    "1080p H.264 with B pictures": MAIN,
+    "1080p H.264 without": replace(MAIN, b_frames=0),
+    "1080p H.265 with B pictures": replace(MAIN, codec="libx265", kbit=2500),
+    "360p H.264": SUB,
+}
+#: Decodes a file at its pace: all of it, without what no other picture refers to, or key pictures alone.
+BARE = """
+import av, resource, sys, time
+skip, seconds = sys.argv[2], float(sys.argv[3])
+with av.open(sys.argv[1]) as container:
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    stream.codec_context.skip_frame = skip
+    begun = time.monotonic()
+    for packet in container.demux(stream):
+        if packet.pts is None or float(packet.dts * stream.time_base) > seconds:
+            break
+        time.sleep(max(0.0, begun + float(packet.dts * stream.time_base) - time.monotonic()))
+        packet.decode()
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(100 * (usage.ru_utime + usage.ru_stime) / (time.monotonic() - begun))
+"""
+
+
+def measure(quick: bool) -> Row:
+    """Bare decoding of each kind; then whole cameras in a busy and in a still scene."""
+    rounds, seconds = (1, 4.0) if quick else (3, 15.0)
+    figures: list[Figure] = []
+    for name, encoding in list(ENCODINGS.items())[: 1 if quick else None]:
+        path = encoded(VIDEO, encoding)
+        for words, skip in (("all", "DEFAULT"), ("references alone", "NONREF"), ("key pictures alone", "NONKEY")):
+            samples = tuple(_bare(path, skip, seconds) for _ in range(rounds))
+            figures.append(Figure(f"bare: {name}, {words}", "% of a core", samples, peer=True))
+    still = still_scene()
+    rest = [_cameras(still, seconds, {"floor_s": 5}) for _ in range(rounds)]
+    awake = [_cameras(still, seconds, None) for _ in range(rounds)]
+    gated = [_cameras(encoded(VIDEO, MAIN), seconds, {"floor_s": 5}) for _ in range(rounds)]
+    figures = [
+        at_most("nothing moves: core per camera, everything", "%", rest, 2.0),
+        Figure("the same scene without `motion`", "%", tuple(awake)),
+        Figure("traffic all the time, with `motion`", "%", tuple(gated)),
+        *figures,
+    ]
+    return Row(
+        "decode",
+        "What decoding costs, and what is left of it while nothing moves",
+        "python -m bench decode",
+        f"Four RTSP cameras, {MAIN.words}, 4 Mbit/s at most, YOLOX-nano 416 at 5 pictures a second, `motion: {{floor_s: 5}}`; the "
+        f"still scene is a picture of the recording with a camera's noise. All processes counted. Bare: PyAV in one process, one "
+        f"thread, at the file's pace, starting included. {rounds} rounds of {seconds:g} s.",
+        tuple(figures),
+    )
+
+
+def _bare(path: Path, skip: str, seconds: float) -> float:
+    command = [sys.executable, "-c", BARE, str(path), skip, str(seconds)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _cameras(path: Path, seconds: float, motion: dict[str, float] | None) -> float:
+    """Per cent of a core for each of four cameras."""
+    names = [f"gate{n}" for n in range(4)]
+    pipeline = {} if motion is None else {"motion": motion}
+    with (
+        simulated(dict.fromkeys(names, path)) as cameras,
+        system(application(model(), names, 5.0, **pipeline), cameras.urls) as running,
+    ):
+        running.measure(6.0)  # until everything rests that may
+        return running.measure(seconds).percent_per_camera(4)
+
+
+def still_scene(encoding: Encoding = MAIN, seconds: float = 30.0) -> Path:
+    """A picture of the recording, over and over, with noise."""
+    path = BUILD / f"still-{encoding.size[0]}x{encoding.size[1]}-{encoding.gop}-{seconds:g}.mp4"
+    if path.exists():
+        return path
+    with av.open(str(encoded(VIDEO, encoding))) as source:
+        luma = next(source.decode(video=0)).to_ndarray(format="yuv420p")
+    rng = np.random.default_rng(1)
+    noise = [rng.normal(0, 2.0, luma.shape).astype(np.int16) for _ in range(8)]
+
+    def picture(number: int) -> av.VideoFrame:
+        noisy = (luma.astype(np.int16) + np.roll(noise[number % 8], number * 37)).clip(0, 255).astype(np.uint8)
+        return av.VideoFrame.from_ndarray(noisy, format="yuv420p")
+
+    write(path, encoding, (picture(number) for number in range(round(seconds * encoding.fps))))
+    return path

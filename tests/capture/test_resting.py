@@ -1,0 +1,177 @@
+"""A stream that is not decoded while nothing moves: what is spared, and that nothing is lost by it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette.adapters.capture.damage import watch_losses
+from vedette.adapters.capture.decoding import PacketDecoder, RestingDecoder
+from vedette.contracts.manifest import Motion
+from vedette.core.nal import is_reference
+from vedette.core.rest import SETTLE_S, Groups, Sizes
+from vedette.core.stream import StreamProgress
+from vedette.testing.synthetic import Image, make_clip
+
+FPS = 25
+SECONDS = 24
+#: Something is there during these times, seconds; the picture is noisy all the time, as a camera's is.
+STAYS = ((8.3, 9.4), (15.1, 15.7))
+
+
+def street(number: int, width: int, height: int) -> Image:
+    image = np.full((height, width, 3), 90, np.int16)
+    image[:, width // 2 :] = 130
+    image += np.random.default_rng(number).integers(-2, 3, image.shape, np.int16)
+    t_s = number / FPS
+    for begin, end in STAYS:
+        if begin <= t_s < end:
+            x = 20 + int(60 * (t_s - begin))
+            image[80:140, x : x + 40] = 230
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@dataclass
+class Played:
+    """A clip that went through a resting decoder."""
+
+    packets: int = 0
+    numbers: list[int] = field(default_factory=list)
+    alone: list[int] = field(default_factory=list)
+    rested: list[bool] = field(default_factory=list)
+    decoded: int = 0
+
+
+def play(clip: bytes, rest: Motion | None, damaged: Sequence[int] = ()) -> Played:
+    """Packets at their pace by a clock of the test's own; those ``damaged`` (by number) are flagged as such."""
+    played, progress = Played(), StreamProgress()
+    with av.open(io.BytesIO(clip), "r") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        decoder = PacketDecoder(stream.codec_context, progress, watch_losses(), 1)
+        resting = RestingDecoder(decoder, progress, stream.codec_context.name)
+        resting.set_rest(rest)
+        origin = None
+        for packet in container.demux(stream):
+            now_s = played.packets / FPS
+            played.packets += bool(packet.size)
+            if played.packets - 1 in damaged:
+                packet.is_corrupt = True
+            for found in resting.decode(packet, now_s):
+                assert found.frame.time is not None
+                origin = found.frame.time if origin is None else origin
+                number = round((found.frame.time - origin) * FPS)
+                played.numbers.append(number)
+                if found.alone:
+                    played.alone.append(number)
+                resting.look(found.frame, number / FPS)
+            played.rested.append(progress.resting)
+    played.decoded = progress.decoded
+    return played
+
+
+def moving() -> set[int]:
+    """Numbers of the pictures in which something is seen."""
+    return {number for number in range(SECONDS * FPS) if any(b <= number / FPS < e for b, e in STAYS)}
+
+
+@pytest.fixture(scope="module", params=[("h264", 2, 1), ("h264", 2, 2), ("h264", 0, 4), ("h265", 2, 2)], ids=str)
+def clip(request: pytest.FixtureRequest) -> tuple[bytes, int]:
+    """A clip, and its seconds from one key picture to the next."""
+    codec, b_frames, gop_s = request.param
+    data = make_clip(
+        codec=codec,
+        frames=SECONDS * FPS,
+        gop=gop_s * FPS,
+        b_frames=b_frames,
+        crf=28,
+        container="mpegts",
+        draw=street,
+    )
+    return data, gop_s
+
+
+def test_nothing_that_moves_is_lost_and_the_rest_is_spared(clip: tuple[bytes, int]) -> None:
+    data, gop_s = clip
+    played = play(data, Motion(floor_s=5.0))
+    assert played.numbers == sorted(set(played.numbers)), "in order, each once"
+    assert moving() <= set(played.numbers)
+    assert played.decoded < 0.75 * played.packets
+    assert len(played.alone) >= 2
+    assert all(number % (gop_s * FPS) == 0 for number in played.alone), "alone are key pictures only"
+    quiet = range(int((9.4 + SETTLE_S + 2 * gop_s) * FPS), int(15.1 * FPS))
+    if len(quiet) > gop_s * FPS:
+        assert any(played.rested[number] for number in quiet)
+
+
+def test_where_groups_are_longer_than_the_bound_everything_is_decoded(clip: tuple[bytes, int]) -> None:
+    data, gop_s = clip
+    played = play(data, Motion(floor_s=0.8 * gop_s))
+    assert not any(played.rested)
+    assert played.numbers == list(range(SECONDS * FPS))
+
+
+def test_without_a_wish_to_rest_everything_is_decoded(clip: tuple[bytes, int]) -> None:
+    assert play(clip[0], None).numbers == list(range(SECONDS * FPS))
+
+
+def test_damage_ends_the_rest_and_keeps_pictures_out_until_the_next_key_picture(clip: tuple[bytes, int]) -> None:
+    data, gop_s = clip
+    calm = play(data, Motion(floor_s=5.0))
+    first = next(number for number, rested in enumerate(calm.rested) if rested and number % (gop_s * FPS) == 5)
+    played = play(data, Motion(floor_s=5.0), damaged=(first,))
+    assert not played.rested[first]
+    group_end = (first // (gop_s * FPS) + 1) * gop_s * FPS
+    assert not set(range(first + 3, group_end - 3)) & set(played.numbers)
+    assert group_end in played.numbers
+
+
+def test_references_are_told_from_what_nobody_refers_to() -> None:
+    for codec, name in (("h264", "h264"), ("h265", "hevc")):
+        data = make_clip(codec=codec, frames=60, gop=30, b_frames=2, container="mpegts")  # type: ignore[arg-type]
+        with av.open(io.BytesIO(data), "r") as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+            kinds = [is_reference(memoryview(packet), name) for packet in packets]
+        with av.open(io.BytesIO(data), "r") as container:
+            stream = container.streams.video[0]
+            stream.codec_context.skip_frame = "NONREF"
+            decoded = len(list(container.decode(stream)))
+        assert 0.2 < kinds.count(True) / len(kinds) < 0.8
+        assert decoded == kinds.count(True), "the decoder skips the very same"
+
+
+@given(st.binary(max_size=600), st.sampled_from(["h264", "hevc", "mjpeg", ""]), st.sampled_from([0, 1, 2, 4]))
+def test_any_bytes_may_be_asked(packet: bytes, codec: str, length_bytes: int) -> None:
+    assert is_reference(packet, codec, length_bytes) in (True, False)
+
+
+@given(st.lists(st.integers(50, 60_000), min_size=20, max_size=200), st.integers(1_000, 60_000))
+def test_what_is_usual_never_counts_as_a_jump_for_long(sizes: list[int], usual: int) -> None:
+    meter = Sizes()
+    for size in sizes:
+        meter.note(size, reference=True)
+    for _ in range(200):
+        meter.note(usual, reference=True)
+    assert not meter.jumped(usual, reference=True)
+    assert not meter.jumped(round(1.4 * usual), reference=True)
+    assert meter.jumped(4 * usual + 1_000, reference=True)
+
+
+def test_the_longest_group_counts() -> None:
+    groups = Groups()
+    assert not groups.fit(60)
+    for t_s in (0.0, 1.0, 2.0, 6.0, 7.0):
+        groups.note(key=True, size=100, arrival_s=t_s)
+    assert groups.longest_s == 4.0
+    assert groups.fit(4.0)
+    assert not groups.fit(3.0)
+    groups.note(key=False, size=1 << 24, arrival_s=7.1)
+    groups.note(key=True, size=100, arrival_s=8.0)
+    assert not groups.fit(60), "two such groups are not kept in memory"
