@@ -198,7 +198,7 @@ def wall_clock(folder: Path, faulty: bool, _: Patch) -> bool:
             sys.executable,
             "-m",
             "tests.faults.clock_program",
-            "timeouts",
+            "acknowledgement",
             str(folder),
             "1",
             *(["wall"] if faulty else []),
