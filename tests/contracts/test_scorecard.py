@@ -71,9 +71,10 @@ def test_rows_are_kept_with_where_they_came_from_and_shown(tmp_path: Path) -> No
     assert all(kept[0][key] for key in ("sha", "machine", "date", "seed"))
     page = (tmp_path / "scorecard.md").read_text()
     assert (
-        f"| {report.GREEN} R4 | alerts lost | 0 alerts (<= 1 % at 95 %) | 300 | 0 | synchronous=NORMAL: 7934 |" in page
+        f"| {report.GREEN} R4 | alerts lost | 0 alerts (failures <= 1 % at 95 %) | 300 | 0 | synchronous=NORMAL: 7934 |"
+        in page
     )
-    assert f"| {report.RED} R13 | alerts lost | 2 alerts (<= 2.1 % at 95 %) |" in page
+    assert f"| {report.RED} R13 | alerts lost | 2 alerts (failures <= 2.1 % at 95 %) |" in page
     assert f"| {report.GREEN} R4-kills |" in page
     assert "## Others" in page
     assert f"* {report.RED} **R13** alerts lost: 2 alerts" in page.split("## Open")[1]

@@ -143,7 +143,7 @@ def _mark(row: Mapping[str, Any]) -> str:
 def _value(row: Mapping[str, Any]) -> str:
     value = float(row["value"])
     text = f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
-    bound = f" (<= {100 * float(row['upper95']):.2g} % at 95 %)" if row["upper95"] is not None else ""
+    bound = f" (failures <= {100 * float(row['upper95']):.2g} % at 95 %)" if row["upper95"] is not None else ""
     return f"{text} {row['unit']}".strip() + bound
 
 
