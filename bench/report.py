@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import statistics
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -83,26 +85,71 @@ def _drawn(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
 
 
 def _draw(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
+    """Draw everything anew; what earlier runs drew and no row draws any more goes."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot
-
     PLOTS.mkdir(exist_ok=True)
     drawn: dict[str, list[Path]] = {}
     for row in rows:
+        for name, bars in _compared(row["figures"]).items():
+            drawn.setdefault(row["id"], []).append(_bars(bars, name, PLOTS / f"{row['id']}-{_slug(name)}.png"))
         for plot in dict.fromkeys(series["plot"] for series in row["series"]):
             curves = [series for series in row["series"] if series["plot"] == plot]
-            figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
-            for curve in curves:
-                axes.plot(curve["xs"], curve["ys"], marker="o", markersize=4, label=curve["name"])
-            axes.set(xlabel=curves[0]["x_label"], ylabel=curves[0]["y_label"])
-            axes.set_ylim(bottom=0)
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.legend(frameon=False)
-            path = PLOTS / f"{row['id']}-{plot}.png"
-            figure.savefig(path, dpi=110)
-            pyplot.close(figure)
-            drawn.setdefault(row["id"], []).append(path)
+            drawn.setdefault(row["id"], []).append(_curves(curves, PLOTS / f"{row['id']}-{plot}.png"))
+    for path in set(PLOTS.glob("*.png")) - {path for paths in drawn.values() for path in paths}:
+        path.unlink()
     return drawn
+
+
+def _compared(figures: list[dict[str, Any]]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """What several have a figure of, one of them a peer or the floor: quantity → (who, figure)."""
+    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for figure in figures:
+        who, colon, what = figure["name"].partition(": ")
+        if colon:
+            groups.setdefault(f"{what}, {figure['unit']}", []).append((who, figure))
+    return {name: group for name, group in groups.items() if len({figure["peer"] for _, figure in group}) == 2}
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _bars(bars: list[tuple[str, dict[str, Any]]], title: str, path: Path) -> Path:
+    """Medians with their spread; the others' grey."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 0.9 + 0.42 * len(bars)), layout="constrained")
+    values = [statistics.median(bar["samples"]) for _, bar in bars]
+    low = [value - min(bar["samples"]) for value, (_, bar) in zip(values, bars, strict=True)]
+    high = [max(bar["samples"]) - value for value, (_, bar) in zip(values, bars, strict=True)]
+    colours = ["#b0b4ba" if bar["peer"] else "#1f6feb" for _, bar in bars]
+    places = list(range(len(bars)))
+    axes.barh(places, values, xerr=[low, high], color=colours, height=0.62, error_kw={"capsize": 3, "lw": 1})
+    most = max(max(bar["samples"]) for _, bar in bars) or 1.0
+    for place, value, above in zip(places, values, high, strict=True):
+        axes.text(value + above + 0.015 * most, place, _number(value), va="center", fontsize=9)
+    axes.set_yticks(places, [textwrap.fill(who, 34) for who, _ in bars])
+    axes.invert_yaxis()
+    axes.set(xlabel=title, xlim=(0, 1.14 * most))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+    return path
+
+
+def _curves(curves: list[dict[str, Any]], path: Path) -> Path:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+    for curve in curves:
+        axes.plot(curve["xs"], curve["ys"], marker="o", markersize=4, label=curve["name"])
+    axes.set(xlabel=curves[0]["x_label"], ylabel=curves[0]["y_label"])
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+    return path

@@ -24,7 +24,8 @@ class Figure:
     """One quantity.
 
     Attributes:
-        name: what it is.
+        name: what it is; ``WHO: WHAT`` where a row has the same of several. Those of one unit, one of them a peer's or
+            the floor's, are drawn as bars beside each other.
         unit: of the samples.
         samples: one for each round, or each object measured.
         target: what it should be, in words; empty for none.

@@ -37,10 +37,14 @@ def measure(quick: bool) -> Row:
         "goes (hot).",
         (
             at_most("whole system over the paced floor", "×", ratios, 1.10),
-            Figure("whole system", "ms/picture", tuple(whole)),
-            Figure("paced floor", "ms/picture", tuple(paced), peer=True),
-            Figure("hot floor", "ms/picture", tuple(hot), peer=True),
-            Figure("LocalCore, not counted", "ms/picture", tuple(1000 * s.core_cpu_s / s.pictures for s in figures)),
+            Figure("whole system: processor", "ms/picture", tuple(whole)),
+            Figure("paced floor: processor", "ms/picture", tuple(paced), peer=True),
+            Figure("hot floor: processor", "ms/picture", tuple(hot), peer=True),
+            Figure(
+                "LocalCore, not counted: processor",
+                "ms/picture",
+                tuple(1000 * s.core_cpu_s / s.pictures for s in figures),
+            ),
         ),
         (
             "A run on a processor that has rested since the last picture costs more than one of many in a row (paced "
