@@ -17,10 +17,28 @@ PLOTS = ROOT / "plots"
 HEAD = """# Measured
 
 `make bench` makes this page. Every figure is of the run named beside it: command, machine and commit are with each
-measurement; the median and, in brackets, the smallest and largest round. What is compared was measured in turns within
-the same run, on the same files, with the same model and one thread for a run of it. [PEERS.md](PEERS.md) says how the
-other programs were set up.
+measurement; the median and, in brackets, the smallest and largest round. Names in italics and grey bars are other
+programs or a floor.
 """
+
+METHOD = """
+## How it was measured
+
+- **In turns.** What is compared runs one after the other, round after round, within the same run, on the same files,
+  with the same model and one thread for a run of it. A machine that is slower for a while is slower for all.
+- **Everything is counted.** Processor time is user and system time of every process of the program from `/proc`, of
+  children too. Memory is the proportional set size of the same processes: a page that several share counts once.
+- **Not counted** are the cameras, a simulator in a process of its own, and LocalCore, which stands for AWS's nucleus
+  on a device; what LocalCore takes is shown where it matters. Both use the same cores, so a machine of its own would
+  hold somewhat more.
+- **The floor** is the least that any program does: decoding, resizing, the run of the model, in one process and
+  nothing else.
+- **Lost** are pictures that were due and that nobody analysed, not only those that a program says it dropped.
+- **Footage** is real. Where it is encoded anew, codec, distance of key pictures and B pictures are named; an upscaled
+  recording decodes somewhat faster than a camera's own, for every program alike.
+- **A target that was missed stays in the table**, with the reason in its section.{peers}
+"""
+PEERS = "\n- **The other programs** are set up as [PEERS.md](PEERS.md) says, as their own documents advise."
 
 
 def write_report() -> Path:
@@ -35,6 +53,7 @@ def write_report() -> Path:
                 text.append(
                     f"| {figure['name']} | {figure['target']} {figure['unit']} | {_spread(figure)} | {verdict} |"
                 )
+    text.append(METHOD.format(peers=PEERS if (ROOT / "PEERS.md").exists() else "").rstrip())
     for row in rows:
         text += _section(row, plots.get(row["id"], []))
     path = ROOT / "REPORT.md"
@@ -92,7 +111,7 @@ def _draw(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
     PLOTS.mkdir(exist_ok=True)
     drawn: dict[str, list[Path]] = {}
     for row in rows:
-        for name, bars in _compared(row["figures"]).items():
+        for name, bars in compared(row["figures"]).items():
             drawn.setdefault(row["id"], []).append(_bars(bars, name, PLOTS / f"{row['id']}-{_slug(name)}.png"))
         for plot in dict.fromkeys(series["plot"] for series in row["series"]):
             curves = [series for series in row["series"] if series["plot"] == plot]
@@ -102,7 +121,7 @@ def _draw(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
     return drawn
 
 
-def _compared(figures: list[dict[str, Any]]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+def compared(figures: list[dict[str, Any]]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """What several have a figure of, one of them a peer or the floor: quantity → (who, figure)."""
     groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for figure in figures:
