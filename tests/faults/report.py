@@ -142,7 +142,7 @@ def _mark(row: Mapping[str, Any]) -> str:
 
 def _value(row: Mapping[str, Any]) -> str:
     value = float(row["value"])
-    text = f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
+    text = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
     bound = f" (failures <= {100 * float(row['upper95']):.2g} % at 95 %)" if row["upper95"] is not None else ""
     return f"{text} {row['unit']}".strip() + bound
 
@@ -151,7 +151,7 @@ def _control(row: Mapping[str, Any]) -> str:
     control = row["control"]
     if control is None:
         return ""
-    return f"{control['what']}: {float(control['value']):g}{'' if control['seen'] else ', **not seen**'}"
+    return f"{control['what']}: {float(control['value']):.4g}{'' if control['seen'] else ', **not seen**'}"
 
 
 def _anchors(row: Mapping[str, Any]) -> str:
