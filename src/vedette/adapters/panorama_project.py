@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import os
-import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from vedette.adapters.regular_file import open_regular
 from vedette.contracts.errors import ConfigurationError
 from vedette.core.panorama_import.project import Document, PackageFiles, ProjectFiles
+from vedette.core.tar_reader import TarReader
+from vedette.core.zip_directory import END_BYTES, MAX_DIRECTORY_BYTES, directory_bytes
 
 #: Largest JSON file, Python file, and file of the code, bytes.
 JSON_BYTES: Final = 4 << 20
@@ -24,6 +29,12 @@ MOST_DEPTH: Final = 24
 #: What is looked at of an archive: members, and bytes after unpacking.
 _ARCHIVE_MEMBERS: Final = 2_000
 _ARCHIVE_BYTES: Final = 256 << 20
+#: How packed archives begin, and what unpacks them.
+_PACKED: Final[dict[bytes, Callable[..., Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
 _SKIPPED: Final = frozenset({"__pycache__", "node_modules", "venv", ".git"})
 _HINT: Final = "Name the folder of the project, in which `graphs` and `packages` lie."
 
@@ -122,7 +133,7 @@ def what_archive(path: Path) -> str:
     """What an archive holds, for people. Its members' names are looked at; nothing is unpacked."""
     try:
         names = _members(path)
-    except (OSError, tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ValueError) as error:
         return f"an archive that cannot be read ({error})"
     return _what(names) + f" ({path.stat().st_size / 2**20:.0f} MB)"
 
@@ -153,15 +164,19 @@ def _what(names: list[str]) -> str:
 
 
 def _members(path: Path) -> list[str]:
-    names: list[str] = []
-    if path.suffix == ".zip":
-        import zipfile
-
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()[:_ARCHIVE_MEMBERS]
-    with tarfile.open(path, "r|*") as archive:  # a stream: a bomb is left where enough was seen
-        seen = 0
-        for member in archive:
+    with path.open("rb") as file:
+        begin = file.read(6)
+        if path.suffix == ".zip":
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+            if directory_bytes(file.read(END_BYTES)) > MAX_DIRECTORY_BYTES:
+                raise ValueError("its directory is too large")
+            with zipfile.ZipFile(file) as archive:
+                return archive.namelist()[:_ARCHIVE_MEMBERS]
+        file.seek(0)
+        opened = next((opens for magic, opens in _PACKED.items() if begin.startswith(magic)), None)
+        stream: Any = file if opened is None else opened(file)
+        names, seen = [], 0
+        for member in TarReader(stream, names_only=True):  # a stream: a bomb is left where enough was seen
             names.append(member.name.removeprefix("./"))
             seen += member.size
             if len(names) >= _ARCHIVE_MEMBERS or seen > _ARCHIVE_BYTES:

@@ -6,6 +6,7 @@ developing, from source folders that are linked in place of the unpacked zip, so
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import zipfile
@@ -14,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from vedette.contracts.errors import CoreError
+from vedette.core.zip_directory import END_BYTES, MAX_DIRECTORY_BYTES, directory_bytes
 from vedette.local.recipe import Artifact, Recipe
 
-MAX_MEMBERS: Final = 50_000
+MAX_MEMBERS: Final = 10_000
 MAX_UNPACKED_BYTES: Final = 4 << 30
 MAX_RATIO: Final = 200
 _RATIO_FREE_BYTES: Final = 1 << 20
@@ -80,14 +82,16 @@ def _find(recipe: Recipe, artifact: Artifact, trees: Sequence[Path], where: str)
 def unpack(archive: Path, target: Path, *, where: str) -> None:
     """Unpacks a zip, refusing whatever could escape the folder or fill the disk.
 
-    Refused: absolute names, ``..``, backslashes, links and devices, names given twice, more than ``MAX_MEMBERS``
-    members, more than ``MAX_UNPACKED_BYTES``, or a member that grows more than ``MAX_RATIO`` times.
+    Refused: absolute names, ``..``, backslashes, links and devices, names given twice, a directory of more than
+    ``MAX_DIRECTORY_BYTES``, more than ``MAX_MEMBERS`` members, more than ``MAX_UNPACKED_BYTES``, or a member that grows
+    more than ``MAX_RATIO`` times.
 
     Raises:
         CoreError: the archive is damaged or refused; nothing of it is left behind.
     """
     target.mkdir(parents=True)
     try:
+        _check_directory(archive, where)
         with zipfile.ZipFile(archive) as bundle:
             _unpack_members(bundle, target, where)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
@@ -96,6 +100,15 @@ def unpack(archive: Path, target: Path, *, where: str) -> None:
     except CoreError:
         shutil.rmtree(target, ignore_errors=True)
         raise
+
+
+def _check_directory(archive: Path, where: str) -> None:
+    """Refuse a directory that would fill the memory, before it is read."""
+    with archive.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+        stated = directory_bytes(file.read(END_BYTES))
+    if stated > MAX_DIRECTORY_BYTES:
+        raise CoreError(f"{where}: a directory of {stated} bytes; at most {MAX_DIRECTORY_BYTES} are allowed.")
 
 
 def _unpack_members(bundle: zipfile.ZipFile, target: Path, where: str) -> None:

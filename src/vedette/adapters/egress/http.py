@@ -120,6 +120,7 @@ class HttpPoster:
             self._socket = plain
             if checked.scheme == "https":
                 context = self._context or ssl.create_default_context()
+                context.hostname_checks_common_name = False  # RFC 9110, 4.3.4: the alternative names alone count
                 plain.settimeout(_left(deadline_s))
                 self._socket = context.wrap_socket(plain, server_hostname=checked.host)
             return

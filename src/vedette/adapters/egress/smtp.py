@@ -281,6 +281,7 @@ def _context(settings: SmtpSettings) -> ssl.SSLContext:
             code="V103",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
     return context
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
-import tarfile
+import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from vedette.contracts.errors import CloudError, ModelError
 from vedette.contracts.model_card import CARD_NAME, ModelCard
 from vedette.core.fleet.model_yaml import parse_model_card
+from vedette.core.tar_reader import TarReader
 from vedette.core.yaml_reader import MAX_BYTES
 
 _GZIP: Final = b"\x1f\x8b"
@@ -50,27 +52,26 @@ def unpack_neo(data: bytes, name: str, target: Path) -> NeoArchive:
     card: ModelCard | None = None
     total = 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            archive = TarReader(stream)
             for number, member in enumerate(archive):
                 total += member.size
                 if number >= MAX_FILES or total > MAX_UNPACKED_BYTES:
                     raise _refused(name, f"holds more than {MAX_FILES} files or {MAX_UNPACKED_BYTES >> 30} GB")
-                if member.isdir():
+                if member.folder:
                     continue
-                if not member.isreg():
-                    raise _refused(name, f"holds {member.name!r}, which is no plain file")
-                source = archive.extractfile(member)
-                assert source is not None
-                file_name = Path(member.name).name
+                file_name = PurePosixPath(member.name).name
                 if file_name == CARD_NAME:
-                    card = parse_model_card(source.read(MAX_BYTES), CARD_NAME)
+                    if member.size > MAX_BYTES:
+                        raise _refused(name, f"holds a {CARD_NAME} of {member.size} bytes")
+                    card = parse_model_card(b"".join(archive.content()), CARD_NAME)
                     continue
                 with (target / file_name).open("xb") as file:
-                    while chunk := source.read(1 << 20):
+                    for chunk in archive.content():
                         file.write(chunk)
     except CloudError as error:
         raise _refused(name, f"holds a {CARD_NAME} with mistakes: {error.message}") from error
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise _refused(name, f"cannot be unpacked: {error}") from error
     if not any(file.suffix in (".so", ".params", ".ro") for file in target.iterdir()):
         raise _refused(name, "holds no compiled model")
