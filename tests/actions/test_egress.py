@@ -225,6 +225,7 @@ EXEMPT = {
     "src/vedette/adapters/packets": "a Unix socket",
     "src/vedette/adapters/state": "a Unix socket",
     "src/vedette/adapters/engines/dlr_link.py": "a socket pair to the worker of a compiled model",
+    "src/vedette/adapters/supervision/template.py": "a Unix socket pair to the process that others are copied from",
     "src/vedette/adapters/unix_sockets.py": "who is at the other end of a Unix socket",
     "src/vedette/adapters/hooks": "socket pairs to confined processes; tests/hooks looks at what they do with them",
     "src/vedette/adapters/panorama": "as for hooks; tests/panorama looks at what confined programs reach",
