@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup system demo test lint format bench faults schema lock clean help
+.PHONY: setup system demo test lint format bench faults soak schema lock clean help
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -50,6 +50,9 @@ faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs
 	$(BIN)/python -m pytest -m faults --override-ini=addopts="-ra --strict-markers --strict-config" --timeout=1800 tests || status=1; \
 	$(BIN)/python -m tests.faults.report || status=1; \
 	exit $$status
+
+soak: setup ## eight cameras for an hour with faults at random: nothing lost, nothing grows. MINUTES, CAMERAS, SEED
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),60) --cameras $(or $(CAMERAS),8) --seed $(or $(SEED),7) --keep
 
 schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/manifest.md and docs/devices.md anew
 	$(BIN)/python -m vedette schema export src/vedette/contracts/schema
