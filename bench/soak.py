@@ -348,8 +348,8 @@ def _row(
         f"{cameras} cameras for {minutes:g} minutes with faults at random",
         f"python -m bench.soak --minutes {minutes:g} --cameras {cameras} --seed {seed} --keep",
         f"Simulated cameras, {FPS:g} analysed pictures a second each, {len(run.faults)} faults of cameras, processes "
-        f"and receivers, seed {seed}. Growth is the slope of Theil and Sen after the first fifth, with its interval at 95 %; "
-        f"runs of less than {GROWTH_MINUTES:g} minutes say nothing about it.",
+        f"and receivers, seed {seed}. Growth is the slope of Theil and Sen after the first fifth, "
+        f"with its interval at 95 %; runs of less than {GROWTH_MINUTES:g} minutes say nothing about it.",
         tuple(figures),
         (
             f"{found.undecided} alerts of visits that a fault of their own camera touched count for nothing.",
