@@ -3,6 +3,7 @@
 ORDER = (
     "system",
     "site",
+    "peers",
     "scale",
     "memory",
     "startup",

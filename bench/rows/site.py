@@ -22,10 +22,10 @@ def measure(quick: bool) -> Row:
     """Normal, on the sub stream, one dead at the start, one stalled."""
     rounds, seconds = (1, 8.0) if quick else (3, 20.0)
     main, sub = encoded(VIDEO, MAIN), encoded(VIDEO, SUB)
-    normal = [_normal(main, seconds) for _ in range(rounds)]
-    small = [_normal(sub, seconds) for _ in range(rounds)]
-    dead = _dead_at_start(main, seconds)
-    lost, back_s = _stalled(main, 6.0 if quick else STALL_S)
+    normal = [normal(main, seconds) for _ in range(rounds)]
+    small = [normal(sub, seconds) for _ in range(rounds)]
+    dead = dead_at_start(main, seconds)
+    lost, back_s = stalled(main, 6.0 if quick else STALL_S)
     expected = FPS * seconds
     return Row(
         "site",
@@ -50,7 +50,8 @@ def measure(quick: bool) -> Row:
     )
 
 
-def _normal(video: Path, seconds: float) -> Stretch:
+def normal(video: Path, seconds: float) -> Stretch:
+    """Four cameras that are well."""
     with (
         simulated(dict.fromkeys(NAMES, video)) as cameras,
         system(application(model(), NAMES, FPS, RULES), cameras.urls) as running,
@@ -58,7 +59,7 @@ def _normal(video: Path, seconds: float) -> Stretch:
         return running.measure(seconds)
 
 
-def _dead_at_start(video: Path, seconds: float) -> list[float]:
+def dead_at_start(video: Path, seconds: float) -> list[float]:
     """Pictures analysed of each of the three others."""
     with simulated(dict.fromkeys(NAMES[1:], video)) as cameras:
         urls = {**cameras.urls, NAMES[0]: "rtsp://127.0.0.1:9/nobody"}
@@ -67,7 +68,7 @@ def _dead_at_start(video: Path, seconds: float) -> list[float]:
             return [stretch.analysed[name] * seconds / stretch.seconds for name in NAMES[1:]]
 
 
-def _stalled(video: Path, stall_s: float) -> tuple[list[float], float]:
+def stalled(video: Path, stall_s: float) -> tuple[list[float], float]:
     """Per cent of the others' pictures that were lost; seconds until the camera is analysed again."""
     with tempfile.TemporaryDirectory(prefix="vb", dir="/tmp") as folder:
         control = Path(folder) / "control"
