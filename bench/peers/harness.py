@@ -112,6 +112,12 @@ class Running:
         for line in self._process.stdout:
             self.heard.take(line)
 
+    def close(self) -> None:
+        """Stop listening, once the program is gone."""
+        self._listener.join(END_S)
+        if not self._listener.is_alive() and self._process.stdout is not None:
+            self._process.stdout.close()
+
     @property
     def pids(self) -> set[int]:
         """The process and all below it."""
@@ -214,10 +220,12 @@ def program(name: str, command: Sequence[str], packages: str = "") -> Iterator[R
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True, start_new_session=True
         )
+        running = Running(name, process, errors, started_s)
         try:
-            yield Running(name, process, errors, started_s)
+            yield running
         finally:
             _end(process)
+            running.close()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

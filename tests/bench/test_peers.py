@@ -12,7 +12,10 @@ import pytest
 from bench.peers import Peer, Task, named
 from bench.peers.harness import Heard, PeerError, program, started
 
-SAY = "import json, sys, time\ndef say(event, **more):\n    print(json.dumps({'event': event, 'at': time.monotonic(), **more}), flush=True)\n"
+SAY = """import json, sys, time
+def say(event, **more):
+    print(json.dumps({"event": event, "at": time.monotonic(), **more}), flush=True)
+"""
 PICTURE = "say('picture', camera=0, objects=3, people=2)\n"
 
 
@@ -57,9 +60,9 @@ def test_a_peer_that_crashes_is_told_with_its_last_words() -> None:
 def test_a_peer_that_stays_silent_is_told() -> None:
     """A camera that is never analysed must not hold the run up."""
     with program("mute", command("time.sleep(60)\n")) as running:
-        with pytest.raises(PeerError, match="mute had not analysed every camera after 0.1 s"):
+        with pytest.raises(PeerError, match=r"mute had not analysed every camera after 0\.1 s"):
             running.wait_analysed({0}, 0.1)
-        with pytest.raises(PeerError, match="mute had not ended after 0.1 s"):
+        with pytest.raises(PeerError, match=r"mute had not ended after 0\.1 s"):
             running.wait_end(0.1)
 
 
@@ -77,7 +80,7 @@ def test_a_peer_that_is_not_installed_says_how(tmp_path: Path, monkeypatch: pyte
     """The run goes on without it."""
     monkeypatch.setattr("bench.peers.ENVIRONMENTS", tmp_path)
     peer = Peer("absent", "Absent", "absent.py", "absent")
-    with pytest.raises(PeerError, match="bench.peers install absent"), started(peer, Task(("a",), "m", 5.0, 1.0)):
+    with pytest.raises(PeerError, match=r"bench\.peers install absent"), started(peer, Task(("a",), "m", 5.0, 1.0)):
         pass
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / ".installed").touch()
