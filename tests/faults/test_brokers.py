@@ -77,7 +77,7 @@ def test_n2_stopped_broker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
                 finally:
                     os.kill(broker.pid, signal.SIGCONT)
                 until(lambda: len(set(subscriber.ids())) >= 20 + 50 * len(noticed_s), "everything arrives", 40)
-            until(lambda: outbox.channels() == [], "everything is noted", 20)
+                until(lambda: outbox.channels() == [], "everything is noted", 40)
     finally:
         subscriber.close()
         broker.close()
