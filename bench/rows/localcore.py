@@ -21,7 +21,7 @@ LIMIT_S = 300.0
 
 def measure(quick: bool) -> Row:
     """Rounds of small and of larger messages in turns."""
-    rounds, count = (1, 300) if quick else (5, 3000)
+    rounds, count = (1, 300) if quick else (5, 2000)
     rates: dict[int, list[float]] = {size: [] for size in SIZES}
     costs: dict[tuple[int, str], list[float]] = {(size, who): [] for size in SIZES for who in ("core", *ROLES)}
     with _pair() as (core, answers):
