@@ -46,12 +46,12 @@ def measure(quick: bool) -> Row:
         "H.264, without any headers; the fourth is a GIF, which no camera sends.",
         (
             at_most(
-                "of the same video streamed: the recordings day and night",
-                "1/1000",
+                "to the cloud, of the same video streamed",
+                "‰",
                 [1000 * per_day / video_per_day],
                 1,
             ),
-            Figure("the same alerts, of a main stream of 4 Mbit/s", "1/1000", (1000 * per_day / main_per_day,)),
+            Figure("to the cloud, of a main stream of 4 Mbit/s", "‰", (1000 * per_day / main_per_day,)),
             Figure("recordings day and night", "MB per camera and day", (per_day / 1e6,)),
             Figure("nothing to alert to", "MB per camera and day", (quiet * DAY_S / cameras / 1e6,)),
             Figure("the same video streamed", "MB per camera and day", (video_per_day / 1e6,), peer=True),
