@@ -22,6 +22,8 @@ from vedette.testing.belt.settings import FPS, HEIGHT_PX
 from vedette.testing.camera import load_media
 
 LOOP = BeltSettings(seed=21, duration_s=12)
+#: For tests that look at files and not into pictures.
+SHORT = BeltSettings(seed=21, duration_s=6, speed_px=10.5)
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +35,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_made_once_and_its_progress_is_told(tmp_path: Path) -> None:
     shares: list[float] = []
-    first = footage(LOOP, tmp_path, progress=shares.append)
+    first = footage(SHORT, tmp_path, progress=shares.append)
     assert first.rendered_s > 0
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     made_at = first.video.stat().st_mtime_ns
-    second = footage(LOOP, tmp_path, progress=lambda _share: pytest.fail("rendered again"))
+    second = footage(SHORT, tmp_path, progress=lambda _share: pytest.fail("rendered again"))
     assert second.rendered_s == 0
     assert second.video.stat().st_mtime_ns == made_at
-    assert second.truth == make_truth(LOOP)
+    assert second.truth == make_truth(SHORT)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl", ".mp4"]
 
 
@@ -66,10 +68,10 @@ def test_other_settings_are_other_footage() -> None:
 
 
 def test_damaged_footage_is_made_again(tmp_path: Path) -> None:
-    first = footage(LOOP, tmp_path)
+    first = footage(SHORT, tmp_path)
     content = first.video.read_bytes()
     first.video.write_bytes(content[: len(content) // 2])
-    again = footage(LOOP, tmp_path)
+    again = footage(SHORT, tmp_path)
     assert again.rendered_s > 0
     assert again.video.read_bytes() == content
 
@@ -77,7 +79,8 @@ def test_damaged_footage_is_made_again(tmp_path: Path) -> None:
 def test_a_process_killed_while_rendering_leaves_nothing_that_is_used(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from vedette.testing.belt import BeltSettings, footage;"
-        "footage(BeltSettings(seed=21, duration_s=12), Path(sys.argv[1]), progress=lambda s: print(s, flush=True))"
+        "loop = BeltSettings(seed=21, duration_s=6, speed_px=10.5);"
+        "footage(loop, Path(sys.argv[1]), progress=lambda share: print(share, flush=True))"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -88,11 +91,11 @@ def test_a_process_killed_while_rendering_leaves_nothing_that_is_used(tmp_path: 
     left = list(tmp_path.iterdir())
     assert left
     assert not [path for path in left if path.suffix == ".mp4"]
-    assert footage(LOOP, tmp_path).rendered_s > 0
+    assert footage(SHORT, tmp_path).rendered_s > 0
     old = time.time() - 4000
     for path in left:
         os.utime(path, (old, old))
-    footage(replace(LOOP, seed=22), tmp_path)
+    footage(replace(SHORT, seed=22), tmp_path)
     assert not [path for path in left if path.exists()]
 
 
@@ -100,7 +103,7 @@ def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for number in range(MAX_KEPT + 3):
         (tmp_path / f"belt-{number:016x}.mp4").write_bytes(b"old")
         os.utime(tmp_path / f"belt-{number:016x}.mp4", (number, number))
-    kept = footage(LOOP, tmp_path).video
+    kept = footage(SHORT, tmp_path).video
     videos = set(tmp_path.glob("belt-*.mp4"))
     assert len(videos) == MAX_KEPT
     assert kept in videos
