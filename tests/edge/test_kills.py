@@ -13,7 +13,7 @@ import pytest
 
 from bench.processes import descendants
 from tests.edge.made_up import ZONE, application, clip, model
-from tests.edge.running import Watched, running, wait_until
+from tests.edge.running import START_LIMIT_S, Watched, running, wait_until
 from tests.examples.expected import EXAMPLES
 from vedette.adapters.manifest import load_manifest
 from vedette.adapters.models.store import ModelStore
@@ -25,7 +25,7 @@ from vedette.local.simulated import SimulatedCameras
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 #: Of the made-up recording: the rectangle comes every so often and stays.
-PERIOD_S, STAY_S, DWELL_S = 14.0, 9.0, 1.0
+PERIOD_S, STAY_S, DWELL_S = 10.0, 6.0, 1.0
 RULES = {
     "enters": {"type": "zone_entered", "zone": ZONE, "severity": "info"},
     "stays": {"type": "dwell", "zone": ZONE, "for_s": DWELL_S},
@@ -58,10 +58,16 @@ def components(watched: Watched) -> list[Callable[[], list[int]]]:
     ]
 
 
-@pytest.mark.timeout(240)
+def wait_analysing(watched: Watched) -> None:
+    """Until pictures are analysed again: their number goes on, or begins anew."""
+    before = watched.analysed["gate"]
+    wait_until(lambda: not 0 <= watched.analysed["gate"] - before <= 5, START_LIMIT_S, "pictures analysed again")
+
+
+@pytest.mark.timeout(400)
 def test_killed_between_and_amid_made_up_visits(short_tmp: Path) -> None:
     """Each visit is reported once by each rule, at its time, whoever was killed before or while it lasts."""
-    visits = [(PERIOD_S * n + 1.0, PERIOD_S * n + 1.0 + STAY_S) for n in range(16)]
+    visits = [(PERIOD_S * n + 1.0, PERIOD_S * n + 1.0 + STAY_S) for n in range(25)]
     files = {"gate": clip(short_tmp / "gate.mp4", visits, PERIOD_S * len(visits))}
     visit = application("visits", model(short_tmp), ["gate"], RULES)
     with SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated:
@@ -72,34 +78,48 @@ def test_killed_between_and_amid_made_up_visits(short_tmp: Path) -> None:
             core = watched.edge.core
             pids_before = {name: status.pid for name, status in core.states().items()}
             ingest, inference, alerting = components(watched)
-            first = math.ceil((time.time() - start_s) / PERIOD_S)
-            amid_s, before_s = 1.0 + DWELL_S + 3.0, -4.0  # time for a busy machine to report and to start anew
+
+            def wait_for(moment_s: float) -> None:
+                """The next time that the recording is so far after the begin of a period."""
+                at_s = math.ceil((time.time() - start_s - moment_s) / PERIOD_S) * PERIOD_S + moment_s
+                wait_until(lambda: time.time() - start_s >= at_s, 2 * PERIOD_S, f"{at_s} s")
+
+            amid_s, before_s = 1.0 + DWELL_S + 2.0, PERIOD_S - 2.0
             schedule: list[tuple[float, Callable[[], list[int]]]] = [
                 (amid_s, inference),  # reported already, and it stays on
-                (PERIOD_S + before_s, ingest),
-                (2 * PERIOD_S + before_s, alerting),
-                (2 * PERIOD_S + amid_s, lambda: [*ingest(), *inference(), *alerting()]),
+                (before_s, ingest),
+                (before_s, alerting),
+                (amid_s, lambda: [*ingest(), *inference(), *alerting()]),
+                (amid_s, lambda: [core.states()["vedette.Inference"].pid or 0]),  # as on a nucleus: started again
             ]
-            for moment_s, victims in schedule:
-                at_s = start_s + PERIOD_S * first + moment_s
-                wait_until(lambda at_s=at_s: time.time() >= at_s, 60, f"{moment_s} s")  # type: ignore[misc]
+            begin_s = time.time() - start_s
+            outages: list[tuple[float, float]] = []
+            for number, (moment_s, victims) in enumerate(schedule):
+                if number == len(schedule) - 1:
+                    states = core.states()
+                    assert {name: status.pid for name, status in states.items()} == pids_before, "one was restarted"
+                    assert all(status.state is ComponentState.RUNNING for status in states.values())
+                wait_for(moment_s)
+                killed_s = time.time() - start_s
                 kill(victims())
-            wait_until(lambda: time.time() - start_s >= PERIOD_S * (first + 3) + amid_s, 60, "the visit after")
+                wait_analysing(watched)
+                outages.append((killed_s, time.time() - start_s))
+            wait_for(amid_s)
+            end_s = time.time() - start_s
             states = core.states()
-            assert {name: status.pid for name, status in states.items()} == pids_before, "a component was restarted"
-            assert all(status.state is ComponentState.RUNNING for status in states.values())
-            supervisor = states["vedette.Inference"].pid
-            assert supervisor is not None
-            kill([supervisor])  # as on a nucleus: started again, counted once
-            wait_until(lambda: time.time() - start_s >= PERIOD_S * (first + 4) + amid_s, 60, "the last visit")
-            assert core.states()["vedette.Inference"].state is ComponentState.RUNNING
-            assert core.states()["vedette.Inference"].failures == 1
+            assert states["vedette.Inference"].state is ComponentState.RUNNING
+            assert states["vedette.Inference"].failures == 1  # counted once
             alerts = watched.alerts()
-    wanted = [PERIOD_S * (first + n) + 1.0 for n in range(5)]
+    entered = [PERIOD_S * n + 1.0 for n in range(len(visits)) if begin_s < PERIOD_S * n < end_s]
     for rule, after_s in (("enters", 0.0), ("stays", DWELL_S)):
         times = sorted(alert.time.timestamp() - start_s for alert in alerts if alert.rule == rule)
-        mine = [t for t in times if PERIOD_S * first <= t]
-        assert mine == pytest.approx([t + after_s for t in wanted], abs=TOLERANCE_S), rule
+        found = {t: [one for one in times if t <= one < t + PERIOD_S - 1.0] for t in entered}
+        # What begins while a busy machine starts a process anew may be seen late or not at all, and never twice.
+        sure = [t for t in entered if not any(a < t + after_s + 0.5 and t < b for a, b in outages)]
+        assert len(sure) >= 4
+        assert {t: len(found[t]) for t in sure} == dict.fromkeys(sure, 1), (rule, times, outages)
+        assert [found[t][0] for t in sure] == pytest.approx([t + after_s for t in sure], abs=TOLERANCE_S)
+        assert all(len(each) <= 1 for each in found.values()), (rule, times, outages)
     assert len({alert.alert_id for alert in alerts}) == len(alerts)
 
 
