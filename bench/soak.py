@@ -85,7 +85,7 @@ class Soak:
     began_s: float = field(default_factory=time.monotonic)
     samples: list[Sample] = field(default_factory=list)
     blind: list[Blind] = field(default_factory=list)
-    faults: list[tuple[float, str]] = field(default_factory=list)
+    faults: list[tuple[float, float, str]] = field(default_factory=list)
     _analysed: dict[str, int] = field(default_factory=dict)
     _sampled_s: float = 0.0
 
@@ -96,7 +96,7 @@ class Soak:
     def note(self, what: str, cameras: Sequence[str] = (), seconds: float = 0.0) -> None:
         """Keep a fault and whom it may blind."""
         now_s = time.time()
-        self.faults.append((self.minutes(), what))
+        self.faults.append((now_s, self.minutes(), what))
         self.blind += [Blind(name, now_s - 1.0, now_s + seconds + AFTERMATH_S) for name in cameras]
 
     def sample(self) -> Sample:
@@ -275,7 +275,7 @@ def _sampling(run: Soak, stop: threading.Event) -> None:
                 flush=True,
             )
     print()
-    (RESULTS / "faults.txt").write_text("".join(f"{m:8.2f} min  {what}\n" for m, what in run.faults))
+    (RESULTS / "faults.txt").write_text("".join(f"{t:.1f}  {m:8.2f} min  {what}\n" for t, m, what in run.faults))
 
 
 def _settled(run: Soak, bus: Subscriber) -> list[Alert]:
@@ -295,13 +295,13 @@ def _seen(written: Sequence[Alert]) -> list[Seen]:
 
 
 def _control(found: Tally, visits: Sequence[Any], blind: Sequence[Blind], counted: list[Seen]) -> bool:
-    """Whether the count notices one alert that is taken away and one that is doubled, tried with the first ten."""
-    noticed = 0
-    for at in range(min(10, len(counted))):
+    """Whether the count notices one alert that is taken away and one that is doubled, tried until one counts."""
+    for at in range(len(counted)):
         without = tally(visits, blind, counted[:at] + counted[at + 1 :], tuple(RULES), SLACK_S)
         twice = tally(visits, blind, [*counted, counted[at]], tuple(RULES), SLACK_S)
-        noticed += len(without.lost) > len(found.lost) and len(twice.duplicated) > len(found.duplicated)
-    return noticed > 0
+        if len(without.lost) > len(found.lost) and len(twice.duplicated) > len(found.duplicated):
+            return True
+    return False
 
 
 def _row(
