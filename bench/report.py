@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import statistics
 import textwrap
@@ -126,7 +127,7 @@ def compared(figures: list[dict[str, Any]]) -> dict[str, list[tuple[str, dict[st
     groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for figure in figures:
         who, colon, what = figure["name"].partition(": ")
-        if colon:
+        if colon and all(map(math.isfinite, figure["samples"])):  # one that analysed nothing has no cost a picture
             groups.setdefault(f"{what}, {figure['unit']}", []).append((who, figure))
     return {name: group for name, group in groups.items() if len({figure["peer"] for _, figure in group}) == 2}
 

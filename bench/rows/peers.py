@@ -42,7 +42,7 @@ class Book:
         """Figure by figure, ours beside the others."""
         order = list(dict.fromkeys(what for what, _, _ in self.samples))
         return tuple(
-            Figure(f"{what}: {title}", unit, tuple(values), peer=title != OURS)
+            Figure(f"{title}: {what}", unit, tuple(values), peer=title != OURS)
             for wanted in order
             for (what, title, unit), values in self.samples.items()
             if what == wanted
