@@ -10,7 +10,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 import numpy as np  # noqa: E402
 from gi.repository import Gst, GstApp  # noqa: E402, F401 - GstApp brings methods of appsink
-from work import Model, begin, canvas, fit, run_cameras, tell, told  # noqa: E402
+from work import Model, Pace, begin, canvas, fit, run_cameras, tell, told  # noqa: E402
 
 Gst.init(None)
 task = begin()
@@ -27,13 +27,17 @@ def camera(number: int, url: str) -> None:
         if task.live
         else f'filesrc location="{url}" ! qtdemux'
     )
-    thin = f"videorate drop-only=true max-rate={round(task.fps)} ! " if task.live else ""
     sink = "appsink name=sink max-buffers=2 sync=false drop=" + ("true" if task.live else "false")
     pipeline = Gst.parse_launch(
-        f"{source} ! h264parse ! avdec_h264 max-threads=1 ! {thin}videoscale ! video/x-raw,width={width},"
+        f"{source} ! h264parse ! avdec_h264 name=decoder max-threads=1 ! videoscale ! video/x-raw,width={width},"
         f"height={height},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=BGR ! {sink}"
     )
     appsink, bus, target = pipeline.get_by_name("sink"), pipeline.get_bus(), canvas()
+    pace = Pace(task.fps)
+    # By the clock, as the other loops: videorate goes by time stamps, which RTP gives in the order of decoding.
+    pipeline.get_by_name("decoder").get_static_pad("src").add_probe(
+        Gst.PadProbeType.BUFFER, lambda *_: Gst.PadProbeReturn.OK if pace.due() else Gst.PadProbeReturn.DROP
+    )
     pipeline.set_state(Gst.State.PLAYING)
     try:
         while not task.stop.is_set():

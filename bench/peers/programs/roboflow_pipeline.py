@@ -1,6 +1,6 @@
 """Roboflow's ``InferencePipeline`` with logic of one's own: it reads, keeps pace and reconnects; the model is ours.
 
-No API key, no model of theirs, telemetry off. Its ``max_fps`` is of all sources together, so it gets the sum.
+No API key, no model of theirs, no usage reports. Its ``max_fps`` is of all sources together, so it gets the sum.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import threading
 
-os.environ.setdefault("TELEMETRY_OPT_OUT", "True")
+# This version has no switch for its usage reports; they go to a port where nobody listens.
+for _endpoint in ("API_USAGE", "API_PLAN"):
+    os.environ[f"TELEMETRY_{_endpoint}_ENDPOINT_URL"] = "http://127.0.0.1:9/"
+os.environ["TELEMETRY_WEBRTC_PLANS_ENDPOINT_URL"] = "http://127.0.0.1:9/"
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
 
 from inference.core.interfaces.stream.inference_pipeline import InferencePipeline
