@@ -14,8 +14,8 @@ for _endpoint in ("API_USAGE", "API_PLAN"):
 os.environ["TELEMETRY_WEBRTC_PLANS_ENDPOINT_URL"] = "http://127.0.0.1:9/"
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
 
-from inference.core.interfaces.stream.inference_pipeline import InferencePipeline
-from work import Model, begin, canvas, letterbox, tell, told
+from inference.core.interfaces.stream.inference_pipeline import InferencePipeline  # noqa: E402
+from work import Model, begin, canvas, letterbox, tell, told  # noqa: E402
 
 task = begin()
 model = Model(task.model)
