@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -78,6 +79,8 @@ def run_component(make: Callable[[Bus, RedactingFilter], Service]) -> int:
     # Children log too and have no use for the bus.
     from vedette.adapters.bus.greengrass import GreengrassBus
 
+    # Memory holds passwords: a crash of this process or of a child, which inherits this, writes none to the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     redaction = configure_logging()
     try:
         bus = GreengrassBus()
