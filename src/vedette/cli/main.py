@@ -47,6 +47,7 @@ COMMANDS: Final = (
             CommandSpec("inspect", "vedette.cli.model_inspect:inspect", "What a model file is, and what can run it."),
             CommandSpec("train", "vedette.cli.model_train:train", "Train an example's own model."),
             CommandSpec("compile", "vedette.cli.model_compile:compile_", "Make a model ready for kinds of devices."),
+            CommandSpec("optimize", "vedette.cli.model_optimize:optimize", "Make a smaller copy, and compare the two."),
             CommandSpec("status", "vedette.cli.model_status:status", "Where models stand in the account."),
         ),
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from numpy.typing import NDArray
 
 from vedette.adapters.engines.families import Signature, make_family
 from vedette.adapters.engines.gate import Gate, GateLimits, check_digest, read_model
@@ -85,6 +86,11 @@ class SessionDetector:
         """Counters since the model was loaded."""
         with self._lock:
             return self._stats
+
+    def feeds(self, pixels: Pixels) -> dict[str, NDArray[Any]]:
+        """The session's inputs for one picture, as ``detect`` makes them; the caller's own copies."""
+        tensor, letterbox = self._preprocessor.prepare(pixels)
+        return dict(self._family.feeds(tensor.copy(), letterbox))
 
     def detect(self, pixels: Pixels, hidden: tuple[Polygon, ...] = ()) -> Detections:
         """Objects of one picture, in the picture's own pixels, strongest first. See ``ports.detector.Detector``.

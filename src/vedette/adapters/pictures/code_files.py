@@ -82,7 +82,7 @@ def read_codes(path: Path, reader: CodeReader, fps: float) -> CodesOfFile:
     found: dict[tuple[str, str], FoundCode] = {}
     most, count = -1, 0
     shown, size = np.zeros((1, 1, 3), np.uint8), (0, 0)
-    for t_s, pixels in _pixels(path, fps) if picture is None else [(0.0, _as_pixels(picture))]:
+    for t_s, pixels in recording_pixels(path, fps) if picture is None else [(0.0, _as_pixels(picture))]:
         count, size = count + 1, (pixels.width, pixels.height)
         now = _read(reader, pixels, t_s)
         for code in now:
@@ -94,7 +94,7 @@ def read_codes(path: Path, reader: CodeReader, fps: float) -> CodesOfFile:
                 found[key] = code
         if len(now) > most:
             most = len(now)
-            shown = draw_codes(_as_bgr(pixels) if picture is None else picture, now)
+            shown = draw_codes(as_bgr(pixels) if picture is None else picture, now)
     if count == 0:
         raise CameraError(f"{path} holds no picture that can be decoded.", code="V203")
     return CodesOfFile(*size, count, picture is None, tuple(found.values()), shown)
@@ -142,7 +142,12 @@ def _picture(path: Path) -> NDArray[np.uint8] | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def _pixels(path: Path, fps: float) -> Iterator[tuple[float, Pixels]]:
+def recording_pixels(path: Path, fps: float) -> Iterator[tuple[float, Pixels]]:
+    """Pictures of a recording, as a camera would give them: (seconds from its beginning, planes).
+
+    Raises:
+        CameraError: V204, it cannot be decoded.
+    """
     try:
         address = file_address(path)
         source = PyAvSource(address, camera="file", fps=fps, realtime=False, wall_start_s=0.0)
@@ -167,7 +172,7 @@ def _as_pixels(picture: NDArray[np.uint8]) -> Pixels:
     return Pixels(grey, half, half, full_range=True)
 
 
-def _as_bgr(pixels: Pixels) -> NDArray[np.uint8]:
+def as_bgr(pixels: Pixels) -> NDArray[np.uint8]:
     """In colour, uint8 (height, width, 3)."""
     size = (pixels.width, pixels.height)
     halves = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (pixels.v, pixels.u)]
