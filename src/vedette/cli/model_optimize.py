@@ -56,7 +56,7 @@ def optimize(
     calibrate: Annotated[
         list[Path], typer.Option("--calibrate", "-c", help="Recording of your own cameras; may be repeated.")
     ],
-    precision: Annotated[Precision, typer.Option(help="int8 for processors, fp16 for GPUs.")] = Precision.INT8,
+    precision: Annotated[Precision, typer.Option(help="int8 for processors, fp16 for GPUs.")] = Precision.FP16,
     least_agreement: Annotated[
         float, typer.Option(min=0, max=1, help="Least precision and recall beside the original.")
     ] = 0.95,
