@@ -20,13 +20,14 @@ from tests.edge.made_up import ZONE, application, clip, model
 from tests.edge.running import Watched, running, wait_until
 from tests.faults.scorecard import Anchor, Control, Row, record, seed, size, upper95
 from vedette.contracts.alert import Alert
+from vedette.contracts.manifest import Manifest, Tracker
 from vedette.local.core import ComponentState
 from vedette.local.simulated import SimulatedCameras
 
 pytestmark = [pytest.mark.processes]
 
 #: The rectangle comes every so often and stays; each visit is one alert of each rule.
-PERIOD_S, STAY_S, DWELL_S = 12.0, 9.0, 1.0
+PERIOD_S, STAY_S, DWELL_S = 15.0, 9.0, 1.0
 RULES = {"enters": {"type": "zone_entered", "zone": ZONE}, "stays": {"type": "dwell", "zone": ZONE, "for_s": DWELL_S}}
 COMPONENTS = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "vedette.AppHost")
 #: One in so many is stopped instead of killed: the watchdog has to find that out first.
@@ -35,6 +36,13 @@ STOP_EVERY = 7
 
 def _visits(count: int) -> list[tuple[float, float]]:
     return [(PERIOD_S * n + 1.0, PERIOD_S * n + 1.0 + STAY_S) for n in range(count)]
+
+
+def _watching(root: Path) -> Manifest:
+    """With the tracker as it is by default: objects keep their number for longer than a killed process is away."""
+    manifest = application("visits", model(root), ["gate"], RULES)
+    main = manifest.pipelines["main"].model_copy(update={"tracker": Tracker()})
+    return manifest.model_copy(update={"pipelines": {"main": main}})
 
 
 def _children(watched: Watched) -> list[int]:
@@ -61,7 +69,7 @@ def test_kills_of_children_cost_nothing(short_tmp: Path) -> None:
     recoveries: list[float] = []
     with (
         SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(application("visits", model(short_tmp), ["gate"], RULES), simulated.urls, short_tmp / "run") as watched,
+        running(_watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
     ):
         watched.wait_streaming({"gate"})
         start_s = simulated.loops()[0].wall_time_s
@@ -168,7 +176,7 @@ def test_supervisors_follow_the_rule_of_the_nucleus(short_tmp: Path) -> None:
     files = {"gate": clip(short_tmp / "gate.mp4", _visits(20), PERIOD_S * 20)}
     with (
         SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(application("visits", model(short_tmp), ["gate"], RULES), simulated.urls, short_tmp / "run") as watched,
+        running(_watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
     ):
         watched.wait_streaming({"gate"})
         analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
@@ -207,7 +215,6 @@ def test_starts(short_tmp: Path) -> None:
     cold: list[float] = []
     may_drop = os.access("/proc/sys/vm/drop_caches", os.W_OK)
     file = clip(short_tmp / "gate.mp4", [(0.0, 60.0)], 60.0)
-    tiny = model(short_tmp)
     with SimulatedCameras({"gate": file}, log_file=short_tmp / "simulator.log") as simulated:
         for number in range(size(quick=2, full=8)):
             drop = may_drop and number % 2 == 1
@@ -215,9 +222,7 @@ def test_starts(short_tmp: Path) -> None:
                 os.sync()
                 Path("/proc/sys/vm/drop_caches").write_text("3")
             deployed_s = time.monotonic()
-            with running(
-                application("visits", tiny, ["gate"], RULES), simulated.urls, short_tmp / f"run{number}"
-            ) as watched:
+            with running(_watching(short_tmp), simulated.urls, short_tmp / f"run{number}") as watched:
                 analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
                 took_s = analysed.first_after_s("gate", deployed_s, 60, math.inf) - deployed_s
             (cold if drop else warm).append(took_s)
