@@ -110,9 +110,10 @@ ATTEMPTS = {
 }
 
 
-def test_what_it_may_not(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("secret")
-    with socket.create_server(("127.0.0.1", 0)) as outside, confined(tmp_path, memory_mb=512, disk_mb=64) as place:
+def attempts_of(folder: Path) -> list[str]:
+    """What came of each of ATTEMPTS by a confined program: a line each, ``refused`` or ``DONE``."""
+    (folder / "secret").write_text("secret")
+    with socket.create_server(("127.0.0.1", 0)) as outside, confined(folder, memory_mb=512, disk_mb=64) as place:
         port = outside.getsockname()[1]
         lines = [f"{text!r}" for text in ATTEMPTS.values()]
         code = "\n".join(
@@ -121,14 +122,18 @@ def test_what_it_may_not(tmp_path: Path) -> None:
                 *(f"    {line}," for line in lines),
                 "]:",
                 "    try:",
-                f"        exec(attempt.replace('{{folder}}', {str(tmp_path)!r}).replace('{{port}}', '{port}'))",
+                f"        exec(attempt.replace('{{folder}}', {str(folder)!r}).replace('{{port}}', '{port}'))",
                 "    except (OSError, MemoryError, AssertionError) as error:",
                 "        print('refused', type(error).__name__)",
                 "    else:",
                 "        print('DONE', attempt)",
             ]
         )
-        said = place.run(code)
+        return place.run(code)
+
+
+def test_what_it_may_not(tmp_path: Path) -> None:
+    said = attempts_of(tmp_path)
     assert [line for line in said if line.startswith("DONE")] == []
     assert len(said) == len(ATTEMPTS)
 
