@@ -44,6 +44,11 @@ def pss_mb(pids: Iterable[int]) -> float:
     return total / 1024
 
 
+def started_s(pid: int) -> float:
+    """When a process was started, monotonic seconds (to a hundredth); the machine has not been suspended since boot."""
+    return int(_stat(pid)[19]) * TICK_S
+
+
 def _stat(pid: int) -> list[str]:
     """Fields of /proc/PID/stat after the command's name; empty where the process is gone."""
     try:

@@ -49,8 +49,18 @@ class Played:
     decoded: int = 0
 
 
-def play(clip: bytes, rest: Motion | None, damaged: Sequence[int] = ()) -> Played:
-    """Packets at their pace by a clock of the test's own; those ``damaged`` (by number) are flagged as such."""
+def play(
+    clip: bytes,
+    rest: Motion | None,
+    damaged: Sequence[int] = (),
+    lost: Sequence[int] = (),
+    no_key_from: float = float("inf"),
+) -> Played:
+    """Packets at their pace by a clock of the test's own.
+
+    Those ``damaged`` (by number) are flagged as such; before those ``lost`` FFmpeg reports a loss; key pictures after
+    ``no_key_from`` seconds do not come.
+    """
     played, progress = Played(), StreamProgress()
     with av.open(io.BytesIO(clip), "r") as container:
         stream = container.streams.video[0]
@@ -64,6 +74,11 @@ def play(clip: bytes, rest: Motion | None, damaged: Sequence[int] = ()) -> Playe
             played.packets += bool(packet.size)
             if played.packets - 1 in damaged:
                 packet.is_corrupt = True
+            if played.packets - 1 in lost:
+                watch_losses().losses += 1
+            if packet.is_keyframe and now_s > no_key_from:
+                played.rested.append(progress.resting)
+                continue
             for found in resting.decode(packet, now_s):
                 assert found.frame.time is not None
                 origin = found.frame.time if origin is None else origin
@@ -82,16 +97,27 @@ def moving() -> set[int]:
     return {number for number in range(SECONDS * FPS) if any(b <= number / FPS < e for b, e in STAYS)}
 
 
-@pytest.fixture(scope="module", params=[("h264", 2, 1), ("h264", 2, 2), ("h264", 0, 4), ("h265", 2, 2)], ids=str)
+KINDS = [
+    ("h264", 2, 1, False),
+    ("h264", 2, 2, False),
+    ("h264", 0, 4, False),
+    ("h265", 2, 2, False),
+    ("h264", 4, 2, True),
+    ("h265", 4, 2, True),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=str)
 def clip(request: pytest.FixtureRequest) -> tuple[bytes, int]:
     """A clip, and its seconds from one key picture to the next."""
-    codec, b_frames, gop_s = request.param
+    codec, b_frames, gop_s, open_gop = request.param
     data = make_clip(
         codec=codec,
         frames=SECONDS * FPS,
         gop=gop_s * FPS,
         b_frames=b_frames,
         crf=28,
+        open_gop=open_gop,
         container="mpegts",
         draw=street,
     )
@@ -131,6 +157,26 @@ def test_damage_ends_the_rest_and_keeps_pictures_out_until_the_next_key_picture(
     group_end = (first // (gop_s * FPS) + 1) * gop_s * FPS
     assert not set(range(first + 3, group_end - 3)) & set(played.numbers)
     assert group_end in played.numbers
+
+
+def test_what_came_before_a_loss_is_seen(clip: tuple[bytes, int]) -> None:
+    data, gop_s = clip
+    calm = play(data, Motion(floor_s=5.0))
+    group = gop_s * FPS
+    last = next(number for number, rested in enumerate(calm.rested) if rested and number % group == group - 3)
+    played = play(data, Motion(floor_s=5.0), lost=(last,))
+    assert not played.rested[last]
+    assert set(range(last - group + 8, last - 6)) <= set(played.numbers), "what came before it"
+    assert last not in played.numbers
+
+
+def test_where_the_next_key_picture_does_not_come_everything_is_decoded_in_time() -> None:
+    data = make_clip(frames=SECONDS * FPS, gop=FPS, b_frames=0, crf=28, container="mpegts", draw=street)
+    played = play(data, Motion(floor_s=2.0), no_key_from=5.5)
+    resting = [number / FPS for number, rested in enumerate(played.rested) if rested]
+    assert min(resting) >= 3.0
+    assert max(resting) < 5.0 + 1.1 * 2.0 + 0.1
+    assert moving() & set(range(8 * FPS, SECONDS * FPS)) <= set(played.numbers) | set(range(0, SECONDS * FPS, FPS))
 
 
 def test_references_are_told_from_what_nobody_refers_to() -> None:

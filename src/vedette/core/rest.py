@@ -2,8 +2,8 @@
 
 A key picture is decoded by itself and compared with the scene as it was when it became still. Between key pictures
 an encoder writes what has changed, so a packet that is much larger than its like says that something moves before
-anybody has looked. Whoever decodes keeps the packets since the last key picture but one, so that what moved is seen
-from its beginning on.
+anybody has looked. Whoever decodes keeps the packets since the last key picture that was compared, so that what moved
+is seen from its beginning on.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from vedette.core.motion_gate import MotionGate, Thumbnail
 SETTLE_S: Final = 3.0
 #: Packets a group of pictures may take; two groups are kept.
 GROUP_LIMIT_BYTES: Final = 8 << 20
+#: Groups of pictures may be so much longer than the bound: arrivals are uneven.
+LATE: Final = 1.1
 #: Groups whose length is remembered: the longest of them is what a stream may do again.
 _GROUPS: Final = 3
 #: Packets of a kind that say what is usual, and how many of them are needed to tell.
@@ -39,6 +41,7 @@ class Wake(Enum):
     PICTURE = "a key picture shows something else"
     PACKET = "a packet is much larger than its like"
     DAMAGE = "something was lost or damaged"
+    LATE = "the next key picture does not come"
     ROOM = "the packets since the last key picture take too much room"
 
 
@@ -68,7 +71,7 @@ class Groups:
     def fit(self, bound_s: float) -> bool:
         """Whether they are no longer than that (arrivals are uneven by a tenth) and small enough to keep."""
         longest_s = self.longest_s
-        return longest_s is not None and longest_s <= 1.1 * bound_s and max(self._sizes) <= GROUP_LIMIT_BYTES
+        return longest_s is not None and longest_s <= LATE * bound_s and max(self._sizes) <= GROUP_LIMIT_BYTES
 
 
 class Sizes:

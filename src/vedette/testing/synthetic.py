@@ -85,6 +85,7 @@ def make_clip(
     b_frames: int = 0,
     container: str = "",
     crf: int = 20,
+    open_gop: bool = False,
     draw: Callable[[int, int, int], Image] = draw_picture,
 ) -> bytes:
     """Return a video file of the pictures 0 to ``frames`` - 1.
@@ -99,12 +100,13 @@ def make_clip(
         b_frames: most bidirectional pictures in a row.
         container: FFmpeg's name of the file format; MP4, or AVI for ``mjpeg``.
         crf: quality of H.264 and H.265, lower is better and bigger.
+        open_gop: pictures that are shown before a key picture may refer to those before it.
         draw: makes a picture of its number, width and height, uint8 (height, width, 3), RGB.
     """
     buffer = io.BytesIO()
     kind = container or ("avi" if codec == "mjpeg" else "mp4")
     with av.open(buffer, "w", format=kind) as output:
-        stream = output.add_stream(_ENCODERS[codec], rate=fps, options=_options(codec, gop, b_frames, crf))
+        stream = output.add_stream(_ENCODERS[codec], rate=fps, options=_options(codec, gop, b_frames, crf, open_gop))
         if not isinstance(stream, VideoStream):
             raise TypeError(f"{codec} is not a video codec")
         stream.width, stream.height = width, height
@@ -121,14 +123,15 @@ def make_clip(
     return buffer.getvalue()
 
 
-def _options(codec: str, gop: int, b_frames: int, crf: int) -> dict[str, str]:
+def _options(codec: str, gop: int, b_frames: int, crf: int, open_gop: bool) -> dict[str, str]:
     fixed = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={b_frames}"
+    opened = f"b-adapt=0:open-gop={int(open_gop)}"
     if codec == "h264":
         # Without adaptive placement the encoder really uses the B-frames asked for on this simple content.
-        params = f"{fixed}:b-adapt=0:open-gop=0"
+        params = f"{fixed}:{opened}"
         return {"preset": "veryfast", "crf": str(crf), "x264-params": params}
     if codec == "h265":
-        params = f"{fixed}:b-adapt=0:open-gop=0:log-level=none:pools=none:frame-threads=1"
+        params = f"{fixed}:{opened}:log-level=none:pools=none:frame-threads=1"
         return {"preset": "ultrafast", "crf": str(crf), "x265-params": params}
     if codec == "mjpeg":
         return {"huffman": "default", "qmin": "2", "qmax": "4"}

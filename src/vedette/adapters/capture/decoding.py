@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +17,7 @@ from vedette.adapters.capture.planes import as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
 from vedette.core.nal import is_reference
-from vedette.core.rest import GROUP_LIMIT_BYTES, Groups, Sizes, Stillness, Wake
+from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
 from vedette.core.stream import StreamProgress
 
 #: Pictures that are shown before a key picture and sent after it are not longer before it; else its time has jumped.
@@ -66,9 +67,15 @@ class PacketDecoder:
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
         self._owed = 0
 
-    def lost(self) -> bool:
-        """Whether FFmpeg has reported a loss that is not known yet; it stays so until the next packet is decoded."""
-        return self._losses.losses != self._lost
+    def take_loss(self) -> bool:
+        """Whether FFmpeg has reported a loss since this was asked, or a packet decoded."""
+        lost = self._losses.losses != self._lost
+        self._lost = self._losses.losses
+        return lost
+
+    def damage(self, packet: Packet[Any], now_s: float) -> None:
+        """Something was lost before a packet, or in it: nothing is shown until a key picture after it."""
+        self._gate.damage(now_s, packet.pts)
 
     def decode(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         """The pictures that a packet completes."""
@@ -88,8 +95,7 @@ class PacketDecoder:
             frames = []
             gate.damage(now_s, packet.pts)
             progress.corrupt += 1
-        if self.lost():  # packets lost on the way here, or trouble in decoding
-            self._lost = self._losses.losses
+        if self.take_loss():  # packets lost on the way here, or trouble in decoding
             gate.damage(now_s, packet.pts)
         # A decoder that misses what a picture refers to may swallow it, and some more, without a word.
         self._owed = 0 if self._skipping else self._owed + bool(packet.size) - len(frames)
@@ -113,7 +119,7 @@ class PacketDecoder:
             return None
         finally:
             self.begin_anew()
-        if packet.is_corrupt or self.lost() or len(frames) != 1:
+        if self.take_loss() or packet.is_corrupt or len(frames) != 1:
             return None
         (frame,) = frames
         if not isinstance(frame, VideoFrame) or not self._passes(frame, now_s):
@@ -156,7 +162,7 @@ class RestingDecoder:
         self._sizes = Sizes()
         self._rest: Motion | None = None
         self._still: Stillness | None = None
-        self._kept: list[tuple[Packet[Any], float]] = []
+        self._kept: list[_Kept] = []
         self._kept_bytes = 0
         self._known_s: float | None = None
 
@@ -168,8 +174,10 @@ class RestingDecoder:
 
     def look(self, frame: VideoFrame, t_s: float) -> None:
         """Note a picture that is used (monotonic seconds); what moves in it keeps everything decoded."""
-        if self._still is not None and not self._progress.resting:
-            self._still.picture(thumbnail(as_pixels(frame).y), t_s)
+        if self._still is None or self._progress.resting:
+            return
+        if self._still.picture(thumbnail(as_pixels(frame).y), t_s):
+            self._sizes = Sizes()  # what is usual is learnt anew: motion makes packets larger
 
     def decode(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         """The pictures that are known with a packet; those that were passed over come first where something moves."""
@@ -184,7 +192,8 @@ class RestingDecoder:
                 yield from self._plain(packet, now_s)
                 return
             self._progress.resting = True
-        wake = self._wake(packet)
+        kept = _Kept(packet, now_s, self._decoder.take_loss())
+        wake = self._wake(kept)
         if packet.is_keyframe and wake is None:
             alone = self._decoder.decode_alone(packet, now_s)
             if alone is None:
@@ -195,21 +204,22 @@ class RestingDecoder:
                 self._kept, self._kept_bytes = [], 0
                 self._known_s = alone.frame.time
                 yield alone
-        self._kept.append((packet, now_s))
+        self._kept.append(kept)
         self._kept_bytes += packet.size
         if wake is not None:
             yield from self._catch_up(now_s)
 
     def _may_rest(self, now_s: float) -> bool:
         still = self._still
-        return (
-            still is not None and still.settled(now_s) and self._groups.fit(still.bound_s) and not self._decoder.lost()
-        )
+        return still is not None and still.settled(now_s) and self._groups.fit(still.bound_s)
 
-    def _wake(self, packet: Packet[Any]) -> Wake | None:
+    def _wake(self, kept: _Kept) -> Wake | None:
         """What a packet says by itself."""
-        if self._still is None or packet.is_corrupt or self._decoder.lost():
+        packet = kept.packet
+        if self._still is None or packet.is_corrupt or kept.lost:
             return Wake.DAMAGE
+        if self._kept and kept.arrived_s - self._kept[0].arrived_s > LATE * self._still.bound_s:
+            return Wake.LATE
         if self._kept_bytes + packet.size > 2 * GROUP_LIMIT_BYTES:
             return Wake.ROOM
         if not packet.is_keyframe and self._sizes.jumped(packet.size, reference=self._is_reference(packet)):
@@ -234,5 +244,22 @@ class RestingDecoder:
         if self._still is not None:
             self._still.stir(now_s)
         self._decoder.begin_anew()
-        for packet, arrived_s in kept:
-            yield from self._plain(packet, arrived_s)
+        first = kept[0].packet.pts if kept[0].packet.is_keyframe else None
+        for one in kept:
+            # It takes a while, in which nothing is read: that is no silence of the camera.
+            self._progress.last_packet_s = time.monotonic()
+            if first is not None and one.packet.pts is not None and one.packet.pts < first:
+                continue  # shown before the key picture and refers to what is not decoded
+            if one.lost:
+                self._decoder.damage(one.packet, one.arrived_s)
+            yield from self._plain(one.packet, one.arrived_s)
+        self._progress.last_packet_s = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A packet that was passed over, when it came, and whether something was lost before it."""
+
+    packet: Packet[Any]
+    arrived_s: float
+    lost: bool
