@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tools that look at what is locked and built; apart from what is looked at.
+AUDIT := build/audit
 
-.PHONY: setup system demo test lint format bench faults soak schema lock clean help
+.PHONY: setup system demo test lint format bench faults soak sbom schema lock clean help
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -54,6 +56,18 @@ faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs
 soak: setup ## eight cameras for an hour with faults at random: nothing lost, nothing grows. MINUTES, CAMERAS, SEED
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),60) --cameras $(or $(CAMERAS),8) --seed $(or $(SEED),7) --keep
 
+sbom: setup $(AUDIT) ## bills of materials of devices (PLATFORM=linux/arm64) and of the account's functions, in build/sbom
+	@rm -rf build/sbom
+	$(BIN)/python -m vedette build $(if $(PLATFORM),--platform $(PLATFORM)) --out build/sbom/components
+	cp build/sbom/components/sbom.cdx.json build/sbom/device.cdx.json
+	$(BIN)/python -m vedette sbom --functions --output build/sbom/functions.cdx.json
+	$(AUDIT)/bin/python scripts/check_sbom.py build/sbom/device.cdx.json build/sbom/functions.cdx.json
+
+$(AUDIT): requirements/audit.txt
+	@rm -rf $@ && $(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt || { rm -rf $@; exit 1; }
+	@touch $@
+
 schema: $(STAMP) ## write the published JSON Schemas and the tables of docs/manifest.md and docs/devices.md anew
 	$(BIN)/python -m vedette schema export src/vedette/contracts/schema
 	$(BIN)/python -m vedette schema tables --write docs/manifest.md
@@ -67,6 +81,7 @@ lock: ## resolve the dependencies, with hashes and without naming a registry; UP
 	$(BIN)/uv pip compile requirements/gpu.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/gpu.txt
 	$(BIN)/uv pip compile requirements/bench.in -c requirements/dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/bench.txt
 	$(BIN)/uv pip compile requirements/installer.in --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/installer.txt
+	$(BIN)/uv pip compile requirements/audit.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE) -o requirements/audit.txt
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -81,6 +81,7 @@ COMMANDS: Final = (
         ),
     ),
     CommandSpec("build", "vedette.cli.build:build", "Build our components for deployment.", _FLEET),
+    CommandSpec("sbom", "vedette.cli.sbom:sbom", "Which software is in it: a bill of materials.", _FLEET),
     CommandSpec("publish", "vedette.cli.publish:publish", "Bring built components into the account.", _FLEET),
     CommandSpec("deploy", "vedette.cli.deploy:deploy", "Roll an application out to a fleet, ring by ring.", _FLEET),
     CommandSpec("status", "vedette.cli.status:status", "What runs: on this machine, a fleet, a device.", _FLEET),

@@ -36,6 +36,7 @@ from vedette.local.building.archive import Member
 from vedette.local.building.code_notes import code_notes
 from vedette.local.building.code_wheels import code_members
 from vedette.local.building.libraries import APPLICATION_LIBRARIES, CANDIDATE_LIBRARIES
+from vedette.local.building.packed import write_sbom
 from vedette.local.building.settings import BuildSettings
 from vedette.local.building.tree import Built, write_list
 from vedette.local.building.wheelhouse import Wheelhouses, scratch
@@ -119,6 +120,7 @@ def build_application(
                 _write(content, Form.CANDIDATE, target, settings, houses, code),
             )
             write_list(target, made)
+            write_sbom(target)
         except OSError as error:
             raise not_writable(target, error) from None
     return BuiltApplication(made, tuple(notes))

@@ -1,6 +1,7 @@
 """Writes our components as a tree that can be deployed: recipes, and one zip for each with everything that it runs on.
 
     build.json                                   what is in the tree, with digests
+    sbom.cdx.json                                which software it is: the bill of materials
     recipes/vedette.Inference-0.1.0.yaml
     artifacts/vedette.Inference/0.1.0/inference.zip
                                       ├── install.sh, run.sh    called by the recipe; share.py by install.sh
@@ -27,6 +28,7 @@ from vedette.contracts.errors import UsageError
 from vedette.local.building.archive import Member, source_files, write_archive
 from vedette.local.building.libraries import COMPONENT_LIBRARIES
 from vedette.local.building.package_wheel import package_members
+from vedette.local.building.packed import write_sbom
 from vedette.local.building.settings import BuildSettings
 from vedette.local.building.tree import BuildTarget, Built, read_tree, write_list
 from vedette.local.building.wheelhouse import Wheelhouses, scratch
@@ -61,6 +63,7 @@ def build_tree(target: Path, settings: BuildSettings | None = None) -> tuple[Bui
         try:
             made = tuple(_build(path, target, settings, houses) for path in recipes)
             write_list(target, made)
+            write_sbom(target)
         except OSError as error:
             raise not_writable(target, error) from None
     return made

@@ -1,6 +1,7 @@
 """What lies in a tree of built components, and its list ``build.json``.
 
     build.json                                   every file below with its SHA-256, and what it was built for
+    sbom.cdx.json                                the bill of materials, see ``packed.py``
     recipes/vedette.Inference-0.1.0.yaml
     artifacts/vedette.Inference/0.1.0/inference.zip
 
@@ -115,7 +116,7 @@ def write_list(tree: Path, made: Iterable[Built]) -> None:
         UsageError: V708, there is a list already, and it cannot be used.
         OSError: the folder cannot be written.
     """
-    found = _read_list(tree).components if (tree / LIST_NAME).exists() else ()
+    found = read_list(tree).components if (tree / LIST_NAME).exists() else ()
     known = {(one.name, one.version): one for one in found if (tree / one.recipe.file).is_file()}
     known |= {(one.name, one.version): _listed(tree, one) for one in made}
     document = TreeList(components=tuple(known[key] for key in sorted(known)))
@@ -129,7 +130,7 @@ def read_tree(tree: Path) -> tuple[Built, ...]:
     Raises:
         UsageError: V708, there is no list, or the tree is not what it says; the message has every difference.
     """
-    document = _read_list(tree)
+    document = read_list(tree)
     wrong: list[str] = []
     for entry in (file for one in document.components for file in (one.recipe, *one.artifacts)):
         wrong += _difference(tree, entry)
@@ -177,7 +178,12 @@ def _present(tree: Path) -> list[str]:
     return sorted(path.relative_to(tree).as_posix() for top in folders for path in top.rglob("*") if path.is_file())
 
 
-def _read_list(tree: Path) -> TreeList:
+def read_list(tree: Path) -> TreeList:
+    """A tree's list; whether the files are what it says is not looked at.
+
+    Raises:
+        UsageError: V708, there is none, or it cannot be used.
+    """
     path = tree / LIST_NAME
     try:
         with path.open("rb") as file:
