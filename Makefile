@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Tools that look at what is locked and built; apart from what is looked at.
 AUDIT := build/audit
 
-.PHONY: setup system demo test lint format bench faults soak sbom schema lock clean help
+.PHONY: setup system demo test lint format bench faults soak sbom audit schema lock clean help
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -46,7 +46,7 @@ bench: setup ## every measurement, beside floors and peers, and bench/REPORT.md 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench
 
-faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs/scorecard.md. VEDETTE_FAULTS=quick for minutes
+faults: setup $(AUDIT) ## the slow suite: outages, power cuts, kills, damage; writes docs/scorecard.md. VEDETTE_FAULTS=quick for minutes
 	@rm -rf build/scorecard
 	@status=0; \
 	$(BIN)/python -m pytest -m faults --override-ini=addopts="-ra --strict-markers --strict-config" --timeout=1800 tests || status=1; \
@@ -62,6 +62,9 @@ sbom: setup $(AUDIT) ## bills of materials of devices (PLATFORM=linux/arm64) and
 	cp build/sbom/components/sbom.cdx.json build/sbom/device.cdx.json
 	$(BIN)/python -m vedette sbom --functions --output build/sbom/functions.cdx.json
 	$(AUDIT)/bin/python scripts/check_sbom.py build/sbom/device.cdx.json build/sbom/functions.cdx.json
+
+audit: setup $(AUDIT) ## known weaknesses of what requirements/ locks; says so where the data cannot be reached
+	$(BIN)/python -m tests.faults.security.audit
 
 $(AUDIT): requirements/audit.txt
 	@rm -rf $@ && $(PYTHON) -m venv $@

@@ -60,14 +60,16 @@ def test_what_should_be_found_is_found(text: str) -> None:
     assert list(dangerous(ast.parse(text)))
 
 
-def test_no_data_becomes_code() -> None:
+def unexplained(top: Path) -> list[str]:
+    """Dangerous calls in a checkout for which no reason is given here."""
     found = []
-    for top in SHIPPED:
-        for path in sorted((REPOSITORY / top).rglob("*.py")):
-            name = path.relative_to(REPOSITORY).as_posix()
-            allowed = EXEMPT.get(name, {})
-            found += [
-                f"{name}:{at}: {what}" for at, what in dangerous(ast.parse(path.read_text())) if what not in allowed
-            ]
-    assert found == []
+    for path in (path for part in SHIPPED for path in sorted((top / part).rglob("*.py"))):
+        name = path.relative_to(top).as_posix()
+        allowed = EXEMPT.get(name, {})
+        found += [f"{name}:{at}: {what}" for at, what in dangerous(ast.parse(path.read_text())) if what not in allowed]
+    return found
+
+
+def test_no_data_becomes_code() -> None:
+    assert unexplained(REPOSITORY) == []
     assert all(Path(REPOSITORY / name).exists() for name in EXEMPT)

@@ -22,7 +22,7 @@ _COLUMNS: Final = "target, report_id, created, size, body"
 def insert(connection: sqlite3.Connection, reports: Iterable[OutgoingReport], now_wall_s: float) -> None:
     """Store reports, one row for each target; one that waits already is left alone."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO reports ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR IGNORE INTO reports ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names of ours
         [
             (target, report.report_id, now_wall_s, len(report.body), report.body)
             for report in reports
@@ -83,6 +83,6 @@ def plausible(row: tuple[Any, ...]) -> bool:
 def restore(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Put what was read out of a damaged file into a new one."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO reports (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR IGNORE INTO reports (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - names of ours
         [row for row in rows if row[4] == len(row[5])],
     )

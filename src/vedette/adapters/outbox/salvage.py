@@ -182,7 +182,7 @@ def _rows(
         which, ends = (f"{key} = ?", (low,)) if low == high else (f"{key} BETWEEN ? AND ?", (low, high))
         try:
             found = connection.execute(
-                f"SELECT {columns} FROM {table} WHERE {condition}{which}",  # noqa: S608
+                f"SELECT {columns} FROM {table} WHERE {condition}{which}",  # noqa: S608 - names of ours
                 (*values, *ends),
             ).fetchall()
         except sqlite3.Error:
@@ -201,7 +201,7 @@ def _span(
     ends = []
     for which, guess in (("min", 0), ("max", MAX_KEY)):
         try:
-            statement = f"SELECT {which}({key}) FROM {table} WHERE {condition}1"  # noqa: S608
+            statement = f"SELECT {which}({key}) FROM {table} WHERE {condition}1"  # noqa: S608 - names of ours
             row = connection.execute(statement, values).fetchone()
         except sqlite3.Error:
             ends.append(guess)

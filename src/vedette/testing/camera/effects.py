@@ -33,10 +33,10 @@ class Effects:
                 self._random["corrupt"] = random.Random(fault.seed)  # noqa: S311 repeatable damage, no secret
             case Loss():
                 self.loss = fault
-                self._random["loss"] = random.Random(fault.seed)  # noqa: S311
+                self._random["loss"] = random.Random(fault.seed)  # noqa: S311 - as above
             case Jitter():
                 self.jitter = fault
-                self._random["jitter"] = random.Random(fault.seed)  # noqa: S311
+                self._random["jitter"] = random.Random(fault.seed)  # noqa: S311 - as above
             case NoKeyframes():
                 self.no_keyframes = True
             case ParameterSets():

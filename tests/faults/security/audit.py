@@ -1,0 +1,141 @@
+"""`make audit`: known weaknesses of everything in requirements/, as far as the package index tells them here.
+
+pip-audit asks the index, then OSV, for each locked version. It ends well too where nobody answered, so a version with known
+weaknesses is asked for beside the others: where nothing is found of that one, nothing was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.faults.scorecard import REPOSITORY
+
+PROGRAM: Final = REPOSITORY / "build" / "audit" / "bin" / "pip-audit"
+LOCKS: Final = tuple(sorted((REPOSITORY / "requirements").glob("*.txt")))
+#: CVE-2018-18074 and later ones: whoever has the data knows it.
+WEAK: Final = "requests==2.19.1"
+SERVICES: Final = ("pypi", "osv")
+_LIMIT_S: Final = 300
+#: What a command tells: well, something found, nothing measured.
+WELL, FOUND, NOT_MEASURED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What came of it.
+
+    Attributes:
+        service: who was asked.
+        asked: versions that were looked up.
+        weak: ``name version: identifiers``, of ours.
+        unknown: versions of which the service has nothing.
+        control: weaknesses it names of ``WEAK``.
+        trouble: why it could not be asked; empty where it could.
+    """
+
+    service: str
+    asked: int = 0
+    weak: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    control: int = 0
+    trouble: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether the absence of a finding means anything."""
+        return not self.trouble and self.control > 0 and not self.unknown
+
+
+def read(service: str, said: str) -> Audit:
+    """What pip-audit's JSON says.
+
+    Raises:
+        ValueError: it is none.
+    """
+    document = json.loads(said)
+    weak, unknown, control, asked = set[str](), set[str](), 0, set[str]()
+    for one in document["dependencies"]:
+        if "skip_reason" in one:
+            unknown.add(str(one["skip_reason"]))
+            continue
+        name = f"{one['name']}=={one['version']}"
+        found = sorted({str(each["id"]) for each in one["vulns"]})
+        if name == WEAK:
+            control = len(found)
+            continue
+        asked.add(name)
+        if found:
+            weak.add(f"{name}: {', '.join(found)}")
+    return Audit(service, len(asked), tuple(sorted(weak)), tuple(sorted(unknown)), control)
+
+
+def audit(service: str, locks: Sequence[Path] = LOCKS, program: Path = PROGRAM) -> Audit:
+    """Ask one service about everything locked, and about the weak version."""
+    with tempfile.TemporaryDirectory() as work:
+        control = Path(work, "control.txt")
+        control.write_text(f"{WEAK}\n")
+        rounds = [_ask(service, [control], program, ()), _ask(service, locks, program, ("--require-hashes",))]
+    trouble = next((one.trouble for one in rounds if one.trouble), "")
+    return Audit(
+        service, rounds[1].asked, rounds[1].weak, rounds[1].unknown or rounds[0].unknown, rounds[0].control, trouble
+    )
+
+
+def _ask(service: str, locks: Sequence[Path], program: Path, options: Sequence[str]) -> Audit:
+    command = [str(program), "--vulnerability-service", service, "--no-deps", "--disable-pip", *options]
+    command += ["--progress-spinner", "off", "--format", "json"]
+    command += [part for lock in locks for part in ("--requirement", str(lock))]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, stdin=subprocess.DEVNULL)
+        return read(service, done.stdout)
+    except subprocess.TimeoutExpired:
+        return Audit(service, trouble=f"no answer in {_LIMIT_S} s")
+    except OSError as error:
+        return Audit(service, trouble=f"{program}: {error.strerror}; `make audit` installs it")
+    except (ValueError, KeyError, TypeError):
+        return Audit(service, trouble=(done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200])
+
+
+def best() -> Audit:
+    """The first service that knows something, else the last one's trouble."""
+    found = Audit("", trouble="nobody was asked")
+    for service in SERVICES:
+        found = audit(service)
+        if found.measured or found.weak:
+            break
+    return found
+
+
+def told(found: Audit) -> str:
+    """For people."""
+    if found.weak:
+        return "\n".join([f"{len(found.weak)} locked versions with known weaknesses ({found.service}):", *found.weak])
+    if found.measured:
+        return (
+            f"No known weakness in {found.asked} locked versions ({found.service}; of {WEAK} it names {found.control})."
+        )
+    why = found.trouble or f"nothing is known of {len(found.unknown)} versions"
+    return (
+        f"NOT MEASURED HERE: neither the package index nor OSV gave its data on known weaknesses, not even of {WEAK}, "
+        f"which has some. Last said: {found.service}: {why}. Run `make audit` where pypi.org or api.osv.dev is reached."
+    )
+
+
+def main() -> int:
+    """Audit, print, and say by the exit code what came of it."""
+    found = best()
+    print(told(found))
+    if found.weak:
+        return FOUND
+    return WELL if found.measured else NOT_MEASURED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
