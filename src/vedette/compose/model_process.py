@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vedette.adapters.engines.accelerators import Accelerator
 from vedette.adapters.engines.gate import Gate, read_model
 from vedette.adapters.engines.neo_archive import is_neo_archive
 from vedette.adapters.models.store import ModelStore, resolve_model
@@ -72,6 +73,9 @@ class ModelSpec(Contract):
         publish_tracks: whether batches are sent to the supervisor too.
         dlr_python: interpreter that runs what Neo compiled.
         background: whether every other process of the device goes before this one.
+        gpu: number of the graphics processor.
+        gpu_memory_bytes: limit of the CUDA provider's memory; 0 is none.
+        engine_workspace_bytes: memory TensorRT may try out while it builds; 0 leaves it to TensorRT.
     """
 
     key: str
@@ -81,6 +85,9 @@ class ModelSpec(Contract):
     publish_tracks: bool = False
     dlr_python: str = "/usr/bin/python3"
     background: bool = False
+    gpu: int = 0
+    gpu_memory_bytes: int = 0
+    engine_workspace_bytes: int = 0
 
 
 class ModelState(StrEnum):
@@ -248,8 +255,12 @@ class ModelProcess:
             from vedette.adapters.engines.onnx import OnnxDetector
 
             report = gate.result()
-        detector = OnnxDetector(data, plan.model)
+        detector = OnnxDetector(data, plan.model, self._accelerator(plan))
         return _Loaded(detector, report.run_s, detector.degraded)
+
+    def _accelerator(self, plan: ModelPlan) -> Accelerator:
+        spec = self._spec
+        return Accelerator(spec.gpu, spec.gpu_memory_bytes, spec.engine_workspace_bytes, plan.model.precision)
 
     def _rest(self, error: VedetteError) -> None:
         """Say what is wrong, and wait until there is reason to try again."""

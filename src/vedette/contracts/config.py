@@ -58,6 +58,15 @@ class InferenceConfig(ComponentConfig):
     dlrPython: Annotated[  # noqa: N815
         str, Field(description="Python that has the DLR runtime, for models compiled by SageMaker Neo.")
     ] = "/usr/bin/python3"
+    gpu: Annotated[int, Field(ge=0, le=63, description="Number of the graphics processor that runs the models.")] = 0
+    gpuMemoryMb: Annotated[  # noqa: N815
+        int,
+        Field(ge=0, le=1 << 20, description="Memory the CUDA provider's arena of each model may take; 0 is no limit."),
+    ] = 0
+    engineWorkspaceMb: Annotated[  # noqa: N815
+        int,
+        Field(ge=0, le=1 << 20, description="Memory TensorRT may try out while it builds; 0 leaves it to TensorRT."),
+    ] = 0
 
 
 class AlertingConfig(ComponentConfig):

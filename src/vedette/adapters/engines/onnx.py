@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 from numpy.typing import NDArray
 
+from vedette.adapters.engines.accelerators import Accelerator
 from vedette.adapters.engines.families import Signature, make_family
 from vedette.adapters.engines.gate import Gate, GateLimits, check_digest, read_model
 from vedette.adapters.engines.neo_archive import is_neo_archive
@@ -137,13 +138,15 @@ class OnnxDetector(SessionDetector):
     Args:
         data: the whole model file; has passed the gate.
         model: what the manifest says of it.
+        accelerator: what it may take of a graphics processor.
 
     Raises:
         ModelError: V302, cannot be loaded; V303, not what the manifest says.
     """
 
-    def __init__(self, data: bytes, model: Model) -> None:
-        session, degraded = open_session(data, model.file, model.require)
+    def __init__(self, data: bytes, model: Model, accelerator: Accelerator | None = None) -> None:
+        accelerator = accelerator or Accelerator(precision=model.precision)
+        session, degraded = open_session(data, model.file, model.require, accelerator)
         super().__init__(session, signature_of(session), model, degraded)
 
 

@@ -7,37 +7,70 @@ from typing import Any, Final
 
 import onnxruntime
 
+from vedette.adapters.engines.accelerators import CPU, PROVIDERS, Accelerator, check_precision, provider_options
 from vedette.adapters.engines.families import Signature, TensorInfo
 from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import Provider
 
 logger = logging.getLogger(__name__)
 
-#: Execution providers to ask for, by what the manifest requires; the processor runs what others cannot.
-PROVIDERS: Final[dict[Provider, tuple[str, ...]]] = {
-    Provider.CPU: ("CPUExecutionProvider",),
-    Provider.CUDA: ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    Provider.TENSORRT: ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
-}
 _ERROR_TEXT_LIMIT: Final = 300
 
 
-def open_session(data: bytes, name: str, require: Provider) -> tuple[Any, str]:
+def open_session(data: bytes, name: str, require: Provider, accelerator: Accelerator | None = None) -> tuple[Any, str]:
     """A session, and why it does not run where it was asked to (empty where it does).
 
     One intra-op thread: for these models two take twice the processor time for the same run; cameras are served in
     parallel by runs side by side instead. Measured on YOLOX-nano and DEIMv2-femto: without memory patterns a session
     takes 5 to 8 MB less and no time more; without the arena, runs side by side take 60 MB more.
 
+    Where a provider refuses (a wrong driver, too little memory of the device), the next one is tried with its own
+    options. The library's own way would drop every option, and print.
+
     Args:
         data: the whole model; never a path, because then the library would follow references to other files.
         name: what to call it in messages.
         require: where it has to run.
+        accelerator: what it may take of a graphics processor.
 
     Raises:
-        ModelError: V302, the library refuses it.
+        ModelError: V302, the library refuses it; V303, it has not the numbers that ``precision`` names.
         MemoryError: loading it takes more memory than there is.
     """
+    accelerator = accelerator or Accelerator()
+    check_precision(data, name, accelerator.precision)
+    there = onnxruntime.get_available_providers()
+    wanted = [provider for provider in PROVIDERS[require] if provider in there] or [CPU]
+    why = ""
+    while True:
+        try:
+            session = _open(data, wanted, accelerator)
+            break
+        except Exception as error:  # the library raises a class per failure, none of them documented
+            if len(wanted) > 1:
+                why = why or first_line(error)
+                wanted = wanted[1:]
+                continue
+            if out_of_memory(error):
+                raise MemoryError from error
+            raise ModelError(
+                f"{name} cannot be loaded: {first_line(error)}.",
+                hint="Export it again, for an operator set that this ONNX Runtime knows.",
+                code="V302",
+            ) from error
+    first = PROVIDERS[require][0]
+    if first in session.get_providers():
+        return session, ""
+    reason = f"{first}: {why}" if why else f"{first} is not available"
+    degraded = (
+        f"V306 {name} requires {require.value}; this ONNX Runtime runs it with "
+        f"{session.get_providers()[0].removesuffix('ExecutionProvider')} ({reason})."
+    )
+    logger.warning("%s", degraded)
+    return session, degraded
+
+
+def _open(data: bytes, wanted: list[str], accelerator: Accelerator) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -46,27 +79,8 @@ def open_session(data: bytes, name: str, require: Provider) -> tuple[Any, str]:
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    there = onnxruntime.get_available_providers()
-    wanted = [provider for provider in PROVIDERS[require] if provider in there]
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=wanted or ["CPUExecutionProvider"])
-    except Exception as error:  # the library raises a class per failure, none of them documented
-        if out_of_memory(error):
-            raise MemoryError from error
-        raise ModelError(
-            f"{name} cannot be loaded: {first_line(error)}.",
-            hint="Export it again, for an operator set that this ONNX Runtime knows.",
-            code="V302",
-        ) from error
-    first = PROVIDERS[require][0]
-    if first in session.get_providers():
-        return session, ""
-    degraded = (
-        f"V306 {name} requires {require.value}; this ONNX Runtime runs it with "
-        f"{session.get_providers()[0].removesuffix('ExecutionProvider')} ({first} is not available)."
-    )
-    logger.warning("%s", degraded)
-    return session, degraded
+    providers = [(provider, provider_options(provider, accelerator)) for provider in wanted]
+    return onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=0)
 
 
 def signature_of(session: Any) -> Signature:

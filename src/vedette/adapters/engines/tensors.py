@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.adapters.engines.accelerators import Accelerator
 from vedette.adapters.engines.families import Signature, TensorInfo
 from vedette.adapters.engines.session import first_line, open_session, out_of_memory, signature_of
 from vedette.contracts.errors import ModelError
@@ -109,7 +110,7 @@ def load_tensors(data: bytes, model: Model) -> TensorModel:
     Raises:
         ModelError: V302, cannot be loaded; V303, it does not have the inputs that the manifest declares.
     """
-    session, degraded = open_session(data, model.file, model.require)
+    session, degraded = open_session(data, model.file, model.require, Accelerator(precision=model.precision))
     return TensorModel(session, signature_of(session), model, degraded)
 
 

@@ -104,6 +104,14 @@ class Provider(StrEnum):
     TENSORRT = "tensorrt"
 
 
+class Precision(StrEnum):
+    """Numbers a model may be computed with on an accelerator."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
 class Model(Contract):
     """A detector or classifier: file, tensor contract and thresholds."""
 
@@ -139,6 +147,13 @@ class Model(Contract):
     nms_iou: Annotated[Confidence, Field(description="Overlap above which the weaker box is dropped.")] = 0.45
     class_agnostic_nms: bool = False
     require: Provider = Provider.CPU
+    precision: Annotated[
+        Precision,
+        Field(
+            description="Numbers TensorRT may compute with; `int8` needs a file with the scales, and falls back to "
+            "float16 where an operator has none."
+        ),
+    ] = Precision.FLOAT32
 
     @property
     def built_in(self) -> bool:
@@ -151,6 +166,11 @@ class Model(Contract):
             raise ValueError(f"the family {self.family.value} comes with the program and takes no file, size or input")
         if not self.built_in and not self.file:
             raise ValueError("`file` is missing: a path beside the manifest, or a name in the model store")
+        if self.precision is not Precision.FLOAT32 and self.require is not Provider.TENSORRT:
+            raise ValueError(
+                f"`precision: {self.precision.value}` is for `require: tensorrt`; elsewhere the file itself says which "
+                "numbers it has (`vedette model optimize` makes such a file)"
+            )
         if (self.family is ModelFamily.TENSORS) != bool(self.tensors):
             raise ValueError("`tensors` is for the family tensors, and needed there: the inputs that the code gives")
         if self.moving is not None and self.family is not ModelFamily.MOVING:
