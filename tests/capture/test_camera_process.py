@@ -120,7 +120,7 @@ def test_a_wrong_password_is_told_apart_and_tried_once(
         rig.until_state("UNAUTHORIZED")
         assert rig.status.error == "V202"
         epochs = len(rig.statuses)
-        rig.until(lambda: len(rig.statuses) > epochs + 20)
+        rig.until(lambda: len(rig.statuses) > epochs + 4)
         assert rig.status.state == "UNAUTHORIZED"
         cmdline = Path(f"/proc/{rig.pid}/cmdline").read_bytes() + Path(f"/proc/{rig.pid}/environ").read_bytes()
         rig.configure(password="c0rrect/horse@#")

@@ -165,6 +165,8 @@ class PanoramaProcess:
             self._ready.set()
             while not self._exit and launcher.poll() is None:
                 self._reactor.run_once(_STEP_S)
+            while not self._exit and select.select([control], [], [], 0)[0]:
+                self._hear()  # its last word, where it was gone before that was read
         finally:
             self._clear_up(launcher, routes, output)
 
