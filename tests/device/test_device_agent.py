@@ -282,3 +282,15 @@ def test_messages_in_no_known_form_end_nothing(device: JobDevice, payload: bytes
         life.round()
     life.account.job(REBOOT)
     life.until(lambda: "systemctl reboot" in device.machine.calls())
+
+
+@pytest.mark.parametrize("job_id", ["../j", "j/#", "+", "", "j\n", "x" * 65, "j1/update/accepted", 7, ["j"], "j\0"])
+@pytest.mark.parametrize("document", [REBOOT, None])
+def test_a_job_id_that_is_none_is_part_of_no_topic(device: JobDevice, job_id: Any, document: Any) -> None:
+    life = Life(device)
+    execution = {"jobId": job_id, "executionNumber": 1, "jobDocument": document, "statusDetails": {"stage": "x"}}
+    life.agent._hear(f"$aws/things/{THING}/jobs/start-next/accepted", json.dumps({"execution": execution}).encode())
+    life.round()  # the account takes topics of the one job only
+    assert life.account.told == []
+    life.account.job(REBOOT)
+    life.until(lambda: "systemctl reboot" in device.machine.calls())

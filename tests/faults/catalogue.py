@@ -90,6 +90,7 @@ SECURITY: Final = (
     Wanted("S24", "log-in limits of an interface", "all", NOTHING_LISTENS),
     Wanted("S25", "roles of an interface", "all", NOTHING_LISTENS),
     Wanted("S26", "sessions of an interface", "all", NOTHING_LISTENS),
+    Wanted("S28", "strings that reach another topic than their own", "0 of >= 10,000"),
     Wanted("S-boot", "disk encryption, secure boot, fuses", "on", NEEDS_JETSON),
 )
 

@@ -24,7 +24,16 @@ from vedette.adapters.state.log_levels import LEVEL
 from vedette.contracts import topics
 from vedette.contracts.base import mistakes
 from vedette.contracts.config import DeviceAgentConfig
-from vedette.contracts.device_job import DEVICE_JOB, MAX_DETAIL, DeviceJob, JobProgress, JobStatus, Stage, UpdateJob
+from vedette.contracts.device_job import (
+    DEVICE_JOB,
+    JOB_ID,
+    MAX_DETAIL,
+    DeviceJob,
+    JobProgress,
+    JobStatus,
+    Stage,
+    UpdateJob,
+)
 from vedette.contracts.errors import DeliveryError, StorageError, VedetteError
 from vedette.core.fleet.device_job import Ask, Seen, begun, step, wrong_with
 from vedette.core.messages import one_line
@@ -148,7 +157,12 @@ class DeviceAgent:
 
     def _started(self, execution: Mapping[str, Any]) -> None:
         """AWS IoT handed a job over, or the one again that the device is at."""
-        job_id, number = str(execution["jobId"]), _number(execution.get("executionNumber"))
+        try:
+            job_id = JOB_ID.validate_python(execution["jobId"])  # before it is a part of any topic
+        except ValidationError:
+            log.warning("a job whose id is in no known form is left out: %r", str(execution["jobId"])[:64])
+            return
+        number = _number(execution.get("executionNumber"))
         if self._progress is not None:
             if (self._progress.job_id, self._progress.execution) == (job_id, number):
                 self._told = None  # tell once more how it stands

@@ -14,7 +14,9 @@ MAX_PACKAGE_BYTES: Final = 1 << 30
 #: Characters of a value in a job's status details, as AWS takes them.
 MAX_DETAIL: Final = 1024
 
+#: As AWS IoT makes them; it becomes part of topics.
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+JOB_ID: Final[TypeAdapter[str]] = TypeAdapter(JobId)
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,63}$")]
 
 
