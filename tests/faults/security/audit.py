@@ -76,29 +76,36 @@ def read(service: str, said: str) -> Audit:
     return Audit(service, len(asked), tuple(sorted(weak)), tuple(sorted(unknown)), control)
 
 
-def audit(service: str, locks: Sequence[Path] = LOCKS, program: Path = PROGRAM) -> Audit:
-    """Ask one service about everything locked, and about the weak version."""
+def audit(service: str, locks: Sequence[Path] = LOCKS, address: str = "") -> Audit:
+    """Ask one service about everything locked, and about the weak version; ``address`` of an OSV other than the public one."""
+    at = ("--osv-url", address) if address else ()
     with tempfile.TemporaryDirectory() as work:
         control = Path(work, "control.txt")
         control.write_text(f"{WEAK}\n")
-        rounds = [_ask(service, [control], program, ()), _ask(service, locks, program, ("--require-hashes",))]
-    trouble = next((one.trouble for one in rounds if one.trouble), "")
+        beside = _ask(service, control, at)
+    if beside.trouble or not beside.control:
+        return beside
+    rounds = [_ask(service, lock, (*at, "--require-hashes")) for lock in locks]
     return Audit(
-        service, rounds[1].asked, rounds[1].weak, rounds[1].unknown or rounds[0].unknown, rounds[0].control, trouble
+        service,
+        sum(one.asked for one in rounds),
+        tuple(sorted({weak for one in rounds for weak in one.weak})),
+        tuple(sorted({unknown for one in rounds for unknown in one.unknown})),
+        beside.control,
+        next((one.trouble for one in rounds if one.trouble), ""),
     )
 
 
-def _ask(service: str, locks: Sequence[Path], program: Path, options: Sequence[str]) -> Audit:
-    command = [str(program), "--vulnerability-service", service, "--no-deps", "--disable-pip", *options]
-    command += ["--progress-spinner", "off", "--format", "json"]
-    command += [part for lock in locks for part in ("--requirement", str(lock))]
+def _ask(service: str, lock: Path, options: Sequence[str]) -> Audit:
+    command = [str(PROGRAM), "--vulnerability-service", service, "--no-deps", "--disable-pip", *options]
+    command += ["--progress-spinner", "off", "--format", "json", "--requirement", str(lock)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, stdin=subprocess.DEVNULL)
         return read(service, done.stdout)
     except subprocess.TimeoutExpired:
         return Audit(service, trouble=f"no answer in {_LIMIT_S} s")
     except OSError as error:
-        return Audit(service, trouble=f"{program}: {error.strerror}; `make audit` installs it")
+        return Audit(service, trouble=f"{PROGRAM}: {error.strerror}; `make audit` installs it")
     except (ValueError, KeyError, TypeError):
         return Audit(service, trouble=(done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200])
 
