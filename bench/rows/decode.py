@@ -43,7 +43,7 @@ print(100 * used / (time.monotonic() - begun))
 
 def measure(quick: bool) -> Row:
     """Bare decoding of each kind; then whole cameras in a busy and in a still scene."""
-    rounds, seconds = (1, 4.0) if quick else (3, 15.0)
+    rounds, seconds = (1, 4.0) if quick else (2, 10.0)
     figures: list[Figure] = []
     for name, encoding in list(ENCODINGS.items())[: 1 if quick else None]:
         path = encoded(VIDEO, encoding)
