@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.capture.rig import COMPONENTS, Rig
+from vedette.adapters.capture.gst_library import Gst, GstError, load_gstreamer
 from vedette.testing.synthetic import make_clip
 
 
@@ -19,6 +20,20 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     path.write_bytes(make_clip(frames=100, gop=12))
     return path
+
+
+@pytest.fixture(scope="session")
+def gst() -> Gst:
+    """GStreamer with decoders on the processor."""
+    packages = "gstreamer1.0-plugins-base gstreamer1.0-plugins-bad gstreamer1.0-libav"
+    try:
+        library = load_gstreamer()
+    except GstError as error:
+        pytest.skip(f"needs GStreamer ({packages}): {error}")
+    for element in ("h264parse", "h265parse", "avdec_h264", "avdec_h265", "videoconvert"):
+        if not library.has(element):
+            pytest.skip(f"needs GStreamer's {element} ({packages})")
+    return library
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from vedette.adapters.capture.gst_library import GstError, load_gstreamer
+from vedette.adapters.capture.gstreamer import NEEDED, GstUse
 from vedette.adapters.capture.knock import wait_for_answer
 from vedette.adapters.capture.opening import READ_LIMIT_S
 from vedette.adapters.capture.pyav import PyAvSource
@@ -21,8 +23,8 @@ from vedette.adapters.frames import FrameStoreWriter
 from vedette.adapters.packets import PacketServer
 from vedette.adapters.supervision import ChildLink
 from vedette.contracts.base import Contract
-from vedette.contracts.camera import CameraConfig, CameraState, Transport
-from vedette.contracts.errors import ConfigurationError
+from vedette.contracts.camera import CameraConfig, CameraState, Decoder, Transport
+from vedette.contracts.errors import CameraError, ConfigurationError
 from vedette.contracts.manifest import Motion
 from vedette.core.picture_health import PictureMonitor
 from vedette.core.redact import RedactingFilter
@@ -101,6 +103,8 @@ class CameraOpener:
         self._policy = camera_policy(spec.networks)
         self._address: CheckedUrl | None = None
         self._last: PyAvSource | None = None
+        self._decoder = spec.camera.decoder
+        self._gstreamer: GstUse | None = None
 
     def set_login(self, username: str, password: str) -> None:
         """Use other credentials from the next attempt on; from any thread."""
@@ -111,8 +115,9 @@ class CameraOpener:
 
         Raises:
             ConfigurationError: V105, the address or a redirect is refused.
-            CameraError: V201, what answers is no camera.
+            CameraError: V201, what answers is no camera; V203, GStreamer is required and missing.
         """
+        self._find_gstreamer()
         address = self._check(stop, on_failure)
         if address is None:
             return False
@@ -135,6 +140,9 @@ class CameraOpener:
         if self._transport is Transport.UDP and self._last is not None and not self._last.progress.packets:
             logger.warning("camera %s: nothing came over UDP; trying TCP", self._spec.camera.name)
             self._transport = Transport.TCP
+        if self._decoder is Decoder.AUTO and self._last is not None and self._last.progress.decoder_failed:
+            logger.warning("camera %s: GStreamer cannot decode it; FFmpeg does", self._spec.camera.name)
+            self._decoder, self._gstreamer = Decoder.FFMPEG, None
         self._last = PyAvSource(
             self._address,
             read_limit_s=self._read_limit_s(),
@@ -144,8 +152,27 @@ class CameraOpener:
             loop=self._spec.camera.loop,
             gap_reason=gap_reason,
             packets=self._packets,
+            gstreamer=self._gstreamer,
         )
         return self._last
+
+    def _find_gstreamer(self) -> None:
+        """Start GStreamer where it is to decode. Here and not while opening, which has a limit: it may take seconds."""
+        if self._decoder is Decoder.FFMPEG or self._gstreamer is not None:
+            return
+        required = self._decoder is Decoder.GSTREAMER
+        try:
+            self._gstreamer = GstUse(load_gstreamer(), required)
+        except GstError as error:
+            if required:
+                name = self._spec.camera.name
+                raise CameraError(
+                    f"camera {name}: `decoder: gstreamer` cannot be had: {error}.",
+                    hint=f"Install it, or choose `decoder: ffmpeg` or `auto`. {NEEDED}",
+                    code="V203",
+                ) from None
+            logger.info("camera %s: FFmpeg decodes: %s", self._spec.camera.name, error)
+            self._decoder = Decoder.FFMPEG
 
     def _read_limit_s(self) -> float:
         """How long the next stream may be silent. A camera at less than one picture a second is not dead."""

@@ -47,6 +47,14 @@ class Transport(StrEnum):
     UDP = "udp"
 
 
+class Decoder(StrEnum):
+    """What decodes H.264 and H.265. ``auto`` is GStreamer where it has the hardware's decoder, else FFmpeg."""
+
+    FFMPEG = "ffmpeg"
+    AUTO = "auto"
+    GSTREAMER = "gstreamer"
+
+
 class PictureHealth(StrEnum):
     """What is wrong with a picture that arrives in time."""
 
@@ -72,6 +80,13 @@ class CameraSettings(Contract):
         str | None, Field(description="Name of a secret with `username` and `password` (Secrets Manager).")
     ] = None
     transport: Transport = Transport.AUTO
+    decoder: Annotated[
+        Decoder,
+        Field(
+            description="What decodes H.264 and H.265: `ffmpeg` on the processor; `auto` a Jetson's hardware where "
+            "GStreamer has its decoder, else FFmpeg; `gstreamer` requires GStreamer."
+        ),
+    ] = Decoder.FFMPEG
     enabled: bool = True
     loop: Annotated[bool, Field(description="Files only: start again at the end.")] = False
     max_fps: Annotated[
@@ -104,6 +119,7 @@ class CameraStatus(Contract):
     since_wall_s: float = 0.0
     source: Annotated[str, Field(description="Address without credentials.")] = ""
     codec: str = ""
+    decoder: Annotated[str, Field(description="`ffmpeg`, or the GStreamer element that decodes.")] = ""
     width: int = 0
     height: int = 0
     stream_fps: float = 0.0

@@ -26,6 +26,8 @@ class StreamProgress:
             they are good.
         read_limit_s: so long without a packet is a failure of the stream.
         resting: whether only key pictures are decoded because nothing moves.
+        decoder: ``ffmpeg``, or the GStreamer element that decodes.
+        decoder_failed: GStreamer cannot decode the stream.
     """
 
     codec: str = ""
@@ -40,3 +42,5 @@ class StreamProgress:
     waiting_for_key_s: float | None = None
     read_limit_s: float = 1.8
     resting: bool = False
+    decoder: str = "ffmpeg"
+    decoder_failed: bool = False

@@ -242,6 +242,7 @@ class CaptureLoop:
             self._judge(progress, now_s)
             self._board.update(
                 codec=progress.codec,
+                decoder=progress.decoder if progress.codec else "",
                 width=progress.width,
                 height=progress.height,
                 stream_fps=round(progress.fps, 2),

@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from vedette.adapters.capture.damage import DamageGate, LossWatch
-from vedette.adapters.capture.planes import as_pixels
+from vedette.adapters.capture.planes import ReadyPicture, as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
 from vedette.core.nal import is_reference
@@ -37,7 +37,7 @@ class Decoded:
             because nothing moved.
     """
 
-    frame: VideoFrame
+    frame: VideoFrame | ReadyPicture
     arrived_s: float
     alone: bool = False
 
@@ -172,7 +172,7 @@ class RestingDecoder:
             self._rest = rest
             self._still = Stillness(rest) if rest is not None else None
 
-    def look(self, frame: VideoFrame, t_s: float) -> None:
+    def look(self, frame: VideoFrame | ReadyPicture, t_s: float) -> None:
         """Note a picture that is used (monotonic seconds); what moves in it keeps everything decoded."""
         if self._still is None or self._progress.resting:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -16,8 +18,42 @@ _PLANAR: Final = {"yuv420p": False, "yuvj420p": True}
 _FULL_RANGE: Final = 2
 
 
-def as_pixels(frame: VideoFrame) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class ReadyPicture:
+    """A picture that was decoded by something else than FFmpeg, with as much of ``VideoFrame`` as is used.
+
+    Attributes:
+        pixels: the picture.
+        pts: time stamp of presentation, in units of ``time_base``.
+        dts: time stamp of decoding; None where unknown.
+        time_base: seconds a unit.
+    """
+
+    pixels: Pixels
+    pts: int | None
+    dts: int | None
+    time_base: Fraction | None
+
+    @property
+    def time(self) -> float | None:
+        """Time stamp of presentation, seconds."""
+        return None if self.pts is None or self.time_base is None else float(self.pts * self.time_base)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.pixels.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.pixels.height
+
+
+def as_pixels(frame: VideoFrame | ReadyPicture) -> Pixels:
     """Views of a decoded picture's planes; formats other than 4:2:0 planar are converted (one copy)."""
+    if isinstance(frame, ReadyPicture):
+        return frame.pixels
     full_range = _PLANAR.get(frame.format.name)
     if full_range is None:
         full_range = frame.format.name.startswith("yuvj") or int(frame.color_range) == _FULL_RANGE

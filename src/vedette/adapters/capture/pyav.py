@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +21,7 @@ from av.packet import Packet
 from vedette.adapters.capture.clock import FPS_RANGE, PictureClock, RateMeter
 from vedette.adapters.capture.damage import watch_losses
 from vedette.adapters.capture.decoding import Decoded, PacketDecoder, RestingDecoder
+from vedette.adapters.capture.gstreamer import GstDecoder, GstUse
 from vedette.adapters.capture.opening import READ_LIMIT_S, explain, foreign_peer, open_container
 from vedette.adapters.capture.planes import as_pixels
 from vedette.contracts.camera import Transport
@@ -58,6 +60,7 @@ class PyAvSource:
         wall_start_s: Unix time of a file's first picture where it is read as fast as possible; the file's own
             modification time where None.
         read_limit_s: a stream without a packet for so long has failed.
+        gstreamer: where GStreamer is to decode; None: FFmpeg does. With GStreamer everything is decoded all the time.
 
     Raises:
         CameraError: V201 to V204, it cannot be opened.
@@ -77,6 +80,7 @@ class PyAvSource:
         packets: PacketSink | None = None,
         wall_start_s: float | None = None,
         read_limit_s: float = READ_LIMIT_S,
+        gstreamer: GstUse | None = None,
     ) -> None:
         self._address = address
         self._read_limit_s = read_limit_s
@@ -89,6 +93,7 @@ class PyAvSource:
         self._threads = threads
         self._gap_reason = gap_reason
         self._packets = packets
+        self._gstreamer = gstreamer
         self._video: VideoStream | None = None
         self._wall_start_s = wall_start_s
         self._keys_only = False
@@ -241,6 +246,12 @@ class PyAvSource:
 
     def _frames(self, stream: Any) -> Iterator[Decoded]:
         """Decoded pictures that are undamaged."""
+        if self._gstreamer is not None:
+            losses, shown = self._losses, self._address.shown
+            by_gstreamer = self._gstreamer.decoder(stream.codec_context, self.progress, losses, shown)
+            if by_gstreamer is not None:
+                yield from self._frames_by_gstreamer(by_gstreamer)
+                return
         decoder = PacketDecoder(stream.codec_context, self.progress, self._losses, self._threads)
         self._resting = RestingDecoder(decoder, self.progress, self.progress.codec)
         for packet, now_s in self._received():
@@ -251,6 +262,15 @@ class PyAvSource:
                 yield decoded
                 if self._closed.is_set():  # while the picture was in use: the container is gone
                     return
+
+    def _frames_by_gstreamer(self, decoder: GstDecoder) -> Iterator[Decoded]:
+        with closing(decoder):
+            for packet, now_s in self._received():
+                decoder.keys_only = self._keys_only
+                for decoded in decoder.decode(packet, now_s):
+                    yield decoded
+                    if self._closed.is_set():
+                        return
 
     def _sleep_until(self, t_s: float) -> bool:
         """Keep a file's pace; False where the source was closed meanwhile."""

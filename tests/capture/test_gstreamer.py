@@ -1,0 +1,256 @@
+"""Decoding by GStreamer, with decoders on the processor in the place of those in hardware, beside FFmpeg."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette.adapters.capture.damage import watch_losses
+from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, as_planes, default_layout
+from vedette.adapters.capture.gstreamer import Elements, GstDecoder, find_elements, pipeline_text
+from vedette.adapters.capture.planes import as_pixels
+from vedette.contracts.errors import CameraError
+from vedette.core.pixels import Pixels
+from vedette.core.stream import StreamProgress
+from vedette.testing.synthetic import make_clip, read_counter
+
+FRAMES = 120
+
+
+class Played:
+    """A clip that went through GStreamer's decoder."""
+
+    def __init__(
+        self,
+        gst: Gst,
+        clip: bytes,
+        *,
+        damaged: Sequence[int] = (),
+        keys_only: range = range(0),
+        name: str = "",
+        stamp: Callable[[int, int | None], int | None] = lambda number, pts: pts,
+    ) -> None:
+        self.progress = StreamProgress()
+        self.numbers: list[int] = []
+        self.times_s: list[float | None] = []
+        self.pictures: list[Pixels] = []
+        self.lag: list[int] = []
+        with av.open(io.BytesIO(clip), "r") as container:
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            elements = find_elements(gst, context.name, software=True) if not name else Elements(name, "videoconvert")
+            assert elements is not None
+            decoder = GstDecoder(
+                gst, context.name, bytes(context.extradata or b""), elements, self.progress, watch_losses(), "a clip"
+            )
+            with closing(decoder):
+                for number, packet in enumerate(container.demux(stream)):
+                    packet.is_corrupt = number in damaged
+                    packet.pts = stamp(number, packet.pts)
+                    decoder.keys_only = number in keys_only
+                    for found in decoder.decode(packet, number / 25):
+                        pixels = as_pixels(found.frame)
+                        self.numbers.append(read_counter(pixels.y))
+                        self.times_s.append(found.frame.time)
+                        self.pictures.append(pixels)
+                        self.lag.append(number - self.numbers[-1])
+
+
+def by_ffmpeg(clip: bytes) -> Iterator[tuple[float | None, Pixels]]:
+    with av.open(io.BytesIO(clip), "r") as container:
+        for frame in container.decode(video=0):
+            yield frame.time, as_pixels(frame)
+
+
+@pytest.mark.parametrize(("codec", "b_frames"), [("h264", 0), ("h264", 3), ("h265", 0), ("h265", 2)])
+@pytest.mark.parametrize("container", ["mp4", "mpegts", "matroska"])
+def test_pictures_and_times_are_those_of_ffmpeg(gst: Gst, codec: str, b_frames: int, container: str) -> None:
+    clip = make_clip(codec=codec, b_frames=b_frames, container=container, frames=FRAMES)  # type: ignore[arg-type]
+    played = Played(gst, clip)
+    expected = list(by_ffmpeg(clip))
+    assert played.numbers == list(range(FRAMES))
+    assert played.times_s == [time_s for time_s, _ in expected]
+    for ours, (_, theirs) in zip(played.pictures, expected, strict=True):
+        assert np.array_equal(ours.y, theirs.y)
+        assert np.array_equal(ours.u, theirs.u)
+        assert np.array_equal(ours.v, theirs.v)
+    assert played.progress.decoded == FRAMES
+    assert played.progress.corrupt == 0
+    assert (played.progress.width, played.progress.height) == (320, 240)
+
+
+def test_a_decoder_that_is_not_ffmpeg_s_gives_the_same(gst: Gst) -> None:
+    if not gst.has("openh264dec"):
+        pytest.skip("needs GStreamer's openh264dec (gstreamer1.0-plugins-bad)")
+    clip = make_clip(container="mpegts", frames=FRAMES)
+    played = Played(gst, clip, name="openh264dec")
+    expected = list(by_ffmpeg(clip))
+    assert played.times_s == [time_s for time_s, _ in expected]
+    assert all(np.array_equal(ours.y, theirs.y) for ours, (_, theirs) in zip(played.pictures, expected, strict=True))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_no_picture_comes_later_than_its_packet(gst: Gst, codec: str) -> None:
+    played = Played(gst, make_clip(codec=codec, container="mpegts", frames=FRAMES))  # type: ignore[arg-type]
+    assert sum(lag > 0 for lag in played.lag) <= FRAMES // 10, "but where the machine was busy"
+
+
+@pytest.mark.parametrize(("codec", "b_frames"), [("h264", 0), ("h264", 2), ("h265", 2)])
+def test_damage_keeps_pictures_out_until_the_next_key_picture(gst: Gst, codec: str, b_frames: int) -> None:
+    clip = make_clip(codec=codec, b_frames=b_frames, container="mpegts", frames=FRAMES)  # type: ignore[arg-type]
+    played = Played(gst, clip, damaged=[35])
+    numbers = played.numbers
+    assert numbers == sorted(set(numbers))
+    assert set(range(30)) <= set(numbers)
+    assert not set(range(36, 47)) & set(numbers)
+    assert set(range(50, FRAMES)) <= set(numbers)
+    assert 11 <= played.progress.corrupt <= 20
+    assert played.progress.waiting_for_key_s is None
+
+
+def test_a_damaged_key_picture_does_not_open_the_gate(gst: Gst) -> None:
+    played = Played(gst, make_clip(container="mpegts", frames=FRAMES), damaged=[40, 50])
+    assert set(played.numbers) == set(range(FRAMES)) - set(range(40, 75))
+
+
+def test_key_pictures_only_where_no_others_are_wanted(gst: Gst) -> None:
+    played = Played(gst, make_clip(container="mpegts", frames=200, b_frames=2), keys_only=range(60, 130))
+    quiet = [number for number in played.numbers if 60 < number < 150]
+    assert quiet == [75, 100, 125]
+    assert played.numbers[-50:] == list(range(150, 200))
+    assert played.progress.corrupt == 0, "what was not wanted is not damaged"
+
+
+def test_another_size_in_the_middle_of_the_stream(gst: Gst) -> None:
+    clips = [make_clip(container="h264", frames=50, width=width, height=height) for width, height in SIZES]
+    played = Played(gst, _with_times(b"".join(clips)))
+    sizes = [(picture.width, picture.height) for picture in played.pictures]
+    assert sizes == [SIZES[0]] * 50 + [SIZES[1]] * 50
+    assert played.numbers == [*range(50), *range(50)]
+
+
+SIZES = ((320, 240), (406, 302))
+
+
+def _with_times(stream: bytes) -> bytes:
+    """A raw H.264 stream as MPEG-TS, at 25 pictures a second."""
+    buffer = io.BytesIO()
+    with av.open(io.BytesIO(stream), "r", format="h264") as source, av.open(buffer, "w", format="mpegts") as target:
+        out = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream = out
+            packet.pts = packet.dts = number * 3600
+            packet.time_base = Fraction(1, 90_000)
+            target.mux(packet)
+    return buffer.getvalue()
+
+
+def test_a_live_stream_s_first_packet_has_no_time_stamp(gst: Gst) -> None:
+    clip = make_clip(container="mpegts", frames=60, b_frames=2)
+    played = Played(gst, clip, stamp=lambda number, pts: pts if number else None)
+    assert played.numbers == list(range(60))
+    assert played.times_s[0] is None
+    assert played.progress.corrupt == 0
+
+
+def test_a_stream_without_time_stamps_is_told(gst: Gst) -> None:
+    with pytest.raises(CameraError, match="no time stamps") as caught:
+        Played(gst, make_clip(container="mpegts", frames=FRAMES), stamp=lambda number, pts: None)
+    assert caught.value.code == "V203"
+
+
+def test_time_stamps_that_jump_cost_pictures_until_the_next_key_picture(gst: Gst) -> None:
+    def jumps(number: int, pts: int | None) -> int | None:
+        return None if pts is None else pts + (0, 7200, -30, 3)[number // 30] * 90_000
+
+    played = Played(gst, make_clip(container="mpegts", frames=FRAMES), stamp=jumps)
+    # Forward nothing is lost; back (at picture 60) a new pipeline begins with the key picture 75.
+    assert played.numbers == [*range(60), *range(75, FRAMES)]
+    assert played.progress.waiting_for_key_s is None
+
+
+def test_a_pipeline_that_fails_begins_anew(gst: Gst) -> None:
+    played = Played(gst, make_clip(container="mpegts", frames=FRAMES), name="identity error-after=60 ! avdec_h264")
+    assert set(range(55)) <= set(played.numbers)
+    assert set(range(75, 100)) <= set(played.numbers)
+    assert played.progress.corrupt >= 14
+
+
+def test_pictures_stay_readable_after_the_pipeline_is_gone(gst: Gst) -> None:
+    played = Played(gst, make_clip(frames=30, container="mpegts"))
+    assert [read_counter(picture.y) for picture in played.pictures] == list(range(30))
+
+
+def test_a_decoder_that_is_missing_is_named(gst: Gst) -> None:
+    with pytest.raises(CameraError, match="nosuchdecoder") as caught:
+        Played(gst, make_clip(frames=3), name="nosuchdecoder")
+    assert caught.value.code == "V203"
+    assert "decoder: ffmpeg" in caught.value.hint
+
+
+def test_a_decoder_that_gives_no_pictures_is_noticed(gst: Gst) -> None:
+    with pytest.raises(CameraError, match="gave no picture") as caught:
+        Played(gst, make_clip(frames=FRAMES), name="fakesink name=swallow  videotestsrc num-buffers=0")
+    assert caught.value.code == "V203"
+
+
+def test_a_stream_that_is_none_fails_with_words(gst: Gst) -> None:
+    elements = find_elements(gst, "h264", software=True)
+    assert elements is not None
+    with closing(Pipeline(gst, pipeline_text("h264", elements, b"\1not an avcC record"))) as pipeline:
+        pipeline.push(b"\0\0\0\5abcde", 0)
+        assert pipeline.pull(2.0) is None
+        assert pipeline.error()
+
+
+def test_hardware_first_and_processors_only_where_allowed() -> None:
+    class Here(Gst):
+        def __init__(self, *elements: str) -> None:
+            self._elements = elements
+
+        def has(self, element: str) -> bool:
+            return element in self._elements
+
+    plain = ("h264parse", "h265parse", "avdec_h264", "videoconvert")
+    jetson = Here(*plain, "nvv4l2decoder", "nvvidconv")
+    assert find_elements(jetson, "hevc", software=False) == Elements("nvv4l2decoder", "nvvidconv")
+    assert find_elements(jetson, "h264", software=True) == Elements("nvv4l2decoder", "nvvidconv")
+    assert find_elements(Here(*plain), "h264", software=True) == Elements("avdec_h264", "videoconvert")
+    assert find_elements(Here(*plain), "h264", software=False) is None
+    assert find_elements(Here(*plain), "hevc", software=True) is None
+    assert find_elements(jetson, "mjpeg", software=True) is None
+
+
+def test_the_pipeline_is_text_without_an_address() -> None:
+    text = pipeline_text("hevc", Elements("nvv4l2decoder", "nvvidconv"), b"\1\2\xff")
+    assert text == (
+        'appsrc name=in format=time max-bytes=0 caps="video/x-h265,stream-format=hvc1,alignment=au,'
+        'codec_data=(buffer)0102ff" ! h265parse ! nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420'
+        " ! appsink name=out sync=false async=false max-buffers=4 drop=false"
+    )
+    assert "stream-format=byte-stream" in pipeline_text("h264", Elements("x", "y"), b"\0\0\0\1g")
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_planes_of_any_size_lie_apart_within_the_memory(width: int, height: int) -> None:
+    layout = default_layout(width, height)
+    (_, row), (u, chroma_row), (v, _) = layout
+    rows = (height + 1) // 2
+    memory = np.zeros(v + chroma_row * rows, np.uint8)
+    memory[:u], memory[u:v], memory[v:] = 1, 2, 3
+    pixels = as_planes(memory, width, height, layout, False)
+    assert row >= width
+    assert (pixels.width, pixels.height) == (width, height)
+    assert (pixels.y == 1).all()
+    assert (pixels.u == 2).all()
+    assert (pixels.v == 3).all()
+    with pytest.raises(GstError, match="does not fit"):
+        as_planes(memory[: v + chroma_row * (rows - 1)], width, height, layout, False)
