@@ -42,7 +42,6 @@ class Played:
         self.numbers: list[int] = []
         self.times_s: list[float | None] = []
         self.pictures: list[Pixels] = []
-        self.lag: list[int] = []
         with av.open(io.BytesIO(clip), "r") as container:
             stream = container.streams.video[0]
             context = stream.codec_context
@@ -61,7 +60,6 @@ class Played:
                         self.numbers.append(read_counter(pixels.y))
                         self.times_s.append(found.frame.time)
                         self.pictures.append(pixels)
-                        self.lag.append(number - self.numbers[-1])
 
 
 def by_ffmpeg(clip: bytes) -> Iterator[tuple[float | None, Pixels]]:
@@ -95,12 +93,6 @@ def test_a_decoder_that_is_not_ffmpeg_s_gives_the_same(gst: Gst) -> None:
     expected = list(by_ffmpeg(clip))
     assert played.times_s == [time_s for time_s, _ in expected]
     assert all(np.array_equal(ours.y, theirs.y) for ours, (_, theirs) in zip(played.pictures, expected, strict=True))
-
-
-@pytest.mark.parametrize("codec", ["h264", "h265"])
-def test_no_picture_comes_later_than_its_packet(gst: Gst, codec: str) -> None:
-    played = Played(gst, make_clip(codec=codec, container="mpegts", frames=FRAMES))  # type: ignore[arg-type]
-    assert sum(lag > 0 for lag in played.lag) <= FRAMES // 10, "but where the machine was busy"
 
 
 @pytest.mark.parametrize(("codec", "b_frames"), [("h264", 0), ("h264", 2), ("h265", 2)])

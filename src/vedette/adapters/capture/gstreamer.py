@@ -50,7 +50,7 @@ _WAIT_S: Final = 0.03
 #: At the end of a file.
 _END_WAIT_S: Final = 2.0
 #: Every so many packets what the decoder keeps back is measured anew.
-_MEASURE_EVERY: Final = 100
+_MEASURE_EVERY: Final = 25
 #: Packets without their picture that mean that the decoder hangs; decoders keep back 16 pictures at most by H.264.
 OWED_LIMIT: Final = 64
 #: Time stamps within the pipeline begin here, so that those a little before the first are not negative.
