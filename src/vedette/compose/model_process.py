@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vedette.adapters.engines.accelerators import Accelerator
+from vedette.adapters.engines.accelerators import Accelerator, check_precision
 from vedette.adapters.engines.gate import Gate, read_model
 from vedette.adapters.engines.neo_archive import is_neo_archive
 from vedette.adapters.models.store import ModelStore, resolve_model
@@ -29,11 +30,14 @@ from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.processes import configure_logging
 from vedette.contracts.base import Contract
 from vedette.contracts.errors import StorageError, VedetteError
+from vedette.contracts.manifest import Model
 from vedette.contracts.plan import ModelPlan, PipelinePlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.plan import same_session
 
 if TYPE_CHECKING:
+    from vedette.adapters.engines.engine_build import EngineBuild
+    from vedette.adapters.engines.onnx import OnnxDetector
     from vedette.pipeline.camera import BatchTracker
     from vedette.pipeline.detect import DetectLoop
     from vedette.ports.detector import Detector, SequenceDetector
@@ -95,6 +99,7 @@ class ModelState(StrEnum):
 
     WAITING = "WAITING"
     LOADING = "LOADING"
+    BUILDING = "BUILDING"
     RUNNING = "RUNNING"
     DEGRADED = "DEGRADED"
     FAILED = "FAILED"
@@ -102,12 +107,16 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A model that can be used: itself, the usual time of a run, why it does not run where it should, how to end it."""
+    """A model that can be used: itself, the usual time of a run, why it does not run where it should, how to end it.
+
+    With ``build``, an engine that is built meanwhile; then ``degraded`` says so.
+    """
 
     detector: Detector | SequenceDetector
     run_s: float
     degraded: str
     close: Callable[[], None] = lambda: None
+    build: EngineBuild | None = None
 
 
 class ModelProcess:
@@ -131,7 +140,7 @@ class ModelProcess:
         self._tracks: deque[TrackBatch] = deque(maxlen=_PUBLISH_LIMIT)
         self._gap_reason = f"inference was restarted: {link.reason}" if link.restarts else ""
         self._progress = 0
-        self._digest = ""
+        self._digest = self._unbuilt = self._renewed = ""
         self._store_mark: tuple[int, int, int] | None = None
         self._told: ModelState | None = None
 
@@ -187,17 +196,22 @@ class ModelProcess:
         try:
             loop.set_pipelines(plan.pipelines)
             loop.start()
-            self._watch(loop, plan, loaded.degraded)
+            if loaded.build is not None:
+                loaded.build.start()  # by the main thread: the one that loaded has ended
+            self._watch(loop, plan, loaded)
         finally:
+            if loaded.build is not None:
+                loaded.build.close()
             ended = loop.close()
             journal.close()
             loaded.close()
             if not ended:
                 self._link.stalled("an analysis does not end")
 
-    def _watch(self, loop: DetectLoop, plan: ModelPlan, degraded: str) -> None:
+    def _watch(self, loop: DetectLoop, plan: ModelPlan, loaded: _Loaded) -> None:
         """The main thread while pictures are analysed: reports life only while there is some."""
-        state = ModelState.DEGRADED if degraded else ModelState.RUNNING
+        degraded, build = loaded.degraded, loaded.build
+        state = ModelState.BUILDING if build else ModelState.DEGRADED if degraded else ModelState.RUNNING
         code, text = (degraded[:4], degraded[5:]) if degraded else ("", "")
         problem = self._attributes.problem
         while not self._link.closed.wait(TICK_S):
@@ -209,6 +223,12 @@ class ModelProcess:
             new = self._look_at_plan()
             if new is None or not same_session(new, plan) or self._replaced(plan):
                 return
+            if build is not None and (why := build.poll()) is not None:
+                if not why:
+                    return  # to be loaded anew, with the engine
+                build, self._unbuilt = None, self._digest
+                state, text = ModelState.DEGRADED, f"{text.split(';')[0]}; {why}."
+                logger.warning("V306 %s", text)
             ready = self._attributes.prepare(new.pipelines)
             if ready and (new.pipelines != plan.pipelines or self._attributes.problem != problem):
                 plan, problem = new, self._attributes.problem
@@ -255,12 +275,28 @@ class ModelProcess:
             from vedette.adapters.engines.onnx import OnnxDetector
 
             report = gate.result()
-        detector = OnnxDetector(data, plan.model, self._accelerator(plan))
-        return _Loaded(detector, report.run_s, detector.degraded)
+        return self._load_onnx(OnnxDetector, data, plan.model, report.run_s)
 
-    def _accelerator(self, plan: ModelPlan) -> Accelerator:
+    def _load_onnx(self, make: type[OnnxDetector], data: bytes, model: Model, run_s: float) -> _Loaded:
+        """Where TensorRT has no engine of it yet, CUDA or the processor runs it until there is one."""
+        from vedette.adapters.engines.engine_build import plan_engine
+
         spec = self._spec
-        return Accelerator(spec.gpu, spec.gpu_memory_bytes, spec.engine_workspace_bytes, plan.model.precision)
+        limits = Accelerator(spec.gpu, spec.gpu_memory_bytes, spec.engine_workspace_bytes, model.precision)
+        check_precision(data, model.file, model.precision)
+        plan = plan_engine(data, model, limits, self._layout.engines)
+        detector = make(data, model, plan.accelerator, plan.require)
+        if (engines := plan.accelerator.engines) is not None and detector.degraded and self._renewed != self._digest:
+            self._renewed = self._digest  # it is whole and does not load: once more, never in turns for ever
+            shutil.rmtree(engines, ignore_errors=True)
+            plan = plan_engine(data, model, limits, self._layout.engines)
+        if plan.build is None:
+            return _Loaded(detector, run_s, detector.degraded)
+        degraded = f"V306 {model.file} requires tensorrt; {detector.provider} runs it"
+        if self._unbuilt == self._digest:
+            return _Loaded(detector, run_s, f"{degraded}; TensorRT could not build its engine before.")
+        degraded += ", while TensorRT builds its engine, which may take minutes."
+        return _Loaded(detector, run_s, degraded, build=plan.build)
 
     def _rest(self, error: VedetteError) -> None:
         """Say what is wrong, and wait until there is reason to try again."""

@@ -100,7 +100,7 @@ def why_nothing(compared: Compared, models: Mapping[str, object]) -> str:
         state = models.get(name)
         if not isinstance(state, dict):
             return f"the model of the new version was not loaded: the device tells nothing of session {name}"
-        if state.get("state") not in ("RUNNING", "DEGRADED"):
+        if state.get("state") not in ("RUNNING", "DEGRADED", "BUILDING"):
             words = f"{state.get('code', '')} {state.get('error', '')}".strip() or "no reason given"
             return one_line(f"the model of the new version is {state.get('state')}: {words}", _PROBLEM)
     return "no picture was analysed by both versions: the cameras deliver none, or the device does not keep up"

@@ -234,11 +234,15 @@ def check_model(data: bytes, model: Model, limits: GateLimits | None = None) -> 
         return gate.result()
 
 
+def python_path() -> str:
+    """Where packages lie for this process, as a child in another directory has to be told."""
+    return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry and not entry.endswith(".zip"))
+
+
 def _environment() -> dict[str, str]:
     """What the canary gets to know: where packages lie, and how to stay small. No tokens, no home."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    paths = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry and not entry.endswith(".zip"))
-    return {**kept, "PYTHONPATH": paths, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
+    return {**kept, "PYTHONPATH": python_path(), "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -19,7 +19,7 @@ from vedette.adapters.engines.preprocess import Preprocessor
 from vedette.adapters.engines.session import first_line, open_session, signature_of
 from vedette.contracts.base import Polygon
 from vedette.contracts.errors import ModelError
-from vedette.contracts.manifest import Model
+from vedette.contracts.manifest import Model, Provider
 from vedette.core.detections import Detections
 from vedette.core.pixels import Pixels
 
@@ -139,14 +139,21 @@ class OnnxDetector(SessionDetector):
         data: the whole model file; has passed the gate.
         model: what the manifest says of it.
         accelerator: what it may take of a graphics processor.
+        require: where to run it for the time being, where that is not what the manifest says.
+
+    Attributes:
+        provider: what runs it, such as ``CPU`` or ``CUDA``.
 
     Raises:
         ModelError: V302, cannot be loaded; V303, not what the manifest says.
     """
 
-    def __init__(self, data: bytes, model: Model, accelerator: Accelerator | None = None) -> None:
+    def __init__(
+        self, data: bytes, model: Model, accelerator: Accelerator | None = None, require: Provider | None = None
+    ) -> None:
         accelerator = accelerator or Accelerator(precision=model.precision)
-        session, degraded = open_session(data, model.file, model.require, accelerator)
+        session, degraded = open_session(data, model.file, require or model.require, accelerator)
+        self.provider: str = session.get_providers()[0].removesuffix("ExecutionProvider")
         super().__init__(session, signature_of(session), model, degraded)
 
 

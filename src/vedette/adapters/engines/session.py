@@ -17,6 +17,11 @@ logger = logging.getLogger(__name__)
 _ERROR_TEXT_LIMIT: Final = 300
 
 
+def available_providers() -> tuple[str, ...]:
+    """Execution providers that this ONNX Runtime was built with; whether they load is another matter."""
+    return tuple(onnxruntime.get_available_providers())
+
+
 def open_session(data: bytes, name: str, require: Provider, accelerator: Accelerator | None = None) -> tuple[Any, str]:
     """A session, and why it does not run where it was asked to (empty where it does).
 
@@ -39,7 +44,7 @@ def open_session(data: bytes, name: str, require: Provider, accelerator: Acceler
     """
     accelerator = accelerator or Accelerator()
     check_precision(data, name, accelerator.precision)
-    there = onnxruntime.get_available_providers()
+    there = available_providers()
     wanted = [provider for provider in PROVIDERS[require] if provider in there] or [CPU]
     why = ""
     while True:

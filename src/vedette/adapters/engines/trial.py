@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from vedette.adapters.engines.accelerators import Accelerator
 from vedette.adapters.engines.families import make_family
 from vedette.adapters.engines.session import first_line, open_session, out_of_memory, signature_of
 from vedette.adapters.engines.tensors import TensorModel, made_up
@@ -32,6 +33,25 @@ def trial(data: bytes, model: Model) -> tuple[tuple[int, int], float]:
     if model.family is ModelFamily.TENSORS:
         return (0, 0), _tensor_trial(data, model)
     session, _ = open_session(data, model.file, Provider.CPU)
+    return _picture_trial(session, model)
+
+
+def run_once(data: bytes, model: Model, accelerator: Accelerator) -> tuple[tuple[str, ...], str]:
+    """Load a model where the manifest requires, and run it on made-up pictures: then all that is built is there.
+
+    Returns:
+        the execution providers that took part; and why it does not run where it has to, empty where it does.
+
+    Raises:
+        ModelError: V302, cannot be loaded or run; V303, not what the manifest says; V304, unusable values.
+    """
+    session, degraded = open_session(data, model.file, model.require, accelerator)
+    if not degraded:
+        _picture_trial(session, model)
+    return tuple(session.get_providers()), degraded
+
+
+def _picture_trial(session: Any, model: Model) -> tuple[tuple[int, int], float]:
     family = make_family(model, signature_of(session))
     width, height = family.size
     letterbox = Letterbox.stretched(_SOURCE, family.size)

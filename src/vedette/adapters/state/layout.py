@@ -115,6 +115,11 @@ class StateLayout:
         """Model store of the device where no other is configured."""
         return self.root / "models"
 
+    @property
+    def engines(self) -> Path:
+        """What TensorRT built for this device; for the owner only, because it is code."""
+        return self.root / "engines"
+
     def create(self) -> None:
         """Make the directories with their modes. A mode that someone else set is left as it is.
 
