@@ -1,17 +1,21 @@
 """`make audit`: known weaknesses of everything in requirements/, as far as the package index tells them here.
 
 pip-audit asks the index, then OSV, for each locked version. It ends well too where nobody answered, so a version with known
-weaknesses is asked for beside the others: where nothing is found of that one, nothing was measured.
+weaknesses is asked for beside the others: where nothing is found of that one, nothing was measured. Where both are out of
+reach, the index's page of each project is asked: it tells the weaknesses of the newest release, and of no other.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +26,9 @@ LOCKS: Final = tuple(sorted((REPOSITORY / "requirements").glob("*.txt")))
 #: CVE-2018-18074 and later ones: whoever has the data knows it.
 WEAK: Final = "requests==2.19.1"
 SERVICES: Final = ("pypi", "osv")
+#: Given up by its makers: its newest release has CVE-2013-7459 and CVE-2018-6594.
+WEAK_NEWEST: Final = "pycrypto"
+NEWEST: Final = "the index, of newest releases"
 _LIMIT_S: Final = 300
 #: What a command tells: well, something found, nothing measured.
 WELL, FOUND, NOT_MEASURED = 0, 1, 2
@@ -50,7 +57,12 @@ class Audit:
     @property
     def measured(self) -> bool:
         """Whether the absence of a finding means anything."""
-        return not self.trouble and self.control > 0 and not self.unknown
+        return not self.trouble and self.control > 0 and self.asked > 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether it means everything that is locked."""
+        return self.measured and not self.unknown
 
 
 def read(service: str, said: str) -> Audit:
@@ -110,28 +122,64 @@ def _ask(service: str, lock: Path, options: Sequence[str]) -> Audit:
         return Audit(service, trouble=(done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200])
 
 
+def locked(locks: Sequence[Path] = LOCKS) -> list[tuple[str, str]]:
+    """(name, version) of everything locked, each once."""
+    pattern = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
+    return sorted({(found[1], found[2]) for lock in locks for found in pattern.finditer(lock.read_text("utf-8"))})
+
+
+def newest(wanted: Sequence[tuple[str, str]], index: str = "") -> Audit:
+    """Ask the index's pages of projects, one after the other.
+
+    Args:
+        wanted: (name, version).
+        index: address of the pages; that of pip's own index where empty.
+    """
+    index = index or str(import_module("pip._internal.models.index").PyPI.pypi_url)
+    try:
+        _, known = _page(index, WEAK_NEWEST)
+        weak, unknown = [], []
+        for name, version in wanted if known else ():
+            latest, ids = _page(index, name)
+            if latest != version:
+                unknown.append(f"{name} {version} (newest: {latest})")
+            elif ids:
+                weak.append(f"{name}=={version}: {', '.join(ids)}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Audit(NEWEST, trouble=f"{type(error).__name__}: {error}"[:200])
+    asked = len(wanted) - len(unknown) if known else 0
+    return Audit(NEWEST, asked, tuple(weak), tuple(unknown), len(known))
+
+
+def _page(index: str, name: str) -> tuple[str, list[str]]:
+    """Newest version of a project, and what is known of it."""
+    with urllib.request.urlopen(f"{index}/{name}/json", timeout=20) as answer:
+        page = json.load(answer)
+    return str(page["info"]["version"]), sorted({str(one["id"]) for one in page["vulnerabilities"]})
+
+
 def best() -> Audit:
-    """The first service that knows something, else the last one's trouble."""
-    found = Audit("", trouble="nobody was asked")
+    """A service that knows all versions, else the index's pages."""
     for service in SERVICES:
         found = audit(service)
-        if found.measured or found.weak:
-            break
-    return found
+        if found.complete or found.weak:
+            return found
+    return newest(locked())
 
 
 def told(found: Audit) -> str:
     """For people."""
+    rest = f"NOT MEASURED HERE: {len(found.unknown)} others: {', '.join(found.unknown)}." if found.unknown else ""
     if found.weak:
-        return "\n".join([f"{len(found.weak)} locked versions with known weaknesses ({found.service}):", *found.weak])
+        head = f"{len(found.weak)} locked versions with known weaknesses ({found.service}):"
+        return "\n".join([head, *found.weak, *([rest] if rest else [])])
     if found.measured:
-        return (
-            f"No known weakness in {found.asked} locked versions ({found.service}; of {WEAK} it names {found.control})."
-        )
-    why = found.trouble or f"nothing is known of {len(found.unknown)} versions"
+        said = f"No known weakness in {found.asked} locked versions ({found.service}; its control: {found.control})."
+        return f"{said}\n{rest}".rstrip()
+    why = found.trouble or "nothing is known of anything"
     return (
-        f"NOT MEASURED HERE: neither the package index nor OSV gave its data on known weaknesses, not even of {WEAK}, "
-        f"which has some. Last said: {found.service}: {why}. Run `make audit` where pypi.org or api.osv.dev is reached."
+        f"NOT MEASURED HERE: neither the package index nor OSV gave its data on known weaknesses, not even of {WEAK} or "
+        f"{WEAK_NEWEST}, which have some. Last said: {found.service}: {why}."
     )
 
 
@@ -141,7 +189,7 @@ def main() -> int:
     print(told(found))
     if found.weak:
         return FOUND
-    return WELL if found.measured else NOT_MEASURED
+    return WELL if found.complete else NOT_MEASURED
 
 
 if __name__ == "__main__":
