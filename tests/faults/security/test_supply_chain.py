@@ -240,7 +240,7 @@ def test_x12_known_weaknesses() -> None:
     if not found.measured and not found.weak:
         pytest.skip(f"X12-known is not measured here. {told(found)}")
     row = Row(
-        "X12-known-newest" if found.unknown else "X12-known",
+        "X12-known",
         "known weaknesses of locked dependencies" + (", of those that are the newest release" if found.unknown else ""),
         len(found.weak),
         "versions",
