@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -179,6 +180,20 @@ def test_a_pipeline_that_fails_begins_anew(gst: Gst) -> None:
 def test_pictures_stay_readable_after_the_pipeline_is_gone(gst: Gst) -> None:
     played = Played(gst, make_clip(frames=30, container="mpegts"))
     assert [read_counter(picture.y) for picture in played.pictures] == list(range(30))
+
+
+def test_pipelines_leave_no_threads_and_no_descriptors_behind(gst: Gst) -> None:
+    def held() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+
+    clip = make_clip(frames=10, container="mpegts")
+    Played(gst, clip)
+    # Threads of a pool may end in between; growth is what would show a leak.
+    threads, descriptors = held()
+    for _ in range(12):
+        Played(gst, clip)
+    assert held()[0] <= threads + 2
+    assert held()[1] <= descriptors + 2
 
 
 def test_a_decoder_that_is_missing_is_named(gst: Gst) -> None:

@@ -295,7 +295,10 @@ class GstDecoder:
         stamp_us = self._last_us = self._stamp_us(packet)
         key = packet.is_keyframe
         self._sent[stamp_us] = _Sent(packet.pts, packet.dts, packet.time_base or Fraction(1, 90_000), key)
-        self._pipeline.push(self._before_key + bytes(packet) if key else bytes(packet), stamp_us)
+        try:
+            self._pipeline.push(self._before_key + bytes(packet) if key else bytes(packet), stamp_us)
+        except GstError as error:
+            raise self._unusable(str(error)) from None
         self._pushed += 1
 
     def _ready(self, now_s: float, *, end: bool = False) -> Iterator[Decoded]:
