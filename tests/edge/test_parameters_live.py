@@ -103,6 +103,8 @@ def test_another_version_of_an_application_does_not_report_anew(short_tmp: Path)
             return next((app.version for app in status(state).applications if app.name == "shop"), "")
 
         wait_until(lambda: version() == "0.2.0", 30, "the new version is attached")
+        watched.edge.add(RunApplication(first))
+        wait_until(lambda: version() == "0.1.0", 30, "the one before is attached again")
         time.sleep(4.0)
         assert len(watched.alerts()) == 2, "one visit, one alert"
         assert processes(watched, without="vedette.app.shop") == before

@@ -206,7 +206,7 @@ class Edge:
         merge = self._common() | _given(application) | {"task": task.model_dump(mode="json")}
         recipe = parse_recipe(application_document(manifest, Form.CANDIDATE), source=f"candidate of {manifest.name}")
         self.core.deploy(
-            {recipe.name: ComponentSpec(configuration_merge=merge, reset=("",))},
+            {recipe.name: ComponentSpec(recipe.version, configuration_merge=merge, reset=("",))},
             extra_recipes=[recipe],
             artifact_sources={CANDIDATE_ARCHIVE: folder, RUNTIME_ARCHIVE: data_directory("components")},
         )
@@ -237,9 +237,11 @@ class Edge:
         for app in applications:
             manifest = with_alerts_file(app.manifest, self.settings.alerts_file)
             sources[f"{manifest.name}.zip"] = self._write_application(manifest, app.directory)
-            recipes.append(application_recipe(manifest))
+            recipe = application_recipe(manifest)
+            recipes.append(recipe)
             merge = self._common() | _given(app)
-            components[app.component] = ComponentSpec(configuration_merge=merge, reset=("",))
+            # By its version: without it, the highest that was ever there would run, and none could be taken back.
+            components[app.component] = ComponentSpec(recipe.version, configuration_merge=merge, reset=("",))
         self.core.deploy(components, extra_recipes=recipes, artifact_sources=sources)
 
     def _write_application(self, manifest: Manifest, source: Path | None) -> Path:
