@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ def parent(pid: int) -> int:
 
 def template_pid(child: int) -> int:
     """The one process with the same command line that is not a child being supervised."""
-    mine = {
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and not gone(int(entry.name)) and parent(int(entry.name)) == os.getpid()
-    }
-    same = [pid for pid in mine if pid != child and command(pid) == command(child)]
+    same = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # others come and go
+            pid = int(entry.name) if entry.name.isdigit() else 0
+            if pid and pid != child and parent(pid) == os.getpid() and command(pid) == command(child):
+                same.append(pid)
     return min(same)
 
 
