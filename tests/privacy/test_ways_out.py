@@ -45,7 +45,7 @@ _LOCAL: Final = {
     "vedette.adapters.state": "the state socket",
     "vedette.adapters.engines.dlr_link": "tensors, to the worker of a compiled model",
     "vedette.adapters.panorama": "pictures and tensors, to an application's code and to who looks, on this machine",
-    "vedette.adapters.supervision.template": "descriptors, from a supervisor to the process that is copied for its children",
+    "vedette.adapters.supervision.template": "descriptors, to the process that is copied for children",
     "vedette.adapters.unix_sockets": "modes of socket files",
     "vedette.compose": "passes sockets on",
 }
