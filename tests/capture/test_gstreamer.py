@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -175,6 +176,64 @@ def test_a_pipeline_that_fails_begins_anew(gst: Gst) -> None:
     assert set(range(55)) <= set(played.numbers)
     assert set(range(75, 100)) <= set(played.numbers)
     assert played.progress.corrupt >= 14
+
+
+def _decode(
+    gst: Gst, packets: Sequence[av.Packet[Any]], extradata: bytes, codec: str = "h264"
+) -> tuple[list[float], StreamProgress]:
+    """Times of the pictures of packets that are given one by one."""
+    progress = StreamProgress()
+    elements = find_elements(gst, codec, software=True)
+    assert elements is not None
+    times_s: list[float] = []
+    with closing(GstDecoder(gst, codec, extradata, elements, progress, watch_losses(), "a clip")) as decoder:
+        for packet in [*packets, av.Packet()]:
+            times_s += [found.frame.time or 0.0 for found in decoder.decode(packet, 0.0)]
+    return times_s, progress
+
+
+def test_parameters_that_only_the_stream_description_has(gst: Gst) -> None:
+    extradata, packets = b"", []
+    with av.open(io.BytesIO(make_clip(container="mpegts", frames=40)), "r") as container:
+        stream = container.streams.video[0]
+        extradata = bytes(stream.codec_context.extradata or b"")
+        for packet in container.demux(stream):
+            if packet.size:
+                units = bytes(packet).replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
+                kept = [unit for unit in units if unit[0] & 31 not in (7, 8)]  # sequence and picture parameters
+                bare = av.Packet(b"".join(b"\0\0\0\1" + unit for unit in kept))
+                bare.pts, bare.dts, bare.time_base = packet.pts, packet.dts, packet.time_base
+                bare.is_keyframe = packet.is_keyframe
+                packets.append(bare)
+    assert b"\0\0\1\x67" in extradata
+    times_s, progress = _decode(gst, packets, extradata)
+    assert len(times_s) == 40
+    assert progress.corrupt == 0
+
+
+def test_pictures_before_the_key_picture_that_was_joined_at_are_left_out(gst: Gst) -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpegts") as output:
+        parameters = "open-gop=1:keyint=20:min-keyint=20:scenecut=0:bframes=2:b-adapt=0:log-level=none"
+        stream = output.add_stream("libx265", rate=25, options={"x265-params": parameters})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number in range(80):
+            picture = np.random.default_rng(number).integers(0, 255, (240, 320, 3), np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer, "r") as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        second = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
+        joined = packets[second:]
+        key_s = float((joined[0].pts or 0) * joined[0].time_base)
+        early = [packet for packet in joined if float((packet.pts or 0) * packet.time_base) < key_s]
+        assert early, "the group is open"
+        times_s, progress = _decode(gst, joined, b"", "hevc")
+    assert times_s == sorted(times_s)
+    assert times_s[0] == key_s
+    assert len(times_s) == len(joined) - len(early)
+    assert progress.waiting_for_key_s is None
 
 
 def test_pictures_stay_readable_after_the_pipeline_is_gone(gst: Gst) -> None:
