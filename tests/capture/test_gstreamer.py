@@ -211,11 +211,14 @@ def test_parameters_that_only_the_stream_description_has(gst: Gst) -> None:
     assert progress.corrupt == 0
 
 
-def test_pictures_before_the_key_picture_that_was_joined_at_are_left_out(gst: Gst) -> None:
+def _open_groups(codec: str) -> list[av.Packet[Any]]:
+    """Packets of 80 pictures, those from the second key picture on: it is no fresh start."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mpegts") as output:
         parameters = "open-gop=1:keyint=20:min-keyint=20:scenecut=0:bframes=2:b-adapt=0:log-level=none"
-        stream = output.add_stream("libx265", rate=25, options={"x265-params": parameters})
+        parameters = parameters if codec == "x265" else parameters.removesuffix(":log-level=none")
+        stream = output.add_stream(f"lib{codec}", rate=25, options={f"{codec}-params": parameters})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for number in range(80):
             picture = np.random.default_rng(number).integers(0, 255, (240, 320, 3), np.uint8)
@@ -224,12 +227,24 @@ def test_pictures_before_the_key_picture_that_was_joined_at_are_left_out(gst: Gs
     buffer.seek(0)
     with av.open(buffer, "r") as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-        second = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
-        joined = packets[second:]
-        key_s = float((joined[0].pts or 0) * joined[0].time_base)
-        early = [packet for packet in joined if float((packet.pts or 0) * packet.time_base) < key_s]
-        assert early, "the group is open"
-        times_s, progress = _decode(gst, joined, b"", "hevc")
+    return packets[[number for number, packet in enumerate(packets) if packet.is_keyframe][1] :]
+
+
+def test_a_key_picture_that_is_no_fresh_start_costs_one_group_at_most(gst: Gst) -> None:
+    packets = _open_groups("x264")
+    times_s, progress = _decode(gst, packets, b"")
+    second = [packet for packet in packets if packet.is_keyframe][1]
+    assert times_s == sorted(times_s)
+    assert len([time_s for time_s in times_s if time_s >= float((second.pts or 0) * second.time_base)]) >= 40
+    assert progress.waiting_for_key_s is None
+
+
+def test_pictures_before_the_key_picture_that_was_joined_at_are_left_out(gst: Gst) -> None:
+    joined = _open_groups("x265")
+    key_s = float((joined[0].pts or 0) * joined[0].time_base)
+    early = [packet for packet in joined if float((packet.pts or 0) * packet.time_base) < key_s]
+    assert early, "the group is open"
+    times_s, progress = _decode(gst, joined, b"", "hevc")
     assert times_s == sorted(times_s)
     assert times_s[0] == key_s
     assert len(times_s) == len(joined) - len(early)

@@ -324,13 +324,13 @@ class GstDecoder:
         swallowed = [stamp_us for stamp_us in self._sent if stamp_us < sample.stamp_us]
         for stamp_us in swallowed:
             del self._sent[stamp_us]
-        if sent is None or swallowed:  # a decoder leaves out what it cannot decode, and some more, without a word
+        # A decoder leaves out what it cannot decode, and some more, without a word. It is given packets all the same:
+        # some decode a key picture that is no fresh start (H.264's recovery points) only where those before it were.
+        if sent is None or swallowed:
             self._progress.corrupt += len(swallowed)
-            self._damage(now_s)
+            self._gate.damage(now_s)
         if sent is None:
             return None
-        if sample.corrupt:
-            self._damage(now_s)
         progress, pixels = self._progress, sample.pixels
         if not self._gate.passes(key=sent.key, corrupt=sample.corrupt, now_s=now_s, pts=sent.pts):
             progress.corrupt += sample.corrupt or not self._joining
