@@ -98,7 +98,12 @@ class Device:
         model = Model(**{"family": ModelFamily.YOLOX, "file": file.name, "labels": LABELS, **settings})
         pipelines = tuple(
             PipelinePlan(
-                application="app", pipeline=key, camera=camera, app_camera=camera, fps=50, tracker=Tracker(min_hits=1)
+                application="app",
+                pipeline=key,
+                camera=camera,
+                app_camera=camera,
+                fps=50,
+                tracker=Tracker(min_hits=1, lost_s=10),
             )
             for camera in cameras
         )

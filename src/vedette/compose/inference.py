@@ -47,6 +47,7 @@ class InferenceService(PlanService[InferenceConfig]):
     ) -> None:
         super().__init__(bus, child, InferenceConfig, monotonic)
         self._tracks: list[tuple[str, dict[str, Any]]] = []
+        self._passed: dict[str, dict[str, Any]] = {}
 
     def _specs(self, config: InferenceConfig, plan: Plan) -> tuple[Sequence[ChildSpec], Iterable[str]]:
         """One process per model. Pipelines are not part of the specification: their change restarts nothing."""
@@ -85,6 +86,8 @@ class InferenceService(PlanService[InferenceConfig]):
             if "tracks" in message:
                 self._tracks.append((str(message["tracks"]), json.loads(message["batch"])))
                 del self._tracks[:-_TRACKS_LIMIT]
+            elif "passed" in message:
+                self._passed[name] = {"passed": str(message["passed"]), "passed_run_s": float(message["run_s"])}
             elif "stalled" in message:
                 self._states[name] |= {"state": "RESTARTING", "error": str(message["stalled"]), "code": "V302"}
                 self._changed.add(name)
@@ -97,6 +100,8 @@ class InferenceService(PlanService[InferenceConfig]):
 
     def _on_exit(self, name: str, reason: str) -> None:
         with self._lock:
+            # For the next process, once: it is not trusted again before it has run well itself.
+            self._supervisor.set_live(name, self._passed.pop(name, {}))
             state = self._states.get(name)
             if state is not None:
                 state |= {"state": "RESTARTING", "error": reason, "restarts": state["restarts"] + 1, "cameras": {}}

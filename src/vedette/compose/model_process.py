@@ -27,7 +27,9 @@ from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.plan_file import PlanFile
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.attribute_models import AttributeModels
+from vedette.compose.gate_memory import WELL_S, trial_mark
 from vedette.compose.processes import configure_logging
+from vedette.compose.track_copies import TrackCopies
 from vedette.contracts.base import Contract
 from vedette.contracts.errors import StorageError, VedetteError
 from vedette.contracts.manifest import Model
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from vedette.pipeline.camera import BatchTracker
     from vedette.pipeline.detect import DetectLoop
     from vedette.ports.detector import Detector, SequenceDetector
-    from vedette.ports.journal import JournalWriter
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class ModelSpec(Contract):
         gpu: number of the graphics processor.
         gpu_memory_bytes: limit of the CUDA provider's memory; 0 is none.
         engine_workspace_bytes: memory TensorRT may try out while it builds; 0 leaves it to TensorRT.
+        passed: mark of what the process before ran well; empty: everything is tried first.
+        passed_run_s: what one run of it takes.
     """
 
     key: str
@@ -92,6 +95,8 @@ class ModelSpec(Contract):
     gpu: int = 0
     gpu_memory_bytes: int = 0
     engine_workspace_bytes: int = 0
+    passed: str = ""
+    passed_run_s: float = 0.0
 
 
 class ModelState(StrEnum):
@@ -140,7 +145,7 @@ class ModelProcess:
         self._tracks: deque[TrackBatch] = deque(maxlen=_PUBLISH_LIMIT)
         self._gap_reason = f"inference was restarted: {link.reason}" if link.restarts else ""
         self._progress = 0
-        self._digest = self._unbuilt = self._renewed = ""
+        self._digest = self._unbuilt = self._renewed = self._trial_mark = ""
         self._store_mark: tuple[int, int, int] | None = None
         self._told: ModelState | None = None
 
@@ -183,7 +188,7 @@ class ModelProcess:
         journal = SqliteJournalWriter(self._layout.root / "journal.db", self._layout.run / "alerting.bell")
         loop = DetectLoop(
             Looker(loaded.detector, nms_iou=plan.model.nms_iou, class_agnostic=plan.model.class_agnostic_nms),
-            _Tee(journal, self._tracks) if self._spec.publish_tracks else journal,
+            TrackCopies(journal, self._tracks) if self._spec.publish_tracks else journal,
             self._open_reader,
             lambda pipeline: self._make_tracker(pipeline, loaded.detector.labels),
             self._attributes.look,
@@ -214,6 +219,7 @@ class ModelProcess:
         state = ModelState.BUILDING if build else ModelState.DEGRADED if degraded else ModelState.RUNNING
         code, text = (degraded[:4], degraded[5:]) if degraded else ("", "")
         problem = self._attributes.problem
+        well_s = self._monotonic() + WELL_S
         while not self._link.closed.wait(TICK_S):
             if loop.failure is not None:
                 raise loop.failure
@@ -234,6 +240,9 @@ class ModelProcess:
                 plan, problem = new, self._attributes.problem
                 loop.set_pipelines(plan.pipelines)
             self._progress = loop.progress
+            if self._trial_mark and self._monotonic() >= well_s:
+                self._link.send({"passed": self._trial_mark, "run_s": loaded.run_s})
+                self._trial_mark = ""
             if problem is not None:
                 self._tell(ModelState.DEGRADED, problem.message, problem.code, loop)
             else:
@@ -263,7 +272,7 @@ class ModelProcess:
             from vedette.compose.built_in import built_in_detector
 
             return _Loaded(built_in_detector(plan.model), BUILT_IN_RUN_S, "")
-        self._store_mark = self._mark()
+        self._trial_mark, self._store_mark = "", self._mark()
         data = read_model(resolve_model(plan.file, None, self._store), plan.model)
         self._digest = hashlib.sha256(data).hexdigest()
         if is_neo_archive(data):
@@ -271,6 +280,11 @@ class ModelProcess:
 
             compiled = DlrDetector(data, plan.model, self._spec.dlr_python)
             return _Loaded(compiled, compiled.trial(), "", compiled.close)
+        self._trial_mark = trial_mark(data, plan.model)
+        if self._trial_mark == self._spec.passed and self._spec.passed_run_s > 0:
+            from vedette.adapters.engines.onnx import OnnxDetector
+
+            return self._load_onnx(OnnxDetector, data, plan.model, self._spec.passed_run_s)
         with Gate(data, plan.model).start() as gate:
             from vedette.adapters.engines.onnx import OnnxDetector
 
@@ -370,23 +384,6 @@ class ModelProcess:
         from vedette.compose.resumed_tracker import resumed_tracker
 
         return resumed_tracker(self._layout.root / "journal.db", pipeline, labels)
-
-
-class _Tee:
-    """Implements ``ports.journal.JournalWriter``: the journal, and the newest batches for whoever listens."""
-
-    def __init__(self, journal: JournalWriter, copies: deque[TrackBatch]) -> None:
-        self._journal = journal
-        self._copies = copies
-
-    def append(self, batch: TrackBatch) -> None:
-        """Hand one batch over."""
-        self._journal.append(batch)
-        self._copies.append(batch)
-
-    def close(self) -> None:
-        """Close the journal."""
-        self._journal.close()
 
 
 def main() -> None:

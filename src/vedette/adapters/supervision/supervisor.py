@@ -11,7 +11,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from vedette.adapters.supervision.child import Child, Started, start_copy, start_program
@@ -121,6 +121,16 @@ class Supervisor:
                 slot.child.kill("it does not read the messages sent to it")
 
         self._ask(deliver)
+
+    def set_live(self, name: str, live: dict[str, Any]) -> None:
+        """Replace ``live`` for the processes of a child that start from now on; the running one is not told."""
+
+        def change() -> None:
+            slot = self._slots.get(name)
+            if slot is not None:
+                slot.spec = replace(slot.spec, live=live)
+
+        self._ask(change)
 
     def pids(self) -> dict[str, int]:
         """Process numbers of the running children (for status and tests)."""
