@@ -3,7 +3,8 @@
 Most tests of live processes wait for a clock, a camera or a process, so several of them run at once; tests that only
 compute run beside them with the lowest priority, on what the others leave. A part is a folder of tests, or one file of
 the folders whose files share nothing that is dear to make. Tests that are marked ``alone`` measure times: they come
-last, with nothing beside them.
+last, with nothing beside them. What failed beside others is run once more by itself, and counts as that run says; both
+outcomes are shown.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ FIRST: Final[tuple[str, ...]] = (
     *("cloud", "building", "examples", "applications", "core", "engines"),
 )
 #: Parts of live processes at once, beside one that computes.
-LIVE_AT_ONCE: Final = 3
+LIVE_AT_ONCE: Final = 2
 SLOWEST: Final = 15
+#: Parts whose failed tests are run once more, by themselves. More than that is no coincidence.
+AGAIN_AT_MOST: Final = 6
 #: Of one test; a limit for what hangs, far above what any takes on a busy machine.
 LIMIT_S: Final = 900
 NOTHING_COLLECTED: Final = 5
@@ -147,12 +150,15 @@ class Runs:
         for worker in workers:
             worker.join()
 
-    def one(self, part: Part) -> None:
-        """Run a part."""
+    def one(self, part: Part, *, again: bool = False) -> None:
+        """Run a part; ``again``: those of its tests that failed before."""
         report = self._scratch / (part.name.replace("/", "-") + ".xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--timeout={LIMIT_S}"]
+        cache = self._scratch / (part.name.replace("/", "-") + ".cache")
+        command = [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", f"--timeout={LIMIT_S}"]
         command += ["-m", part.marks, f"--junitxml={report}", *part.files]
-        if part.computes:
+        if again:
+            command += ["--last-failed", "--last-failed-no-failures=none"]
+        if part.computes and not again:
             command = ["nice", "-n", "19", *command]
         begun_s = time.monotonic()
         with tempfile.TemporaryFile("w+", dir=self._scratch, errors="replace") as said:
@@ -169,11 +175,27 @@ class Runs:
             output = said.read()
         wall_s = time.monotonic() - begun_s
         cpu_s = used.ru_utime + used.ru_stime
-        outcome = Outcome(part, process.returncode, output, wall_s, cpu_s, tuple(_calls(report)))
+        code = process.returncode
+        if again and code == NOTHING_COLLECTED:
+            code = 1  # it ended before it could note which had failed
+        outcome = Outcome(part, code, output, wall_s, cpu_s, tuple(_calls(report)))
         with self._lock:
             self._running.discard(process)
             self.outcomes.append(outcome)
             self._tell(outcome)
+
+    def again(self) -> None:
+        """Run once more, by themselves, the tests that failed; what they say then counts.
+
+        What pytests beside each other have disturbed is told apart from what is broken. Both outcomes are told.
+        """
+        failed = [outcome for outcome in self.outcomes if not outcome.passed]
+        if self.ended or not 0 < len(failed) <= AGAIN_AT_MOST:
+            return
+        print("\nagain, by themselves: " + ", ".join(outcome.part.name for outcome in failed), flush=True)
+        for outcome in failed:
+            self.outcomes.remove(outcome)
+            self.one(outcome.part, again=True)
 
     def end(self) -> None:
         """Stop what runs and begin nothing more."""
@@ -241,6 +263,7 @@ def main(arguments: list[str]) -> int:
         runs.beside([*([live] * LIVE_AT_ONCE), computing])
         if last is not None and not runs.ended:
             runs.one(last)
+        runs.again()
     print(summary(runs.outcomes, time.monotonic() - begun_s))
     return 0 if runs.outcomes and all(outcome.passed for outcome in runs.outcomes) and not runs.ended else 1
 

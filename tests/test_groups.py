@@ -78,3 +78,25 @@ def test_a_pytest_that_cannot_begin_or_is_killed_has_not_passed(tmp_path: Path) 
     runs.end()
     runs.beside([deque([Part("more", (str(tmp_path / "test_killed.py"),), computes=False)])])
     assert len(told) == 2, "nothing begins any more"
+
+
+def test_what_failed_runs_once_more_by_itself(tmp_path: Path) -> None:
+    sources = {
+        "disturbed": "from pathlib import Path\n\n\ndef test_it():\n    mark = Path(__file__).with_suffix('.mark')\n"
+        "    first = not mark.exists()\n    mark.touch()\n    assert not first\n",
+        "broken": BAD,
+        "killed": "import os\n\n\ndef test_it():\n    os.kill(os.getpid(), 9)\n",
+        "unreadable": "import what_is_not_there\n",
+        "good": GOOD,
+    }
+    made = []
+    for name, text in sources.items():
+        (tmp_path / f"test_{name}.py").write_text(text)
+        made.append(Part(name, (str(tmp_path / f"test_{name}.py"),), computes=False, marks=""))
+    told: list[tuple[str, bool]] = []
+    runs = Runs(tmp_path, lambda outcome: told.append((outcome.part.name, outcome.passed)))
+    runs.beside([deque(made)])
+    runs.again()
+    assert told[:5] == [(name, name == "good") for name in sources]
+    assert told[5:] == [("disturbed", True), ("broken", False), ("killed", False), ("unreadable", False)]
+    assert {outcome.part.name: outcome.passed for outcome in runs.outcomes} == {**dict(told[5:]), "good": True}

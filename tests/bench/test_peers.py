@@ -73,7 +73,9 @@ def test_a_peer_and_its_children_are_gone_afterwards() -> None:
         running.wait_analysed({0}, 20.0)
         pids = running.pids
         assert len(pids) == 2
-    assert not [pid for pid in pids if _runs(pid)]
+    deadline_s = time.monotonic() + 10  # whoever adopts the child has to collect it
+    while [pid for pid in pids if _runs(pid)]:
+        assert time.monotonic() < deadline_s, pids
 
 
 def test_a_peer_that_is_not_installed_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,11 +91,11 @@ def test_every_camera_that_has_a_new_picture_in_the_order_of_the_port(short_tmp:
     source = LivePictures(["b", "a", "c"], 1000, short_tmp)
     try:
         assert source.wait(0) == []
-        put(stores["a"], 1)
-        put(stores["b"], 1)
-        found = source.wait(5)
-        while len(found) < 2:
-            found += source.wait(5)
+        for number in range(1, 100):  # until both are there at once
+            put(stores["a"], number)
+            put(stores["b"], number)
+            if len(found := source.wait(5)) == 2:
+                break
         assert [picture.stream for picture in found] == ["b", "a"]
         put(stores["c"], 1, seed=3)
         (one,) = source.wait(5)
