@@ -13,6 +13,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
+import traceback
 
 from bench.report import write_report
 from bench.result import Figure, Stopwatch, write
@@ -32,10 +33,16 @@ def main() -> int:
     unknown = [name for name in wanted if name not in there]
     if unknown:
         parser.error(f"no measurement is called {', '.join(unknown)}; there are {', '.join(there)}")
+    failed: list[str] = []
     for number, name in enumerate(wanted, 1):
         print(f"[{number}/{len(wanted)}] {name} …", flush=True)
         watch = Stopwatch()
-        row = importlib.import_module(f"bench.rows.{name}").measure(arguments.quick)
+        try:
+            row = importlib.import_module(f"bench.rows.{name}").measure(arguments.quick)
+        except Exception:  # noqa: BLE001 - whatever it is, the others are measured all the same
+            traceback.print_exc()
+            failed.append(name)
+            continue
         for figure in row.figures:
             print(f"    {_line(figure)}", flush=True)
         print(f"    {watch.seconds:.0f} s", flush=True)
@@ -43,7 +50,9 @@ def main() -> int:
             write(row, watch.seconds)
     if not arguments.quick:
         print(f"{write_report()} written")
-    return 0
+    if failed:
+        print(f"not measured: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _line(figure: Figure) -> str:

@@ -22,7 +22,7 @@ def measure(quick: bool) -> Row:
     """Normal, on the sub stream, one dead at the start, one stalled."""
     rounds, seconds = (1, 8.0) if quick else (3, 20.0)
     main, sub = encoded(VIDEO, MAIN), encoded(VIDEO, SUB)
-    normal = [normal(main, seconds) for _ in range(rounds)]
+    large = [normal(main, seconds) for _ in range(rounds)]
     small = [normal(sub, seconds) for _ in range(rounds)]
     dead = dead_at_start(main, seconds)
     lost, back_s = stalled(main, 6.0 if quick else STALL_S)
@@ -34,10 +34,10 @@ def measure(quick: bool) -> Row:
         f"Four RTSP cameras, {MAIN.words}, 4 Mbit/s; sub streams: {SUB.words}. YOLOX-nano 416, 5 analysed pictures a "
         f"second each; {rounds} rounds of {seconds:g} s. All processes of all components are counted.",
         (
-            at_most("1080p: core per camera", "%", [s.percent_per_camera(4) for s in normal], 15.0),
+            at_most("1080p: core per camera", "%", [s.percent_per_camera(4) for s in large], 15.0),
             at_most("360p: core per camera", "%", [s.percent_per_camera(4) for s in small], 8.0),
-            Figure("1080p: analysed", "pictures/s per camera", tuple(s.pictures / s.seconds / 4 for s in normal)),
-            Figure("1080p: memory of everything", "MB PSS", tuple(s.pss_mb for s in normal)),
+            Figure("1080p: analysed", "pictures/s per camera", tuple(s.pictures / s.seconds / 4 for s in large)),
+            Figure("1080p: memory of everything", "MB PSS", tuple(s.pss_mb for s in large)),
             at_most(
                 "one of four dead at the start: pictures the others lost",
                 "%",
