@@ -47,7 +47,7 @@ def measure(quick: bool) -> Row:
             ),
         ),
         (
-            "A run on a processor that has rested since the last picture costs more than one of many in a row (paced "
+            "A run on a processor that has rested since the last picture may cost more than one of many in a row (paced "
             "beside hot), in any program. What is above the paced floor: RTSP and copying into the ring, journal, "
             "tracker, rules, watching over processes.",
         ),
