@@ -23,8 +23,7 @@ from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts import topics
 from vedette.contracts.camera import CameraConfig, CameraState
 from vedette.contracts.errors import VedetteError
-from vedette.contracts.manifest import Motion
-from vedette.contracts.plan import Plan
+from vedette.contracts.plan import Plan, StreamPlan
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
 
@@ -38,6 +37,8 @@ SECRET_RETRY_S: Final = 0.5
 SECRET_REFRESH_S: Final = 300.0
 #: A camera's process beats five times a second; so much silence means that it hangs.
 SILENCE_LIMIT_S: Final = 2.0
+#: What the process of a camera is told that nobody needs pictures of.
+NOTHING_WANTED: Final[dict[str, Any]] = {"fps": 0.0, "pre_roll_s": 0.0, "rest": None}
 
 
 class IngestService:
@@ -66,10 +67,8 @@ class IngestService:
         )
         self._logins = Logins(self._secrets)
         self._secrets_checked_s = 0.0
-        self._fps: dict[str, float] = {}
+        self._told: dict[str, dict[str, Any]] = {}
         self._streams: dict[str, str] = {}
-        self._pre_roll: dict[str, float] = {}
-        self._rests: dict[str, Motion | None] = {}
         self._publish_failed = False
 
     def stop(self) -> None:
@@ -146,25 +145,14 @@ class IngestService:
         self._set_children()
 
     def _apply_plan(self, plan: Plan) -> None:
-        """Rates change live; a change between main and sub stream restarts the camera's process."""
-        fps = {stream.camera: stream.fps for stream in plan.streams}
+        """What a process is told changes live; a change between main and sub stream restarts the camera's process."""
         self._streams = {stream.camera: stream.stream for stream in plan.streams}
-        changed = {
-            name: fps.get(name, 0.0) for name in fps.keys() | self._fps.keys() if fps.get(name) != self._fps.get(name)
-        }
-        self._fps = fps
-        for name, rate in changed.items():
-            self._supervisor.send(name, {"fps": rate})
-        kept = {stream.camera: stream.pre_roll_s for stream in plan.streams}
-        for name in kept.keys() | self._pre_roll.keys():
-            if kept.get(name, 0.0) != self._pre_roll.get(name, 0.0):
-                self._supervisor.send(name, {"pre_roll_s": kept.get(name, 0.0)})
-        self._pre_roll = kept
-        rests = {stream.camera: stream.rest for stream in plan.streams}
-        for name in rests.keys() | self._rests.keys():
-            if rests.get(name) != self._rests.get(name):
-                self._supervisor.send(name, {"rest": _as_json(rests.get(name))})
-        self._rests = rests
+        told, self._told = self._told, {stream.camera: _wanted_of(stream) for stream in plan.streams}
+        for name in told.keys() | self._told.keys():
+            before, now = told.get(name, NOTHING_WANTED), self._told.get(name, NOTHING_WANTED)
+            changed = {what: value for what, value in now.items() if value != before[what]}
+            if changed:
+                self._supervisor.send(name, changed)
 
     def _set_children(self) -> None:
         config = self._settings.config
@@ -237,12 +225,7 @@ class IngestService:
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         if "hello" in message:
-            wanted = {
-                "fps": self._fps.get(name, 0.0),
-                "pre_roll_s": self._pre_roll.get(name, 0.0),
-                "rest": _as_json(self._rests.get(name)),
-            }
-            self._supervisor.send(name, wanted)
+            self._supervisor.send(name, self._told.get(name, NOTHING_WANTED))
         if "status" in message and self._book.heard(name, message["status"]):
             self._wake.set()
         if "failed" in message:
@@ -270,5 +253,6 @@ class IngestService:
             logger.warning("the component's status cannot be written: %s", error)
 
 
-def _as_json(rest: Motion | None) -> dict[str, Any] | None:
-    return None if rest is None else rest.model_dump(mode="json")
+def _wanted_of(stream: StreamPlan) -> dict[str, Any]:
+    """What the process of a camera is told by messages, as ``compose.capture`` takes it."""
+    return stream.model_dump(mode="json", include=set(NOTHING_WANTED))
