@@ -55,6 +55,19 @@ class LossWatch(logging.Handler):
             self.losses += 1
 
 
+class NewLosses:
+    """Whether a watch has counted anything since this was asked last, for one of those who ask."""
+
+    def __init__(self, watch: LossWatch) -> None:
+        self._watch = watch
+        self._seen = watch.losses
+
+    def take(self) -> bool:
+        """Whether there was a loss; the next call asks about what comes after this one."""
+        before, self._seen = self._seen, self._watch.losses
+        return self._seen != before
+
+
 _install_lock = threading.Lock()
 _installed: LossWatch | None = None
 

@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from vedette.adapters.capture.damage import DamageGate, LossWatch
+from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
 from vedette.adapters.capture.planes import ReadyPicture, as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
@@ -59,8 +59,7 @@ class PacketDecoder:
         self.keys_only = False
         self._context = context
         self._progress = progress
-        self._losses = losses
-        self._lost = losses.losses
+        self._losses = NewLosses(losses)
         self._threads = threads
         self._gate = DamageGate(progress.last_packet_s)
         self._skipping = self._interlaced = False
@@ -69,9 +68,7 @@ class PacketDecoder:
 
     def take_loss(self) -> bool:
         """Whether FFmpeg has reported a loss since this was asked, or a packet decoded."""
-        lost = self._losses.losses != self._lost
-        self._lost = self._losses.losses
-        return lost
+        return self._losses.take()
 
     def damage(self, packet: Packet[Any], now_s: float) -> None:
         """Something was lost before a packet, or in it: nothing is shown until a key picture after it."""

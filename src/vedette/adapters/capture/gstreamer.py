@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from av.packet import Packet
 
-from vedette.adapters.capture.damage import DamageGate, LossWatch
+from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
 from vedette.adapters.capture.decoding import Decoded
 from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, Sample
 from vedette.adapters.capture.planes import ReadyPicture
@@ -201,8 +201,7 @@ class GstDecoder:
         # Sequence and picture parameters that only the stream description had go before each key picture.
         self._before_key = extradata if extradata[:1] != b"\1" else b""
         self._progress = progress
-        self._losses = losses
-        self._lost = losses.losses
+        self._losses = NewLosses(losses)
         self._gate = DamageGate(progress.last_packet_s)
         self._skipping = False
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
@@ -256,8 +255,7 @@ class GstDecoder:
             self._skipping = self.keys_only
             self._joining = True
             self._damage(now_s)  # what was skipped is missing as a reference
-        lost = self._losses.losses != self._lost
-        self._lost = self._losses.losses
+        lost = self._losses.take()
         first = not self._pushed and self._base_us is None
         self._unstamped = self._unstamped + 1 if packet.pts is None else 0
         if self._unstamped > _UNSTAMPED_LIMIT:
