@@ -17,7 +17,7 @@ from vedette.adapters.regular_file import open_regular
 from vedette.contracts.errors import ConfigurationError
 from vedette.core.panorama_import.project import Document, PackageFiles, ProjectFiles
 from vedette.core.tar_reader import TarReader
-from vedette.core.zip_directory import END_BYTES, MAX_DIRECTORY_BYTES, directory_bytes
+from vedette.core.zip_directory import MAX_DIRECTORY_BYTES, stated_directory_bytes
 
 #: Largest JSON file, Python file, and file of the code, bytes.
 JSON_BYTES: Final = 4 << 20
@@ -167,8 +167,7 @@ def _members(path: Path) -> list[str]:
     with path.open("rb") as file:
         begin = file.read(6)
         if path.suffix == ".zip":
-            file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
-            if directory_bytes(file.read(END_BYTES)) > MAX_DIRECTORY_BYTES:
+            if stated_directory_bytes(file) > MAX_DIRECTORY_BYTES:
                 raise ValueError("its directory is too large")
             with zipfile.ZipFile(file) as archive:
                 return archive.namelist()[:_ARCHIVE_MEMBERS]

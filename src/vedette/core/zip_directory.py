@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from typing import BinaryIO, Final
 
 #: Where the end record may be: its comment has 65,535 bytes at most; before it are the records of Zip64.
 END_BYTES: Final = 22 + 65_535 + 20 + 56
 #: Python's reader takes about ten times the directory's size of memory.
 MAX_DIRECTORY_BYTES: Final = 1 << 20
+
+
+def stated_directory_bytes(file: BinaryIO) -> int:
+    """The largest size of its directory that an open file states; 0 where it is no zip. Moves the file's position.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+    return directory_bytes(file.read(END_BYTES))
 
 
 def directory_bytes(tail: bytes) -> int:

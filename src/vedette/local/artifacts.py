@@ -6,7 +6,6 @@ developing, from source folders that are linked in place of the unpacked zip, so
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import zipfile
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from vedette.contracts.errors import CoreError
-from vedette.core.zip_directory import END_BYTES, MAX_DIRECTORY_BYTES, directory_bytes
+from vedette.core.zip_directory import MAX_DIRECTORY_BYTES, stated_directory_bytes
 from vedette.local.recipe import Artifact, Recipe
 
 MAX_MEMBERS: Final = 10_000
@@ -105,8 +104,7 @@ def unpack(archive: Path, target: Path, *, where: str) -> None:
 def _check_directory(archive: Path, where: str) -> None:
     """Refuse a directory that would fill the memory, before it is read."""
     with archive.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
-        stated = directory_bytes(file.read(END_BYTES))
+        stated = stated_directory_bytes(file)
     if stated > MAX_DIRECTORY_BYTES:
         raise CoreError(f"{where}: a directory of {stated} bytes; at most {MAX_DIRECTORY_BYTES} are allowed.")
 
