@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from vedette.adapters.state.files import write_durably
+from vedette.adapters.state.files import sync_directory, write_durably
 from vedette.contracts.alert import Alert
 from vedette.contracts.errors import EvidenceError, StorageError
 from vedette.contracts.evidence import RECORD, EvidenceRecord, EvidenceState
@@ -65,8 +65,8 @@ class EvidenceStore:
                 folder.chmod(_MODE)
                 self.write(record)
                 (self.directory / _MARKS / name).touch(mode=_FILE_MODE)
-                _sync(self.directory / _MARKS)
-                _sync(self.directory)
+                sync_directory(self.directory / _MARKS)
+                sync_directory(self.directory)
         except OSError as error:
             raise StorageError(f"evidence {folder} cannot be begun: {error.strerror or error}.", code="V405") from error
 
@@ -239,11 +239,3 @@ def _names(directory: Path) -> set[str]:
         return set(os.listdir(directory))
     except FileNotFoundError:
         return set()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

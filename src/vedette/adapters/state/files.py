@@ -41,7 +41,7 @@ def write_durably(path: Path, content: bytes, mode: int = FILE_MODE, *, sync: bo
                 os.fsync(file.fileno())
         temporary.replace(path)
         if sync:
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -52,7 +52,12 @@ def write_durably(path: Path, content: bytes, mode: int = FILE_MODE, *, sync: bo
         ) from error
 
 
-def _sync_directory(folder: Path) -> None:
+def sync_directory(folder: Path) -> None:
+    """Wait until the disk has what was created, renamed or removed in a directory.
+
+    Raises:
+        OSError: the disk does not take it, or there is no such directory.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
