@@ -293,6 +293,22 @@ def test_a_list_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     assert "build.json" in caught.value.message
 
 
+def test_a_platform_that_nothing_is_built_for_is_refused_by_its_field(tmp_path: Path) -> None:
+    component = {
+        "name": "a",
+        "version": "1.0.0",
+        "target": {"platform": "linux/riscv64"},
+        "recipe": {"file": "recipe.yaml", "sha256": "0" * 64, "bytes": 1},
+        "artifacts": [],
+    }
+    (tmp_path / "build.json").write_text(json.dumps({"components": [component]}))
+    with pytest.raises(UsageError) as caught:
+        read_tree(tmp_path)
+    assert caught.value.code == "V708"
+    assert "target.platform" in caught.value.message
+    assert "linux/arm64" in caught.value.message
+
+
 def test_without_a_list_there_is_no_tree(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"build\.json: No such file"):
         read_tree(tmp_path)

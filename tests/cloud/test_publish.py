@@ -29,6 +29,7 @@ from vedette.adapters.aws.publishing import Planned, Publisher, Release
 from vedette.cli.main import build as command_line
 from vedette.contracts.account import parameter
 from vedette.contracts.errors import CloudError, VedetteError
+from vedette.core.fleet.build_target import Platform
 from vedette.core.fleet.component_recipe import published_recipe, recipe_differences
 from vedette.local.building.tree import BuildTarget, Built, write_list
 
@@ -95,7 +96,7 @@ def build_tree(tree: Path, releases: Sequence[tuple[str, str, bytes]]) -> Path:
         recipe = tree / "recipes" / f"{name}-{version}.yaml"
         recipe.parent.mkdir(parents=True, exist_ok=True)
         recipe.write_text(yaml.safe_dump(document(name, version)))
-        made.append(Built(name, version, recipe, (measured(artefact),), BuildTarget(platform="linux/amd64")))
+        made.append(Built(name, version, recipe, (measured(artefact),), BuildTarget(platform=Platform.AMD64)))
     write_list(tree, made)
     return tree
 

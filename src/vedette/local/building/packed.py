@@ -25,7 +25,6 @@ from vedette.local.data import data_directory
 SBOM_NAME: Final = "sbom.cdx.json"
 #: Where the functions of the account run: Python and Amazon Linux 2023, as ``infra/assets.py`` builds them.
 FUNCTIONS: Final = TargetPython("3.14", "aarch64", (2, 34))
-_MACHINES: Final = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 _CHUNK: Final = 1 << 20
 
 
@@ -101,7 +100,7 @@ def _part(tree: Path, component: ListedComponent, seen: dict[tuple[str, int, int
 
 
 def _markers(target: BuildTarget) -> dict[str, str]:
-    return TargetPython(target.python or "3.11", _MACHINES[target.platform], (2, 17)).markers()
+    return TargetPython(target.python or "3.11", target.platform.machine, (2, 17)).markers()
 
 
 def _packages(

@@ -60,7 +60,7 @@ class BuildSettings:
     def target(self) -> BuildTarget:
         """As the tree's list says it."""
         return BuildTarget(
-            platform=self.plan.platform.value,
+            platform=self.plan.platform,
             accelerator=self.plan.accelerator.value,
             python=self.plan.python if self.libraries else "",
             device=self.plan.device.value if self.plan.device is not None else "",

@@ -22,6 +22,7 @@ from vedette.adapters.artefact_file import ArtefactFile, measured
 from vedette.adapters.state.files import write_durably
 from vedette.contracts.base import Contract, Digest, mistakes
 from vedette.contracts.errors import UsageError
+from vedette.core.fleet.build_target import Platform
 from vedette.local.recipe import load_recipe
 
 LIST_NAME: Final = "build.json"
@@ -42,13 +43,13 @@ class BuildTarget(Contract):
     """What a component was built for.
 
     Attributes:
-        platform: ``linux/arm64`` or ``linux/amd64``.
+        platform: operating system and processor.
         accelerator: ``cpu``, ``cuda`` or ``tensorrt``.
         python: of the wheels, such as ``3.11``; empty where there are none in it.
         device: kind of device, where one was named.
     """
 
-    platform: str
+    platform: Platform
     accelerator: str = "cpu"
     python: str = ""
     device: str = ""
