@@ -69,7 +69,13 @@ def start_copy(template: Template) -> Started | None:
     Raises:
         OSError: no descriptors left.
     """
-    (source, to), (out, sink) = os.pipe(), os.pipe()
+    source, to = os.pipe()
+    try:
+        out, sink = os.pipe()
+    except OSError:
+        os.close(source)
+        os.close(to)
+        raise
     copy = template.copy(source, sink)
     os.close(source)
     os.close(sink)
