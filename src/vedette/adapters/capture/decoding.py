@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from vedette.core.motion_gate import thumbnail
 from vedette.core.nal import is_reference
 from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
 from vedette.core.stream import StreamProgress
+
+logger = logging.getLogger(__name__)
 
 #: Pictures that are shown before a key picture and sent after it are not longer before it; else its time has jumped.
 _BEFORE_KEY_S: Final = 1
@@ -204,6 +207,7 @@ class RestingDecoder:
         self._kept.append(kept)
         self._kept_bytes += packet.size
         if wake is not None:
+            logger.debug("decoding again: %s", wake.value)
             yield from self._catch_up(now_s)
 
     def _may_rest(self, now_s: float) -> bool:
