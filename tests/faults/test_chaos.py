@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +10,12 @@ from bench.soak import soak
 from tests.faults.scorecard import Control, Row, record, seed, size
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="vd", dir="/tmp"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 @pytest.mark.processes
 @pytest.mark.alone
 @pytest.mark.timeout(1200)
-def test_seeded_chaos(folder: Path) -> None:
+def test_seeded_chaos(short_tmp: Path) -> None:
     minutes = size(quick=2.0, full=10.0)
-    done = soak(folder, minutes, 4, seed())
+    done = soak(short_tmp, minutes, 4, seed())
     figures = {figure.name: figure for figure in done.figures}
     wrong = {name: figure.median for name, figure in figures.items() if figure.met is False}
     noticed = figures["the count notices a loss and a double"].median

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.engines.test_dlr import STAND_IN, compiled
-from tests.inference.test_inference_service import RECTANGLE, Device, wait
+from tests.inference.test_inference_service import RECTANGLE, Device, started, wait
 from vedette.adapters.models.store import ModelStore
 from vedette.contracts.errors import ModelError, StorageError
 from vedette.contracts.manifest import ModelFamily
@@ -40,11 +40,8 @@ def device(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]
     script.chmod(0o755)
     device = Device(short_tmp / "s")
     device.bus.values["dlrPython"] = str(script)
-    device.start()
-    try:
+    with started(device):
         yield device
-    finally:
-        device.stop()
 
 
 def test_a_compiled_model_is_found_by_its_name_and_finds_objects(device: Device) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.inference.test_inference_service import RECTANGLE, Device, wait
+from tests.inference.test_inference_service import RECTANGLE, Device, started, wait
 from vedette.testing import models
 
 pytestmark = pytest.mark.processes
@@ -29,12 +29,8 @@ def order(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def device(short_tmp: Path, order: Path) -> Iterator[Device]:
-    device = Device(short_tmp / "s")
-    device.start()
-    try:
+    with started(Device(short_tmp / "s")) as device:
         yield device
-    finally:
-        device.stop()
 
 
 def start(device: Device) -> None:

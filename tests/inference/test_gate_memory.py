@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.inference.test_inference_service import RECTANGLE, Device, wait
+from tests.inference.test_inference_service import RECTANGLE, Device, started, wait
 from vedette.compose.gate_memory import trial_mark
 from vedette.contracts.manifest import Model, ModelFamily
 from vedette.testing import models
@@ -30,12 +30,8 @@ def test_a_mark_depends_on_the_file_and_on_what_the_manifest_says() -> None:
 @pytest.fixture
 def device(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY / 'src'}:{REPOSITORY / 'components'}")
-    device = Device(short_tmp / "s")
-    device.start()
-    try:
+    with started(Device(short_tmp / "s")) as device:
         yield device
-    finally:
-        device.stop()
 
 
 def kill(device: Device, restarts: int) -> None:

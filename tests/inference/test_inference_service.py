@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,15 +154,21 @@ def wait(condition: Callable[[], bool], timeout_s: float = 20, explain: Callable
         threading.Event().wait(0.01)
 
 
-@pytest.fixture
-def device(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
-    monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY / 'src'}:{REPOSITORY / 'components'}")
-    device = Device(short_tmp / "s")
+@contextmanager
+def started(device: Device) -> Iterator[Device]:
+    """Stopped at the end, whatever happens."""
     device.start()
     try:
         yield device
     finally:
         device.stop()
+
+
+@pytest.fixture
+def device(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    monkeypatch.setenv("PYTHONPATH", f"{REPOSITORY / 'src'}:{REPOSITORY / 'components'}")
+    with started(Device(short_tmp / "s")) as device:
+        yield device
 
 
 def test_from_plan_to_journal(device: Device) -> None:

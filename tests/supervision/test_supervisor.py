@@ -175,9 +175,12 @@ def test_children_go_when_their_supervisor_is_killed(template: tuple[str, ...]) 
         time.sleep(0.01)
 
 
-def test_descriptors_and_zombies_do_not_grow(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("template", [(), TEMPLATE], ids=["started", "copied"])
+def test_descriptors_and_zombies_do_not_grow(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, template: tuple[str, ...]
+) -> None:
     monkeypatch.setattr(supervisor_module, "QUICK_FAILURE_S", 0.0)
-    watched.supervisor.set_children([child("cam", "beat")])
+    watched.supervisor.set_children([ChildSpec("cam", (sys.executable, PROGRAM), {"mode": "beat"}, template=template)])
     watched.until(lambda: len(watched.hellos("cam")) == 1)
     before = len(os.listdir("/proc/self/fd"))
     pids = set()

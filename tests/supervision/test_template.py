@@ -11,7 +11,6 @@ import pytest
 
 from tests.supervision.test_supervisor import PROGRAM, TEMPLATE, Watched, gone
 from vedette.adapters.supervision import ChildSpec
-from vedette.adapters.supervision import supervisor as supervisor_module
 
 
 @pytest.fixture
@@ -98,17 +97,3 @@ def test_copies_have_no_token(watched: Watched, monkeypatch: pytest.MonkeyPatch)
     watched.supervisor.set_children([copied("a")])
     watched.until(lambda: any("token" in message for _, message in watched.seen))
     assert all(message.get("token", "") == "" for _, message in watched.seen)
-
-
-def test_descriptors_and_zombies_of_copies_do_not_grow(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "QUICK_FAILURE_S", 0.0)
-    watched.supervisor.set_children([copied("cam")])
-    watched.until(lambda: len(watched.hellos("cam")) == 1)
-    before = len(os.listdir("/proc/self/fd"))
-    pids = set()
-    for round_number in range(2, 12):
-        pids.add(watched.supervisor.pids()["cam"])
-        os.kill(watched.hellos("cam")[-1]["hello"], signal.SIGKILL)
-        watched.until(lambda n=round_number: len(watched.hellos("cam")) == n)  # type: ignore[misc]
-    assert len(os.listdir("/proc/self/fd")) <= before
-    assert all(not Path(f"/proc/{pid}").exists() for pid in pids)
