@@ -290,6 +290,16 @@ def test_models_are_added_listed_shown_and_removed(tmp_path: Path) -> None:
     assert "V301" in gone.stderr
 
 
+@pytest.mark.parametrize(("name", "said"), [("notes.md", "unknown kind"), ("old.pt", "written by pytorch")])
+def test_what_is_no_onnx_model_cannot_be_made_smaller(name: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text("not a model")
+    run = vedette("model", "optimize", str(file), "-c", str(tmp_path))
+    assert run.returncode == 1
+    for word in ("V701", name, said, ".onnx"):
+        assert word in run.stderr
+
+
 def test_an_unknown_model_name_gets_a_suggestion(tmp_path: Path) -> None:
     run = vedette("model", "add", "yolox-nano", VEDETTE_HOME=str(tmp_path))
     assert run.returncode == 1

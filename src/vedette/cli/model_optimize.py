@@ -26,6 +26,7 @@ from vedette.adapters.pictures.code_files import recording_pixels
 from vedette.cli.tables import key_value_table
 from vedette.contracts.errors import UsageError
 from vedette.contracts.manifest import Model
+from vedette.contracts.model_card import Framework
 from vedette.core.agreement import Agreement, compare
 from vedette.core.detections import Detections
 from vedette.core.pixels import Pixels
@@ -124,6 +125,9 @@ def _model(path: Path) -> Model:
         card, _ = described_model(path)
         return Model(family=card.family, file=path.name, labels=card.labels, input=card.input, min_confidence=0.3)
     found = model_file(path)
+    if found.framework is not Framework.ONNX:
+        written_by = f"written by {found.framework.value}" if found.framework else "of an unknown kind, by its suffix"
+        raise UsageError(f"{path.name}: {written_by}; only .onnx files can be made smaller.")
     if found.guess.family is None:
         raise UsageError(
             f"{path.name}: its family cannot be told by its tensors.",
