@@ -184,7 +184,8 @@ class Subscriber:
                     password=password.encode() or None,
                     session_expiry_interval_sec=3600,
                 ),
-                session_behavior=mqtt5.ClientSessionBehaviorType.REJOIN_POST_SUCCESS,
+                # mosquitto keeps no session over a restart that once began with a clean start.
+                session_behavior=mqtt5.ClientSessionBehaviorType.REJOIN_ALWAYS,
                 min_reconnect_delay_ms=50,
                 max_reconnect_delay_ms=100,
                 on_publish_callback_fn=lambda event: self.messages.append(json.loads(event.publish_packet.payload)),

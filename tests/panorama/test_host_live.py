@@ -148,11 +148,13 @@ def test_an_application_that_goes_ends_and_costs_nothing(short_tmp: Path) -> Non
 def test_code_that_fills_its_folders_is_ended(short_tmp: Path) -> None:
     filling = """
         import os
+        import time
         import panoramasdk
         panoramasdk.node()
         number = 0
         while True:
             number += 1
+            time.sleep(0.01)  # a disk of 20 MB/s, so that the bound below is of time, not of the machine's disk
             try:
                 with open(f"/opt/aws/panorama/storage/{number}", "wb") as file:
                     file.write(bytes(200_000))

@@ -91,10 +91,11 @@ def test_every_camera_that_has_a_new_picture_in_the_order_of_the_port(short_tmp:
     source = LivePictures(["b", "a", "c"], 1000, short_tmp)
     try:
         assert source.wait(0) == []
-        for number in range(1, 100):  # until both are there at once
+        for number in range(1, 100):  # until both are there at once, and nothing newer is on its way
             put(stores["a"], number)
             put(stores["b"], number)
-            if len(found := source.wait(5)) == 2:
+            found = source.wait(5)
+            if [picture.info.frame_no for picture in found] == [number, number]:
                 break
         assert [picture.stream for picture in found] == ["b", "a"]
         put(stores["c"], 1, seed=3)
