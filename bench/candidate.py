@@ -10,20 +10,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from bench.processes import cpu_s, descendants, pss_mb
+from bench.system import arriving
 from tests.conftest import shared_data_directory
 from tests.edge.running import Watched, running, wait_until
 from tests.edge.test_many_applications import Journal
-from vedette.contracts.alert import Alert
 from vedette.contracts.comparison import ComparisonPolicy, ComparisonTask
 from vedette.contracts.manifest import Manifest
 from vedette.local.edge import RunApplication
@@ -69,42 +66,18 @@ def application(model: Path, version: str = "0.1.0", **settings: Any) -> Manifes
     )
 
 
-@contextmanager
-def delays(watched: Watched) -> Iterator[list[tuple[float, float]]]:
-    """(time it was there, seconds from the picture) of each alert, from now on."""
-    found: list[tuple[float, float]] = []
-    stop = threading.Event()
-    seen = len(watched.alerts())
-
-    def follow() -> None:
-        nonlocal seen
-        while not stop.wait(0.01):
-            alerts: list[Alert] = watched.alerts()
-            now_s = time.time()
-            found.extend((now_s, now_s - alert.time.timestamp()) for alert in alerts[seen:])
-            seen = len(alerts)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
-        yield found
-    finally:
-        stop.set()
-        thread.join()
-
-
 def turn(watched: Watched, seconds: float, model_pids: frozenset[int], figures: Figures) -> None:
     """Measure for a while."""
     roots = [status.pid for status in watched.edge.core.states().values() if status.pid]
     everything = descendants(roots)
     before, model_before, begun_s = cpu_s(everything), cpu_s(model_pids), time.time()
-    with delays(watched) as found:
+    with arriving(watched) as found:
         time.sleep(seconds)
     ended_s = time.time()
     figures.model_cpu.append((cpu_s(model_pids) - model_before) / (ended_s - begun_s))
     figures.all_cpu.append((cpu_s(everything) - before) / (ended_s - begun_s))
     figures.memory_mb.append(pss_mb(everything))
-    figures.alert_s += [delay_s for _, delay_s in found]
+    figures.alert_s += [arrival.delay_s for arrival in found]
     figures.age_s += [
         batch.analysed_wall_s - batch.frame.wall_s
         for batch in Journal.of(watched).batches

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 from bench.processes import cpu_s, descendants, pss_mb
 from tests.edge.running import Watched, running, wait_until
 from tests.edge.test_many_applications import Journal
+from vedette.contracts.alert import Alert
 from vedette.contracts.manifest import Manifest
 from vedette.contracts.tracks import TrackBatch
 from vedette.local.simulated import SimulatedCameras
@@ -81,6 +83,24 @@ class Stretch:
     def percent_per_camera(self, cameras: int) -> float:
         """Per cent of a core for each camera."""
         return 100 * self.cpu_s / self.seconds / cameras
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An alert at its receiver.
+
+    Attributes:
+        at_s: wall clock when it was there.
+        alert: what is there.
+    """
+
+    at_s: float
+    alert: Alert
+
+    @property
+    def delay_s(self) -> float:
+        """From the picture's time of capture to the receiver."""
+        return self.at_s - self.alert.time.timestamp()
 
 
 class System:
@@ -162,3 +182,33 @@ def quantile(values: Sequence[float], share: float) -> float:
         return statistics.median(values)
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@contextmanager
+def arriving(watched: Watched) -> Iterator[list[Arrival]]:
+    """The alerts of the receiving file from now on; it is looked at every 2 ms."""
+    path = watched.alerts_file
+    found: list[Arrival] = []
+    stop = threading.Event()
+    begun = path.stat().st_size if path.exists() else 0
+
+    def follow() -> None:
+        position, pending = begun, b""
+        while not stop.wait(0.002):
+            if not path.exists() or path.stat().st_size == position:
+                continue
+            now_s = time.time()
+            with path.open("rb") as file:
+                file.seek(position)
+                chunk = file.read()
+            position += len(chunk)
+            *lines, pending = (pending + chunk).split(b"\n")
+            found.extend(Arrival(now_s, Alert.model_validate_json(line)) for line in lines)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join()

@@ -12,7 +12,7 @@ import numpy as np
 from bench.footage import BUILD, Encoding, model, recording, write
 from bench.result import Figure, Row, at_most
 from bench.rows.scale import STRIPS
-from bench.system import System, application, simulated, system
+from bench.system import application, arriving, simulated, system
 from vedette.contracts.alert import Alert
 
 VIDEO = "one-by-one-person-detection.mp4"
@@ -84,27 +84,14 @@ def _run(path: Path, gop_s: int, loops: int) -> tuple[list[Alert], list[Alert], 
         simulated({"plain": path, "rests": path}) as cameras,
         system([plain, rests], cameras.urls) as running,
     ):
-        found: list[tuple[float, Alert]] = []
         begun_s = time.time()
-        _follow(running, found, loops * length_s)
+        with arriving(running.watched) as found:
+            time.sleep(loops * length_s)
         batches = running.batches(begun_s)
-    alerts = {
-        name: [(at_s, alert) for at_s, alert in found if alert.application == name] for name in ("plain", "rests")
-    }
-    usual = sorted(at_s - alert.time.timestamp() for at_s, alert in alerts["plain"])
+    alerts = {name: [one for one in found if one.alert.application == name] for name in ("plain", "rests")}
+    usual = sorted(one.delay_s for one in alerts["plain"])
     middle = usual[len(usual) // 2] if usual else 0.0
-    delays = [at_s - alert.time.timestamp() - middle for at_s, alert in alerts["rests"]]
+    delays = [one.delay_s - middle for one in alerts["rests"]]
     seen = {name: sum(1 for batch in batches if batch.frame.camera == name) for name in ("plain", "rests")}
     spared = 100 * (1 - seen["rests"] / max(1, seen["plain"]))
-    return [alert for _, alert in alerts["plain"]], [alert for _, alert in alerts["rests"]], delays, spared
-
-
-def _follow(running: System, found: list[tuple[float, Alert]], seconds: float) -> None:
-    """Alerts as they come, with their time of arrival."""
-    known = len(running.watched.alerts())
-    end_s = time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        time.sleep(0.05)
-        alerts = running.watched.alerts()
-        found += [(time.time(), alert) for alert in alerts[known:]]
-        known = len(alerts)
+    return [one.alert for one in alerts["plain"]], [one.alert for one in alerts["rests"]], delays, spared

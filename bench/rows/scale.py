@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from bench.footage import model, recording
 from bench.result import Figure, Row, Series
-from bench.system import System, application, floor, quantile, simulated, system
-from vedette.contracts.alert import Alert
+from bench.system import application, arriving, floor, quantile, simulated, system
 
 VIDEO = "one-by-one-person-detection.mp4"
 FPS = 10.0
@@ -40,11 +35,11 @@ def measure(quick: bool) -> Row:
         with (
             simulated(dict.fromkeys(names, video)) as cameras,
             system(application(network, names, FPS, STRIPS), cameras.urls) as running,
-            alert_delays(running) as delays,
+            arriving(running.watched) as arrivals,
         ):
             stretch = running.measure(seconds)
         rate = stretch.pictures / stretch.seconds / number
-        delay_ms = [1000 * delay for delay in delays]
+        delay_ms = [1000 * arrival.delay_s for arrival in arrivals]
         age_ms = [1000 * age for age in stretch.ages_s]
         numbers.append(float(number))
         rates.append(rate)
@@ -90,33 +85,3 @@ def measure(quick: bool) -> Row:
             Series("delay", "p99", "cameras", "picture to alert, ms", tuple(numbers), tuple(lasts)),
         ),
     )
-
-
-@contextmanager
-def alert_delays(running: System) -> Iterator[list[float]]:
-    """Seconds from picture to file of each alert from now on."""
-    path = running.watched.alerts_file
-    found: list[float] = []
-    stop = threading.Event()
-    begun = path.stat().st_size if path.exists() else 0
-
-    def follow() -> None:
-        position, pending = begun, b""
-        while not stop.wait(0.002):
-            if not path.exists() or path.stat().st_size == position:
-                continue
-            now_s = time.time()
-            with path.open("rb") as file:
-                file.seek(position)
-                chunk = file.read()
-            position += len(chunk)
-            *lines, pending = (pending + chunk).split(b"\n")
-            found.extend(now_s - Alert.model_validate_json(line).time.timestamp() for line in lines)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
-        yield found
-    finally:
-        stop.set()
-        thread.join()
