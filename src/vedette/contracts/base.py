@@ -7,11 +7,23 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from vedette.contracts.topics import NOT_CAMERAS
+
 IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 #: Name of a camera, rule, pipeline, model, action or application. It becomes part of MQTT topics and of
 #: file names, so it holds nothing that either could misread.
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN)]
+
+
+def _not_reserved(value: str) -> str:
+    if value in NOT_CAMERAS:
+        raise ValueError(f"{value!r} is the name of other local topics; call the camera {value}-1, for example")
+    return value
+
+
+#: Name of a camera: a level of local topics, beside those of models and of applications' own code.
+CameraName = Annotated[Identifier, AfterValidator(_not_reserved)]
 
 #: A coordinate as a share of the picture's width or height, 0..1, origin top left.
 Normalised = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from vedette.contracts.base import Contract, Identifier, Seconds
+from vedette.contracts.base import CameraName, Contract, Identifier, Seconds
 
 
 class CameraState(StrEnum):
@@ -98,7 +98,7 @@ class CameraSettings(Contract):
 class CameraConfig(CameraSettings):
     """One camera of a device, as the operator binds it."""
 
-    name: Identifier
+    name: CameraName
 
 
 class HealthReport(Contract):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_serializer
 
-from vedette.contracts.base import Contract, Identifier
+from vedette.contracts.base import CameraName, Contract, Identifier
 from vedette.contracts.camera import CameraSettings
 from vedette.contracts.manifest import ParameterValue
 
@@ -53,7 +53,7 @@ class DeviceDocument(Contract):
 
     revision: Annotated[int, Field(ge=0, description="Counts the changes made by people.")] = 0
     cameras: Annotated[
-        dict[Identifier, CameraSettings],
+        dict[CameraName, CameraSettings],
         Field(description="Camera → how to reach it; credentials in `secret` only."),
     ] = Field(default_factory=dict)
     paused: Annotated[

@@ -14,6 +14,10 @@ RULE_HEALTH: Final = "vedette_health"
 RULE_COMPARISON: Final = "vedette_comparison"
 
 
+#: Second levels of local topics that are not of a camera, so that none may be called so.
+NOT_CAMERAS: Final = frozenset({"hooks", "inference"})
+
+
 def local_tracks(camera: str) -> str:
     """Local topic of a camera's track batches (off until asked for)."""
     return f"vedette/{camera}/tracks"

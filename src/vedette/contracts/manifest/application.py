@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vedette.contracts.base import Contract, Identifier, Title
+from vedette.contracts.base import CameraName, Contract, Identifier, Title
 from vedette.contracts.manifest.actions import Action, FileAction
 from vedette.contracts.manifest.cameras import AbstractCamera
 from vedette.contracts.manifest.evidence import Evidence
@@ -29,7 +29,7 @@ class Manifest(Contract):
     name: Identifier
     title: Title = ""
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "0.1.0"
-    cameras: Annotated[dict[Identifier, AbstractCamera], Field(min_length=1)]
+    cameras: Annotated[dict[CameraName, AbstractCamera], Field(min_length=1)]
     models: Annotated[
         dict[Identifier, Model], Field(description="At least one, except where `panorama` code needs none.")
     ] = Field(default_factory=dict)
