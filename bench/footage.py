@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.video.frame import PictureType
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "bench"
 
@@ -99,6 +100,8 @@ def write(target: Path, encoding: Encoding, pictures: Iterable[av.VideoFrame]) -
         for number, frame in enumerate(pictures):
             picture = frame.reformat(*encoding.size, "yuv420p")
             picture.pts, picture.time_base = number, Fraction(1, encoding.fps)
+            # What the recording's own encoder made of it is else forced on this one.
+            picture.pict_type = PictureType.NONE
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     temporary.rename(target)
