@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vedette.adapters.capture.damage import watch_losses
 from vedette.adapters.capture.decoding import PacketDecoder, RestingDecoder
 from vedette.contracts.manifest import Motion
-from vedette.core.nal import is_reference
+from vedette.core.nal import first_slice, length_size
 from vedette.core.rest import SETTLE_S, Groups, Sizes
 from vedette.core.stream import StreamProgress
 from vedette.testing.synthetic import Image, make_clip
@@ -183,7 +183,7 @@ def test_references_are_told_from_what_nobody_refers_to() -> None:
         data = make_clip(codec=codec, frames=60, gop=30, b_frames=2, container="mpegts")  # type: ignore[arg-type]
         with av.open(io.BytesIO(data), "r") as container:
             packets = [packet for packet in container.demux(video=0) if packet.size]
-            kinds = [is_reference(memoryview(packet), name) for packet in packets]
+            kinds = [first_slice(memoryview(packet), name).reference for packet in packets]
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
             stream.codec_context.skip_frame = "NONREF"
@@ -194,7 +194,10 @@ def test_references_are_told_from_what_nobody_refers_to() -> None:
 
 @given(st.binary(max_size=600), st.sampled_from(["h264", "hevc", "mjpeg", ""]), st.sampled_from([0, 1, 2, 4]))
 def test_any_bytes_may_be_asked(packet: bytes, codec: str, length_bytes: int) -> None:
-    assert is_reference(packet, codec, length_bytes) in (True, False)
+    seen = first_slice(packet, codec, length_bytes)
+    assert seen.reference in (True, False)
+    assert 0 <= seen.layer < 7
+    assert 0 <= length_size(packet, codec) <= 4
 
 
 @given(st.lists(st.integers(50, 60_000), min_size=20, max_size=200), st.integers(1_000, 60_000))

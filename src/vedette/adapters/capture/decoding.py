@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 import av.error
@@ -17,30 +19,49 @@ from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
 from vedette.adapters.capture.planes import ReadyPicture, as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
-from vedette.core.nal import is_reference
+from vedette.core.nal import first_slice, length_size
 from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
+from vedette.core.sparing import Sparing
 from vedette.core.stream import StreamProgress
 
 logger = logging.getLogger(__name__)
 
 #: Pictures that are shown before a key picture and sent after it are not longer before it; else its time has jumped.
 _BEFORE_KEY_S: Final = 1
+#: Spared pictures that wait for their turn; more than lie between two that are decoded.
+_SPARED_LIMIT: Final = 64
 #: Packets that gave no picture, beyond those the decoder holds back to put pictures in order, that mean damage.
 OWED_LIMIT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """A picture that may be used.
+class SparedPicture:
+    """A picture that was not decoded because nobody needs it, with as much of ``VideoFrame`` as is known.
 
     Attributes:
-        frame: the picture.
+        pts: time stamp of presentation, in units of the stream's time base.
+        dts: time stamp of decoding; None where unknown.
+        time: time stamp of presentation, seconds.
+    """
+
+    pts: int
+    dts: int | None
+    time: float
+    time_base: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture in its turn.
+
+    Attributes:
+        frame: the picture; one that was spared has its place in the order, and no pixels.
         arrived_s: monotonic time at which the packet came after which it was known.
         alone: whether it was decoded by itself: nothing was held back, and the pictures before it were not decoded
             because nothing moved.
     """
 
-    frame: VideoFrame | ReadyPicture
+    frame: VideoFrame | ReadyPicture | SparedPicture
     arrived_s: float
     alone: bool = False
 
@@ -56,11 +77,17 @@ class PacketDecoder:
 
     Attributes:
         keys_only: only key pictures are wanted.
+        interval_s: between pictures that are wanted; 0: all are. Pictures that no other refers to are decoded only
+            where that asks for them.
     """
 
     def __init__(self, context: VideoCodecContext, progress: StreamProgress, losses: LossWatch, threads: int) -> None:
         self.keys_only = False
+        self.interval_s = 0.0
         self._context = context
+        self._length_bytes = length_size(bytes(context.extradata or b""), context.name)
+        self._sparing = Sparing()
+        self._spared: list[Decoded] = []  # in the order of showing, until their turn
         self._progress = progress
         self._losses = NewLosses(losses)
         self._threads = threads
@@ -82,6 +109,8 @@ class PacketDecoder:
         gate, progress, context = self._gate, self._progress, self._context
         if packet.is_corrupt:
             gate.damage(now_s, packet.pts)
+        if not self.keys_only and self._spares(packet, now_s):
+            return
         if self.keys_only != self._skipping:
             self._skipping = self.keys_only
             context.skip_frame = "NONKEY" if self._skipping else "DEFAULT"
@@ -104,11 +133,19 @@ class PacketDecoder:
             if not self._interlaced:  # two packets may make one picture
                 gate.damage(now_s)
         for frame in frames:
-            if isinstance(frame, VideoFrame) and self._passes(frame, now_s):
+            if not isinstance(frame, VideoFrame):
+                continue
+            good_before = gate.closed_since_s is None
+            good, before = self._passes(frame, now_s), self._in_turn(frame.pts)
+            if good_before and good:
+                yield from before
+            if good:
                 yield Decoded(frame, now_s)
+        if not packet.size:
+            yield from self._in_turn(None)
         progress.waiting_for_key_s = gate.closed_since_s
 
-    def decode_alone(self, packet: Packet[Any], now_s: float) -> Decoded | None:
+    def decode_alone(self, packet: Packet[Any], now_s: float) -> VideoFrame | None:
         """A key picture by itself, at once; None where it is damaged. Pictures that the decoder holds are lost."""
         self.begin_anew()
         frames: list[object] = []
@@ -125,12 +162,32 @@ class PacketDecoder:
         if not isinstance(frame, VideoFrame) or not self._passes(frame, now_s):
             return None
         frame.time_base = packet.time_base  # what the decoder held back does not know it
-        return Decoded(frame, now_s, True)
+        return frame
 
     def begin_anew(self) -> None:
         """Forget what was decoded; the next packet begins with a key picture."""
         self._context.flush_buffers()
         self._owed = 0
+        self._spared.clear()
+
+    def _spares(self, packet: Packet[Any], now_s: float) -> bool:
+        pts, dts, unit_s = packet.pts, packet.dts, packet.time_base
+        # Of two packets that make one picture, one may be referred to and the other not.
+        if not packet.size or pts is None or unit_s is None or self._interlaced or packet.is_corrupt:
+            return False
+        seen = first_slice(memoryview(packet), self._context.name, self._length_bytes)
+        time_s = float(pts * unit_s)
+        if not self._sparing.spares(time_s, self.interval_s, reference=seen.reference, layer=seen.layer):
+            return False
+        insort(self._spared, Decoded(SparedPicture(pts, dts, time_s, unit_s), now_s), key=_shown)
+        del self._spared[:-_SPARED_LIMIT]
+        return True
+
+    def _in_turn(self, before: int | None) -> list[Decoded]:
+        """Take the spared pictures that are shown before another; None: all."""
+        count = len(self._spared) if before is None else bisect_left(self._spared, before, key=_shown)
+        turn, self._spared = self._spared[:count], self._spared[count:]
+        return turn
 
     def _passes(self, frame: VideoFrame, now_s: float) -> bool:
         progress = self._progress
@@ -143,6 +200,10 @@ class PacketDecoder:
             return True
         progress.corrupt += bool(frame.is_corrupt) or not self._joining
         return False
+
+
+def _shown(decoded: Decoded) -> int:
+    return decoded.frame.pts or 0
 
 
 class RestingDecoder:
@@ -198,12 +259,12 @@ class RestingDecoder:
             alone = self._decoder.decode_alone(packet, now_s)
             if alone is None:
                 wake = Wake.DAMAGE
-            elif self._still is None or self._still.moved(thumbnail(as_pixels(alone.frame).y)):
+            elif self._still is None or self._still.moved(thumbnail(as_pixels(alone).y)):
                 wake = Wake.PICTURE
             else:
                 self._kept, self._kept_bytes = [], 0
-                self._known_s = alone.frame.time
-                yield alone
+                self._known_s = alone.time
+                yield Decoded(alone, now_s, True)
         self._kept.append(kept)
         self._kept_bytes += packet.size
         if wake is not None:
@@ -228,7 +289,7 @@ class RestingDecoder:
         return None
 
     def _is_reference(self, packet: Packet[Any]) -> bool:
-        return is_reference(memoryview(packet), self._codec)
+        return first_slice(memoryview(packet), self._codec).reference
 
     def _plain(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         for decoded in self._decoder.decode(packet, now_s):

@@ -20,7 +20,7 @@ from av.packet import Packet
 
 from vedette.adapters.capture.clock import FPS_RANGE, PictureClock, RateMeter
 from vedette.adapters.capture.damage import watch_losses
-from vedette.adapters.capture.decoding import Decoded, PacketDecoder, RestingDecoder
+from vedette.adapters.capture.decoding import Decoded, PacketDecoder, RestingDecoder, SparedPicture
 from vedette.adapters.capture.gstreamer import GstDecoder, GstUse
 from vedette.adapters.capture.opening import READ_LIMIT_S, explain, foreign_peer, open_container
 from vedette.adapters.capture.planes import as_pixels
@@ -112,6 +112,7 @@ class PyAvSource:
     def set_fps(self, fps: float) -> None:
         """Change the rate, from any thread; no reconnection."""
         self._keys_only = fps <= 0
+        self._interval_s = 1 / fps if fps > 0 else 0.0
         self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
 
     def set_rest(self, rest: Motion | None) -> None:
@@ -196,7 +197,7 @@ class PyAvSource:
                 self._packets.picture(PictureNote(epoch, frame.pts, number, times.media_time_s, wall_s))
             if self._file and self._realtime and not self._sleep_until(times.t_s):
                 return
-            if not self._sampler.wants(times.t_s):
+            if isinstance(frame, SparedPicture) or not self._sampler.wants(times.t_s):
                 continue
             gap, self._gap_reason = self._gap_reason, ""
             info = FrameInfo(
@@ -255,7 +256,7 @@ class PyAvSource:
         decoder = PacketDecoder(stream.codec_context, self.progress, self._losses, self._threads)
         self._resting = RestingDecoder(decoder, self.progress, self.progress.codec)
         for packet, now_s in self._received():
-            decoder.keys_only = self._keys_only
+            decoder.keys_only, decoder.interval_s = self._keys_only, self._interval_s
             # A file in real time is not asked to rest: its pace is that of its pictures.
             self._resting.set_rest(self._rest if self._live and not self._keys_only else None)
             for decoded in self._resting.decode(packet, now_s):
