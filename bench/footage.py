@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 from av.video.frame import PictureType
+from av.video.stream import VideoStream
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "bench"
 
@@ -93,6 +94,7 @@ def write(target: Path, encoding: Encoding, pictures: Iterable[av.VideoFrame]) -
     temporary = target.with_suffix(".part.mp4")
     with av.open(str(temporary), "w") as output:
         stream = output.add_stream(encoding.codec, rate=encoding.fps, options=_options(encoding))
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height = encoding.size
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 1000 * encoding.kbit

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.adapters.capture.damage import watch_losses
+from vedette.adapters.capture.decoding import SparedPicture
 from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, as_planes, default_layout
 from vedette.adapters.capture.gstreamer import Elements, GstDecoder, find_elements, pipeline_text
 from vedette.adapters.capture.planes import as_pixels
@@ -58,6 +59,7 @@ class Played:
                     packet.pts = stamp(number, packet.pts)
                     decoder.keys_only = number in keys_only
                     for found in decoder.decode(packet, number / 25):
+                        assert not isinstance(found.frame, SparedPicture)
                         pixels = as_pixels(found.frame)
                         self.numbers.append(read_counter(pixels.y))
                         self.times_s.append(found.frame.time)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.adapters.capture.damage import watch_losses
-from vedette.adapters.capture.decoding import PacketDecoder, RestingDecoder
+from vedette.adapters.capture.decoding import PacketDecoder, RestingDecoder, SparedPicture
 from vedette.contracts.manifest import Motion
 from vedette.core.nal import first_slice, length_size
 from vedette.core.rest import SETTLE_S, Groups, Sizes
@@ -81,6 +81,7 @@ def play(
                 continue
             for found in resting.decode(packet, now_s):
                 assert found.frame.time is not None
+                assert not isinstance(found.frame, SparedPicture)
                 origin = found.frame.time if origin is None else origin
                 number = round((found.frame.time - origin) * FPS)
                 played.numbers.append(number)

@@ -60,27 +60,27 @@ def test_pictures_are_those_of_a_full_decoding(
     path.write_bytes(
         make_clip(codec=codec, container=container, b_frames=b_frames, open_gop=open_gop, frames=100)  # type: ignore[arg-type]
     )
-    everything, some = play(path, threads=threads), play(path, 5.0, threads)
+    everything, some = play(path, threads=threads), play(path, 3.0, threads)
     assert everything.decoded == 100
     assert some.decoded < 75, "what nobody refers to is not decoded"
-    assert len(some.pictures) == 20
+    assert len(some.pictures) == 12
     for number, (info, luma) in some.pictures.items():
         known, image = everything.pictures[number]
         assert (info.media_time_s, info.frame_no) == (known.media_time_s, known.frame_no)
         assert np.array_equal(luma, image)
     taken = sorted(info.media_time_s for info, _ in some.pictures.values())
     for point, time_s in enumerate(taken):
-        assert -0.021 <= time_s - point / 5 < 1 / 5, "of each fifth of a second one picture"
+        assert -0.034 <= time_s - point / 3 < 0.6 / 3, "of each third of a second one picture"
 
 
-@pytest.mark.parametrize(("fps", "b_frames"), [(25.0, 2), (12.0, 2), (5.0, 0), (math.inf, 2), (6.0, 4)])
+@pytest.mark.parametrize(("fps", "b_frames"), [(25.0, 2), (8.0, 2), (5.0, 2), (5.0, 0), (math.inf, 2), (4.0, 3)])
 def test_everything_is_decoded_where_the_rest_would_be_too_far_apart(tmp_path: Path, fps: float, b_frames: int) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(make_clip(b_frames=b_frames, frames=100))
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.skip_frame = "NONREF"
         gaps = [b - a for a, b in itertools.pairwise(frame.time or 0.0 for frame in container.decode(video=0))]
-    expected = 100 if b_frames == 0 or max(gaps) > 1 / fps else sum(1 for _ in gaps) + 1
+    expected = 100 if b_frames == 0 or max(gaps) > 0.6 / fps + 1e-3 else sum(1 for _ in gaps) + 1
     assert play(path, fps).decoded == expected
 
 
@@ -101,9 +101,9 @@ def test_temporal_layers_are_decoded_whole(tmp_path: Path) -> None:
         size = length_size(bytes(container.streams.video[0].codec_context.extradata or b""), "hevc")
         layers = {first_slice(memoryview(packet), "hevc", size).layer for packet in container.demux(video=0)}
     assert layers == {0, 1, 2}, "the clip has what is tested"
-    played = play(path, 5.0)
+    played = play(path, 3.0)
     # One picture may have been left out before the first of the higher layer came; from the next key picture on all.
-    assert set(range(25, 75, 5)) <= set(played.pictures)
+    assert played.pictures.keys() >= {25, 50}
     assert played.decoded >= 50
 
 
@@ -145,7 +145,7 @@ def test_nothing_is_spared_while_damage_keeps_pictures_out(tmp_path: Path) -> No
     """After a lost reference nothing is shown, and nothing counted, until a key picture."""
     data = make_clip(b_frames=2, frames=100, container="mpegts")
     damaged = tmp_path / "clip.ts"
-    with av.open(io.BytesIO(data)) as container, av.open(str(damaged), "w") as output:
+    with av.open(io.BytesIO(data), "r") as container, av.open(str(damaged), "w") as output:
         stream = output.add_stream_from_template(container.streams.video[0])
         packets = [packet for packet in container.demux(video=0) if packet.size]
         lost = [packet for packet in packets if first_slice(memoryview(packet), "h264").reference][3]

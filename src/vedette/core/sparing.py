@@ -1,9 +1,10 @@
 """Which encoded pictures need not be decoded because others nearby are decoded anyway.
 
 A picture to which no other refers may be left out where the pictures before and after it that others do refer to are
-no farther apart than the pictures that are wanted: a point of the sampling grid between these two is then served by
-the later one, and no two points lie between them. The rate stays what was asked for; a picture is taken later than its
-point by less than that distance.
+close together, compared with the pictures that are wanted: a point of the sampling grid between these two is then
+served by the later one, and no two points lie between them. The rate stays what was asked for; a picture is taken
+later than its point by less than that distance. Close is three fifths of the interval: with two thirds, and so with
+pictures less evenly apart, people counted in a crowd were 3 % fewer (recording of a shop, five pictures a second).
 
 The answer depends on the stream alone, not on when it was joined, so recordings are judged on the pictures that a
 camera would be judged on.
@@ -16,6 +17,8 @@ from typing import Final
 
 #: Pictures that are remembered; more than any stream has between a picture and the next one in the order of showing.
 _REMEMBERED: Final = 16
+#: Of the interval: how far apart pictures may be.
+_CLOSE: Final = 0.6
 #: Time stamps are whole units of a time base.
 _ROUNDING_S: Final = 1e-3
 
@@ -50,7 +53,7 @@ class Sparing:
         after = bisect_left(self._shown_s, t_s)
         if not 0 < after < len(self._shown_s):
             return False
-        return self._shown_s[after] - self._shown_s[after - 1] <= interval_s + _ROUNDING_S
+        return self._shown_s[after] - self._shown_s[after - 1] <= _CLOSE * interval_s + _ROUNDING_S
 
     def _forget(self, t_s: float) -> None:
         """What is farthest from a picture is no neighbour of those that follow it, also where time has jumped."""

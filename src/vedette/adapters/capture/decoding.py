@@ -133,8 +133,6 @@ class PacketDecoder:
             if not self._interlaced:  # two packets may make one picture
                 gate.damage(now_s)
         for frame in frames:
-            if not isinstance(frame, VideoFrame):
-                continue
             good_before = gate.closed_since_s is None
             good, before = self._passes(frame, now_s), self._in_turn(frame.pts)
             if good_before and good:
