@@ -52,6 +52,19 @@ def test_entering_must_last() -> None:
     assert events[0][0] == pytest.approx(1.8)
 
 
+def test_of_two_new_numbers_on_the_same_spot_one_is_the_same_visit() -> None:
+    near = {7: (0.602, 0.6), 8: (0.598, 0.6)}
+    events = play(zone("zone_entered"), still(0, 2, {1: IN}) + still(2, 2.4, {}) + still(2.4, 4, near))
+    assert times(events) == [0.0, 2.4]
+
+
+def test_new_numbers_are_each_on_the_visit_of_whom_they_stand_nearest() -> None:
+    """Two people get new numbers in one picture, a third one is really new."""
+    there, new = (0.5, 0.7), (0.7, 0.5)
+    events = play(zone("zone_entered"), still(0, 2, {1: IN, 2: there}) + still(2, 4, {7: there, 8: new, 9: IN}))
+    assert [(at, event.objects[0].track_id) for at, event in events] == [(0.0, 1), (0.0, 2), (2.0, 8)]
+
+
 def test_a_new_number_on_the_same_spot_is_the_same_visit() -> None:
     events = play(zone("zone_entered"), still(0, 2, {1: IN}) + still(2, 2.4, {}) + still(2.4, 4, {7: (0.602, 0.6)}))
     assert times(events) == [0.0]

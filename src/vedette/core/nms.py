@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 #: Boxes looked at, strongest first. A model that sees more than this sees nothing worth having.
 MAX_CANDIDATES: Final = 1000
+#: Boxes read out of a model's tensors, surest first: enough that those without area may go before the strongest are
+#: chosen, few enough that a tensor full of boxes costs no more.
+MAX_READ: Final = 3 * MAX_CANDIDATES
 #: Objects of one picture that leave a detector.
 MAX_OBJECTS: Final = 300
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from vedette.contracts.tracks import Attribute
@@ -31,8 +31,10 @@ class AttributeBook:
     def __init__(self) -> None:
         self._tracks: dict[int, tuple[dict[str, dict[str, float]], dict[str, str], float]] = {}
 
-    def see(self, track_id: int, found: Iterable[Attribute], now_s: float) -> None:
+    def see(self, track_id: int, found: Sequence[Attribute], now_s: float) -> None:
         """Take in what one picture says of one object."""
+        if not found and track_id not in self._tracks:
+            return  # most objects of most rules, in every picture
         evidence, held, _ = self._tracks.pop(track_id, ({}, {}, now_s))
         for each in found:
             if not math.isfinite(each.score) or (each.name not in evidence and len(evidence) >= MAX_ATTRIBUTES):

@@ -44,7 +44,8 @@ class Selection:
 
     def known(self, track_id: int) -> tuple[tuple[str, str], ...]:
         """What is known of an object, as pairs of attribute and value in the order of the names."""
-        return tuple(sorted(self.book.known(track_id).items()))
+        known = self.book.known(track_id)
+        return tuple(sorted(known.items())) if known else ()
 
     def admits(self, track_id: int, label: str, score: float, now_s: float, found: Sequence[Attribute] = ()) -> bool:
         """Whether the object counts in this picture. To be asked once for each object and picture."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vedette.contracts.alert import Box
 from vedette.core.rules.clock import FORGET_S, SLACK_S
@@ -49,6 +50,23 @@ class Visit:
     out: Mark | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Missing:
+    """Objects that a picture does not show, and how much the new ones in it overlap where they were last.
+
+    Attributes:
+        scene: the picture.
+        track_ids: numbers of those that are missed, (m,).
+        rows: number of a new object → its row.
+        overlaps: float64 (n, m), 0..1.
+    """
+
+    scene: Scene
+    track_ids: tuple[int, ...]
+    rows: dict[int, int]
+    overlaps: NDArray[np.float64]
+
+
 class VisitBook:
     """The visits to one zone.
 
@@ -59,6 +77,7 @@ class VisitBook:
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s - SLACK_S
         self.visits: dict[int, Visit] = {}
+        self._missing: _Missing | None = None
 
     def gap(self, gap_s: float) -> None:
         """Something was not analysed."""
@@ -114,17 +133,30 @@ class VisitBook:
 
     def _renumbered(self, scene: Scene, sighting: Sighting) -> Visit | None:
         """The visit of the object that stood where this new number appears, if it is missed."""
+        if self._missing is None or self._missing.scene is not scene:
+            self._missing = self._missed_in(scene)
+        missing = self._missing
+        if not missing.track_ids:
+            return None
+        overlaps = missing.overlaps[missing.rows[sighting.track_id]]
+        best = int(overlaps.argmax())
+        if overlaps[best] < SAME_OBJECT_OVERLAP:
+            return None
+        missing.overlaps[:, best] = 0.0  # no second new number is the same object
+        return replace(self.visits.pop(missing.track_ids[best]))
+
+    def _missed_in(self, scene: Scene) -> _Missing:
+        """Whom a picture misses; looked up once for all new numbers in it, of which a crowd may have hundreds."""
         now_s = scene.tick.now_s
         present = {other.track_id for other in scene.objects}
-        missed = [
-            key
+        missed = {
+            key: visit.last.objects[0].box
             for key, visit in self.visits.items()
             if key not in present and visit.outside_s is None and now_s - visit.seen_s <= MISSED_S + SLACK_S
-        ]
-        best = max(missed, key=lambda key: _overlap(self.visits[key].last.objects[0].box, sighting.box), default=None)
-        if best is None or _overlap(self.visits[best].last.objects[0].box, sighting.box) < SAME_OBJECT_OVERLAP:
-            return None
-        return replace(self.visits.pop(best))
+        }
+        boxes = [sighting.box for sighting in scene.objects]
+        rows = {sighting.track_id: row for row, sighting in enumerate(scene.objects)}
+        return _Missing(scene, tuple(missed), rows, _overlaps(boxes, list(missed.values())))
 
     def dump(self) -> list[Any]:
         """Small JSON."""
@@ -162,14 +194,16 @@ class VisitBook:
         }
 
 
-def _overlap(first: Box, second: Box) -> float:
-    """Intersection over union of two boxes."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    area = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1])
-    return width * height / (area - width * height)
+def _overlaps(first: list[Box], second: list[Box]) -> NDArray[np.float64]:
+    """Intersection over union of each box with each other one, float64 (n, m)."""
+    one = np.array(first, np.float64).reshape(-1, 1, 4)
+    other = np.array(second, np.float64).reshape(1, -1, 4)
+    width = np.minimum(one[..., 2], other[..., 2]) - np.maximum(one[..., 0], other[..., 0])
+    height = np.minimum(one[..., 3], other[..., 3]) - np.maximum(one[..., 1], other[..., 1])
+    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    areas = [(boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) for boxes in (one, other)]
+    share: NDArray[np.float64] = shared / np.maximum(areas[0] + areas[1] - shared, 1e-12)
+    return share
 
 
 def polygon_array(zone: tuple[tuple[float, float], ...] | None) -> np.ndarray[Any, np.dtype[np.float64]] | None:

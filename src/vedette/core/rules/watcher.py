@@ -33,16 +33,21 @@ class Watcher:
         if tick.broken:
             self._selection.forget()
         seen = batch.attributes or ((),) * len(batch.track_ids)
+        admits, known = self._selection.admits, self._selection.known
         chosen = [
-            (Sighting(track_id, box, label, score, self._selection.known(track_id)), found)
-            for track_id, box, label, score, found in zip(
-                batch.track_ids, batch.boxes, batch.labels, batch.scores, seen, strict=True
+            row
+            for row, (track_id, label, score, found, (x1, y1, x2, y2)) in enumerate(
+                zip(batch.track_ids, batch.labels, batch.scores, seen, batch.boxes, strict=True)
             )
-            if self._selection.admits(track_id, label, score, tick.now_s, found)
-            and all(abs(value) < FARTHEST_PX for value in box)
+            if admits(track_id, label, score, tick.now_s, found)
+            and -FARTHEST_PX < x1 < FARTHEST_PX
+            and -FARTHEST_PX < y1 < FARTHEST_PX
+            and -FARTHEST_PX < x2 < FARTHEST_PX
+            and -FARTHEST_PX < y2 < FARTHEST_PX
         ]
-        objects = tuple(sighting for sighting, _ in chosen)
-        observed = tuple(found for _, found in chosen)
+        ids, boxes, labels, scores = batch.track_ids, batch.boxes, batch.labels, batch.scores
+        objects = tuple(Sighting(ids[row], boxes[row], labels[row], scores[row], known(ids[row])) for row in chosen)
+        observed = tuple(seen[row] for row in chosen)
         self._selection.tidy(tick.now_s)
         points = geometry.anchors([sighting.box for sighting in objects], self._anchor, frame.width, frame.height)
         return Scene(tick, Moment.of(frame), objects, points, armed, observed, (frame.width, frame.height))

@@ -15,7 +15,7 @@ from vedette.contracts.errors import ModelError
 from vedette.contracts.manifest import Model
 from vedette.core.detections import Detections
 from vedette.core.letterbox import Letterbox
-from vedette.core.nms import nms
+from vedette.core.nms import MAX_READ, nms, strongest
 
 FLOAT: Final = "tensor(float)"
 #: Sides a model's picture may have, pixels.
@@ -114,8 +114,25 @@ class Family(ABC):
                 "The picture is not used. Check the export (a missing sigmoid gives values outside 0..1).",
             )
 
+    def surest(self, rows: NDArray[np.intp], scores: NDArray[np.float32]) -> tuple[NDArray[np.intp], bool]:
+        """The places of a tensor that are worth reading, and whether there were more.
+
+        Args:
+            rows: places above the threshold, intp (n,).
+            scores: how sure the model is of each, at most, float32 (n,).
+        """
+        if len(rows) <= MAX_READ:
+            return rows, False
+        return rows[strongest(scores, MAX_READ)], True
+
     def finish(
-        self, boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int32], letterbox: Letterbox
+        self,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        classes: NDArray[np.int32],
+        letterbox: Letterbox,
+        *,
+        more: bool = False,
     ) -> Decoded:
         """Drop what is no box, suppress repeats as the manifest says, clip to the picture, keep the strongest.
 
@@ -124,6 +141,7 @@ class Family(ABC):
             scores: float32 (n,).
             classes: int32 (n,).
             letterbox: the picture's place in the input.
+            more: whether weaker boxes were left out before.
         """
         limit = np.array((*letterbox.source, *letterbox.source), np.float32)
         clipped = np.clip(boxes, 0, limit)
@@ -134,7 +152,7 @@ class Family(ABC):
         kinds = None if self.model.class_agnostic_nms else classes[real]
         kept, truncated = nms(meant, scores[real], kinds, self.model.nms_iou)
         keep = real[kept]
-        found = Detections(clipped[keep], np.clip(scores[keep], 0, 1), classes[keep], truncated)
+        found = Detections(clipped[keep], np.clip(scores[keep], 0, 1), classes[keep], truncated or more)
         return Decoded(found, len(good) - len(real))
 
     def _picture_size(self) -> tuple[int, int]:

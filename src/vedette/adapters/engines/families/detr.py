@@ -67,7 +67,9 @@ class Detr(Family):
                 "Give `labels` in the model's order, or `labels: coco` for the 80 of COCO.",
             )
         strong = np.flatnonzero(scores[0] >= self.model.min_confidence)
-        return self.finish(boxes[0, strong], scores[0, strong], labels[0, strong].astype(np.int32), letterbox)
+        strong, more = self.surest(strong, scores[0, strong])
+        kinds = labels[0, strong].astype(np.int32)
+        return self.finish(boxes[0, strong], scores[0, strong], kinds, letterbox, more=more)
 
     def _find(self, name: str, kind: str, rank: int) -> int:
         """Place of an output by its name."""

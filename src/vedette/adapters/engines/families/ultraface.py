@@ -55,9 +55,10 @@ class Ultraface(Family):
         if not np.isfinite(boxes).all():
             raise self.unusable("boxes hold values that are not numbers.", "The picture is not used. Check the export.")
         strong = np.flatnonzero(scores[0, :, 1] >= self.model.min_confidence)
+        strong, more = self.surest(strong, scores[0, strong, 1])
         size = np.array((*letterbox.source, *letterbox.source), np.float32)
         found = np.clip(boxes[0, strong], -_FAR, _FAR) * size
-        return self.finish(found, scores[0, strong, 1], np.zeros(len(strong), np.int32), letterbox)
+        return self.finish(found, scores[0, strong, 1], np.zeros(len(strong), np.int32), letterbox, more=more)
 
     def _find(self, name: str, columns: int) -> int:
         """Place of an output by its name."""

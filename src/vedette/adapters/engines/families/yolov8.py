@@ -80,15 +80,17 @@ class Yolov8(Family):
                 f"its boxes are shares of the input (none exceeds {raw[:4].max():.2f}); needed are its pixels.",
                 "Multiply them in the model by its width and height, or export it with the program it was trained by.",
             )
-        cells = np.flatnonzero(raw[4:].max(axis=0) >= self.model.min_confidence)
+        best = raw[4:].max(axis=0)
+        cells = np.flatnonzero(best >= self.model.min_confidence)
         if not len(cells):
             return Decoded(Detections.empty(), 0)
+        cells, more = self.surest(cells, best[cells])
         strong = raw[:, cells]
         classes = strong[4:].argmax(axis=0).astype(np.int32)
         scores = strong[4 + classes, np.arange(len(cells))]
         middle, half = np.clip(strong[:2].T, -_FAR, _FAR), np.clip(strong[2:4].T, -_FAR, _FAR) * np.float32(0.5)
         boxes = np.concatenate((middle - half, middle + half), axis=1)
-        return self.finish(letterbox.to_picture(boxes), scores, classes, letterbox)
+        return self.finish(letterbox.to_picture(boxes), scores, classes, letterbox, more=more)
 
     def _check_shape(self, shape: tuple[int | None, ...]) -> None:
         """One column per cell, four numbers and one per label; what else is known is called by its name."""

@@ -55,6 +55,7 @@ class Yolox(Family):
             raise self.unusable("boxes hold values that are not numbers.", "The picture is not used. Check the export.")
         # A class can only lower the objectness, so most cells are out before their classes are looked at.
         cells = np.flatnonzero(raw[:, 4] >= self.model.min_confidence)
+        cells, more = self.surest(cells, raw[cells, 4])
         classes = raw[cells, 5:].argmax(axis=1)
         scores = raw[cells, 4] * raw[cells, 5 + classes]
         strong = scores >= self.model.min_confidence
@@ -65,7 +66,7 @@ class Yolox(Family):
         centre = (raw[cells, :2] + self._grid[cells]) * stride
         half = np.exp(np.minimum(raw[cells, 2:4], _MAX_LOG_SIDE)) * (stride * np.float32(0.5))
         boxes = np.concatenate((centre - half, centre + half), axis=1)
-        return self.finish(letterbox.to_picture(boxes), scores, classes, letterbox)
+        return self.finish(letterbox.to_picture(boxes), scores, classes, letterbox, more=more)
 
     def _check_shape(self, shape: tuple[int | None, ...]) -> None:
         """One row per cell, five numbers and one per label."""
