@@ -275,3 +275,15 @@ def test_the_canary_is_confined() -> None:
     if os.geteuid() == 0:  # others may have no user namespaces here
         assert network == "['lo']"
     assert written in ("4096", "limited")
+
+
+def test_a_process_that_bounds_its_memory_gets_no_more() -> None:
+    script = (
+        "from vedette.adapters.engines.confine import bound_memory; bound_memory(64 << 20)\n"
+        "kept = bytearray(16 << 20)\n"
+        "try: bytearray(128 << 20); print('more')\n"
+        "except MemoryError: print('bounded')\n"
+        "bound_memory(256 << 20); bytearray(128 << 20); print('again')\n"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["bounded", "again"], done.stderr

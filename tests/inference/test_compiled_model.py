@@ -74,7 +74,10 @@ def test_a_new_version_is_loaded_while_the_old_one_runs(device: Device) -> None:
     states = [message["state"] for topic, message in device.bus.history if topic.endswith("/neo")]
     assert states.count("LOADING") == states.index("RUNNING") - states.index("LOADING"), "another model changes nothing"
     bring(device.layout.models, compiled(behaviour="no load"), version="1.0.1")
-    assert "cannot deserialize the engine" in device.until_state("neo", "FAILED")["error"]
+    state = device.until_state("neo", "DEGRADED")
+    assert state["code"] == "V302"
+    assert "cannot deserialize the engine" in state["error"]
+    assert "goes on" in state["error"]
 
 
 def test_what_a_component_brought_is_verified_and_listed(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vedette.adapters.engines.accelerators import Accelerator, check_precision
-from vedette.adapters.engines.gate import Gate, read_model
+from vedette.adapters.engines.confine import bound_memory
+from vedette.adapters.engines.gate import Gate, memory_bytes, read_model
 from vedette.adapters.engines.neo_archive import is_neo_archive
 from vedette.adapters.models.store import ModelStore, resolve_model
 from vedette.adapters.state.layout import StateLayout
@@ -28,10 +29,11 @@ from vedette.adapters.state.plan_file import PlanFile
 from vedette.adapters.supervision import ChildLink
 from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.gate_memory import WELL_S, trial_mark
+from vedette.compose.model_spec import ModelSpec, ModelState
 from vedette.compose.processes import configure_logging
+from vedette.compose.successor import Successor, goes_on, replaceable
 from vedette.compose.track_copies import TrackCopies
-from vedette.contracts.base import Contract
-from vedette.contracts.errors import StorageError, VedetteError
+from vedette.contracts.errors import ModelError, StorageError, VedetteError
 from vedette.contracts.manifest import Model
 from vedette.contracts.plan import ModelPlan, PipelinePlan
 from vedette.contracts.tracks import TrackBatch
@@ -65,49 +67,6 @@ BACKGROUND_HANG_S: Final = 30.0
 BUILT_IN_RUN_S: Final = 0.02
 #: Track batches kept for publication between two looks.
 _PUBLISH_LIMIT: Final = 64
-
-
-class ModelSpec(Contract):
-    """What a model's process is told on its standard input.
-
-    Attributes:
-        key: ``ModelPlan.key``.
-        state_directory: journal, plan, sockets.
-        model_directory: the model store.
-        threads: analyses at the same time.
-        publish_tracks: whether batches are sent to the supervisor too.
-        dlr_python: interpreter that runs what Neo compiled.
-        background: whether every other process of the device goes before this one.
-        gpu: number of the graphics processor.
-        gpu_memory_bytes: limit of the CUDA provider's memory; 0 is none.
-        engine_workspace_bytes: memory TensorRT may try out while it builds; 0 leaves it to TensorRT.
-        passed: mark of what the process before ran well; empty: everything is tried first.
-        passed_run_s: what one run of it takes.
-    """
-
-    key: str
-    state_directory: str
-    model_directory: str
-    threads: int
-    publish_tracks: bool = False
-    dlr_python: str = "/usr/bin/python3"
-    background: bool = False
-    gpu: int = 0
-    gpu_memory_bytes: int = 0
-    engine_workspace_bytes: int = 0
-    passed: str = ""
-    passed_run_s: float = 0.0
-
-
-class ModelState(StrEnum):
-    """Where a model's process stands."""
-
-    WAITING = "WAITING"
-    LOADING = "LOADING"
-    BUILDING = "BUILDING"
-    RUNNING = "RUNNING"
-    DEGRADED = "DEGRADED"
-    FAILED = "FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +106,11 @@ class ModelProcess:
         self._progress = 0
         self._digest = self._unbuilt = self._renewed = self._trial_mark = ""
         self._store_mark: tuple[int, int, int] | None = None
+        self._passed = (self._spec.passed, self._spec.passed_run_s)
+        # Only where the store may bring another version under the name: what runs, what ran well, what was refused.
+        self._running: tuple[Model, bytes] | None = None
+        self._good: tuple[Model, bytes] | None = None
+        self._refused: tuple[str, VedetteError] | None = None
         self._told: ModelState | None = None
 
     def run(self) -> None:
@@ -163,7 +127,8 @@ class ModelProcess:
             try:
                 self._serve()
             except VedetteError as error:
-                self._rest(error)
+                if not self._gives_way(error):
+                    self._rest(error)
 
     def give_way(self) -> None:
         """In the background: run when nobody else wants to. Pictures that are not reached in time are left out."""
@@ -220,6 +185,7 @@ class ModelProcess:
         code, text = (degraded[:4], degraded[5:]) if degraded else ("", "")
         problem = self._attributes.problem
         well_s = self._monotonic() + WELL_S
+        successor: Successor | None = None
         while not self._link.closed.wait(TICK_S):
             if loop.failure is not None:
                 raise loop.failure
@@ -227,8 +193,18 @@ class ModelProcess:
                 self._link.stalled(reason)
                 continue
             new = self._look_at_plan()
-            if new is None or not same_session(new, plan) or self._replaced(plan):
+            if new is None or not same_session(new, plan):
                 return
+            if self._replaced(plan):
+                successor = Successor(partial(self._read, plan), plan.model)
+            if successor is not None and (tried := successor.poll()) is not None:
+                successor = None
+                if tried.error is None:
+                    self._passed, self._good = (tried.mark, tried.run_s), self._good or self._running
+                    return
+                logger.error("%s; the version that runs goes on", tried.error)
+                self._digest, self._good, self._refused = tried.digest, self._running, (tried.digest, tried.error)
+                state, code, text = ModelState.DEGRADED, tried.error.code, goes_on(tried.error)
             if build is not None and (why := build.poll()) is not None:
                 if not why:
                     return  # to be loaded anew, with the engine
@@ -243,6 +219,8 @@ class ModelProcess:
             if self._trial_mark and self._monotonic() >= well_s:
                 self._link.send({"passed": self._trial_mark, "run_s": loaded.run_s})
                 self._trial_mark = ""
+            if self._monotonic() >= well_s:
+                self._good = self._running
             if problem is not None:
                 self._tell(ModelState.DEGRADED, problem.message, problem.code, loop)
             else:
@@ -272,19 +250,32 @@ class ModelProcess:
             from vedette.compose.built_in import built_in_detector
 
             return _Loaded(built_in_detector(plan.model), BUILT_IN_RUN_S, "")
-        self._trial_mark, self._store_mark = "", self._mark()
-        data = read_model(resolve_model(plan.file, None, self._store), plan.model)
+        self._trial_mark, self._store_mark, self._digest = "", self._mark(), ""
+        data = self._read(plan)
         self._digest = hashlib.sha256(data).hexdigest()
+        good, refused = self._good, self._refused
+        if good is None or refused is None or (good[0], refused[0]) != (plan.model, self._digest):
+            return self._load_data(data, plan)
+        loaded = self._load_data(good[1], plan)
+        return replace(loaded, degraded=loaded.degraded or f"{refused[1].code} {goes_on(refused[1])}")
+
+    def _read(self, plan: ModelPlan) -> bytes:
+        return read_model(resolve_model(plan.file, None, self._store), plan.model)
+
+    def _load_data(self, data: bytes, plan: ModelPlan) -> _Loaded:
+        """A model by its bytes; tried first, unless it ran well in the process before, or was tried beside another."""
+        self._running = (plan.model, data) if replaceable(plan) else None
         if is_neo_archive(data):
             from vedette.adapters.engines.dlr import DlrDetector
 
             compiled = DlrDetector(data, plan.model, self._spec.dlr_python)
             return _Loaded(compiled, compiled.trial(), "", compiled.close)
         self._trial_mark = trial_mark(data, plan.model)
-        if self._trial_mark == self._spec.passed and self._spec.passed_run_s > 0:
+        mark, run_s = self._passed
+        if self._trial_mark == mark and run_s > 0:
             from vedette.adapters.engines.onnx import OnnxDetector
 
-            return self._load_onnx(OnnxDetector, data, plan.model, self._spec.passed_run_s)
+            return self._load_onnx(OnnxDetector, data, plan.model, run_s)
         with Gate(data, plan.model).start() as gate:
             from vedette.adapters.engines.onnx import OnnxDetector
 
@@ -300,6 +291,8 @@ class ModelProcess:
         check_precision(data, model.file, model.precision)
         plan = plan_engine(data, model, limits, self._layout.engines)
         detector = make(data, model, plan.accelerator, plan.require)
+        if detector.provider == "CPU":  # drivers of other devices map more than any limit could tell from greed
+            bound_memory(memory_bytes(data))
         if (engines := plan.accelerator.engines) is not None and detector.degraded and self._renewed != self._digest:
             self._renewed = self._digest  # it is whole and does not load: once more, never in turns for ever
             shutil.rmtree(engines, ignore_errors=True)
@@ -311,6 +304,17 @@ class ModelProcess:
             return _Loaded(detector, run_s, f"{degraded}; TensorRT could not build its engine before.")
         degraded += ", while TensorRT builds its engine, which may take minutes."
         return _Loaded(detector, run_s, degraded, build=plan.build)
+
+    def _gives_way(self, error: VedetteError) -> bool:
+        """Whether the version that ran well before takes the place of one that is refused or gives nothing usable."""
+        good, failed = self._good, self._running
+        if not isinstance(error, ModelError) or good is None or failed is None or good[0] != failed[0]:
+            return False
+        if good[1] == failed[1]:
+            return False
+        logger.error("%s; the version that ran before goes on", error)
+        self._refused, self._passed = (self._digest, error), ("", 0.0)
+        return True
 
     def _rest(self, error: VedetteError) -> None:
         """Say what is wrong, and wait until there is reason to try again."""
@@ -361,7 +365,7 @@ class ModelProcess:
 
     def _replaced(self, plan: ModelPlan) -> bool:
         """Whether the store has another model under the name now: a component of the fleet brought a new version."""
-        if plan.model.built_in or plan.model.sha256 is not None or Path(plan.file).is_absolute():
+        if not replaceable(plan):
             return False
         mark = self._mark()
         if mark == self._store_mark:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+from pathlib import Path
 
 from vedette.adapters.confinement import libc, privileges
 
@@ -36,3 +37,18 @@ def confine(memory_bytes: int, cpu_s: int, written_bytes: int) -> None:
             resource.RLIMIT_CORE: 0,
         }
     )
+
+
+def bound_memory(spare_bytes: int) -> None:
+    """Let this process have so much more private memory than it has, and no more.
+
+    A model that asks for more fails to run instead of driving the device out of memory. What files and cameras share
+    with the process does not count. May be called again; a limit that someone else set lower stays.
+
+    Args:
+        spare_bytes: more than now.
+    """
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    limit = pages * resource.getpagesize() + spare_bytes
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

@@ -139,7 +139,7 @@ class Gate:
         self._nodes = check_graph(self._data, self._model.file, self._limits.graph)
         header = {
             "model": self._model.model_dump(mode="json"),
-            "memory_bytes": max(self._limits.memory_bytes, (1 << 30) + 6 * len(self._data)),
+            "memory_bytes": memory_bytes(self._data, self._limits),
             "cpu_s": int(self._limits.seconds) + 1,
         }
         question = os.memfd_create("vedette-canary-question", os.MFD_CLOEXEC)
@@ -222,6 +222,11 @@ class Gate:
 
     def _refused(self, what: str, hint: str) -> ModelError:
         return ModelError(f"{self._model.file} {what}.", hint=hint, code="V302")
+
+
+def memory_bytes(data: bytes, limits: GateLimits | None = None) -> int:
+    """Memory that a model may take: at its trial, and whenever it runs on the processor."""
+    return max((limits or GateLimits()).memory_bytes, (1 << 30) + 6 * len(data))
 
 
 def check_model(data: bytes, model: Model, limits: GateLimits | None = None) -> GateReport:
