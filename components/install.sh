@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes what a component needs on this machine, without network:  install.sh [STATE_DIRECTORY]
+# Makes what a component needs on this machine, without network:  install.sh [--verify FOLDER] [STATE_DIRECTORY]
 #
 # Called in the component's working directory. In a built artefact `requirements.txt`, `target` and `wheelhouse/` lie beside
 # this file, and the environment `venv-DIGEST` of exactly these libraries is made. In a checkout they do not, and the
-# python3 of the search path has to have everything.
+# python3 of the search path has to have everything. --verify, which the recipes of built components say, compares the
+# artefact and FOLDER with what was built, and makes the environment exactly what was built.
 #
 # With STATE_DIRECTORY it is called with root's rights: no other user may make a directory below /var/lib. Everything else is
 # done as the owner of the working directory, who is the user that the component runs as: what root left there,
@@ -16,6 +17,12 @@ fail() {
     echo "install: $*" >&2
     exit 1
 }
+
+folder=
+if [ "${1-}" = --verify ]; then
+    folder=$(cd "$2" && pwd)
+    shift 2
+fi
 
 # Names of the user and group that components run as: owner of the working directory, else one that a nucleus makes.
 owner() {
@@ -46,37 +53,31 @@ if [ "$#" -gt 0 ] && [ "$(id -u)" = 0 ]; then
     0:*) ;;
     *)
         command -v setpriv >/dev/null || fail "setpriv is missing; install the package util-linux"
-        exec setpriv --reuid="${owner%:*}" --regid="${owner#*:}" --clear-groups sh "$here/install.sh"
+        exec setpriv --reuid="${owner%:*}" --regid="${owner#*:}" --clear-groups \
+            sh "$here/install.sh" ${folder:+--verify "$folder"}
         ;;
     esac
 fi
 
 [ -f "$here/requirements.txt" ] || exit 0
 
-fact() {
-    sed -n "s/^$1=//p" "$here/target"
-}
-
+# shellcheck source=components/python.sh
+. "$here/python.sh"
 wanted=$(fact python)
 machine=$(fact machine)
 [ "$(uname -m)" = "$machine" ] ||
     fail "this artefact is for $machine, this machine is $(uname -m); build it with vedette build --platform"
 
-# The interpreter that the device's installer unpacks comes first: it is there where the system's is too old.
-python=
-seen=
-for each in /opt/vedette/python/current/bin/python3 python3.13 python3.12 python3.11 python3; do
-    found=$(command -v "$each") || continue
-    version=$("$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
-    seen="$seen $found ($version)"
-    if [ "$version" = "$wanted" ]; then
-        python=$found
-        break
-    fi
-done
+find_python "$wanted"
 [ -n "$python" ] ||
     fail "this artefact is for Python $wanted; found:${seen:- no Python at all}." \
         "Build it with vedette build --python-version, or give the device a Python $wanted of its own in /opt/vedette/python"
+
+# Compares with what was built; nothing to compare with in an artefact that was put together by hand.
+verify() {
+    [ -z "$folder" ] || "$python" -I -S "$here/verify.py" "$@"
+}
+verify artefact "$here" "$folder" || fail "the artefact is not what was built; deploy the component again"
 
 # Installs exactly the wheels of a folder:  install_wheels PYTHON FOLDER [options of pip install]
 # Nothing of this machine's own settings of pip or Python has a say; a user without a home needs none.
@@ -123,11 +124,12 @@ install_code() {
 
 venv=venv-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
 rm -rf venv-new.* # of an installation that was interrupted
-if ! "$venv/bin/python3" -c '' 2>/dev/null; then
+if ! [ -e "$venv" ] || ! verify environment "$here" "$PWD" || ! "$venv/bin/python3" -c '' 2>/dev/null; then
     new=venv-new.$$
     trap 'rm -rf "$new"' EXIT # where it fails; there is nothing of this name where it does not
     "$python" -m venv --without-pip "$new" # with pip it would need a package that many systems leave out
     install_wheels "$new/bin/python3" "$here" --no-warn-script-location
+    verify settle "$here" "$new" || fail "the environment is not what was built; build the components again"
     rm -rf "$venv"
     sync -f "$new" 2>/dev/null || sync # whole on the disk before it gets its name
     mv "$new" "$venv"

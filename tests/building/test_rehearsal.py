@@ -146,4 +146,4 @@ def test_the_application_was_packed_as_it_is(built_application: BuiltApplication
     assert manifest["models"]["objects"]["file"] == "models/rectangle.onnx"
     assert len(manifest["models"]["objects"]["sha256"]) == 64
     with zipfile.ZipFile(candidate.artifacts[0].path) as archive:
-        assert set(archive.namelist()) == inside
+        assert set(archive.namelist()) == {*inside, ".files.json"}

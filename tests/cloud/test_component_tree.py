@@ -60,7 +60,7 @@ def test_scripts_lie_where_the_recipe_says(tree: Path, built: tuple[Built, ...],
         prepare_artifacts(recipe, artifacts=files, decompressed=unpacked, trees=[tree / "artifacts"], sources={})
         lifecycle = recipe.manifest().lifecycle
         assert lifecycle.run is not None
-        script = str(lifecycle.run.script).removeprefix("exec sh ").split()[0]
+        script = str(lifecycle.run.script).rpartition("exec sh ")[2].split()[0]
         script = script.replace("{artifacts:decompressedPath}", str(unpacked))
         assert Path(script).is_file()
         beside = Path(script).parent  # what run.sh makes importable
@@ -99,7 +99,9 @@ def test_each_becomes_a_version_that_stays(stack: dict[str, Any], built: tuple[B
             arguments = f" -m {folder}" if phase == "run" else ""
             if (phase, folder) == ("install", "camera_ingest"):
                 arguments = " '{configuration:/stateDirectory}'"
-            assert script == f"exec sh {{artifacts:decompressedPath}}/{unpacked}/{phase}.sh{arguments}"
+            there = f"{{artifacts:decompressedPath}}/{unpacked}"
+            assert script.rpartition("; ")[2] == f"exec sh {there}/{phase}.sh --verify {there}/{arguments}"
+            assert f"  {there}/.files.json" in script
 
 
 def baselines(stack: dict[str, Any]) -> list[dict[str, Any]]:
@@ -153,9 +155,12 @@ def test_an_application_with_two_artefacts_becomes_versions_and_no_ring_runs_it_
     content, runtime = (one["Uri"].rpartition("/")[2].removesuffix(".zip") for one in manifest["Artifacts"])
     assert content != runtime
     where = "{artifacts:decompressedPath}"
-    assert manifest["Lifecycle"]["run"]["Script"] == (
-        f"exec sh {where}/{runtime}/run.sh -m vedette app try {where}/{content}"
+    compared, _, called = manifest["Lifecycle"]["run"]["Script"].rpartition("; ")
+    assert called == (
+        f"exec sh {where}/{runtime}/run.sh --verify {where}/{content}/ -m vedette app try {where}/{content}"
     )
+    assert f"  {where}/{runtime}/.files.json" in compared
+    assert f"  {where}/{content}/.files.json" in compared
     for baseline in baselines(stack):
         assert not {"vedette.app.visits", "vedette.candidate.visits"} & baseline.keys()
 

@@ -90,6 +90,7 @@ ERROR_CODES: Final[dict[str, ErrorCode]] = {
         ErrorCode("V603", "inter-process request refused"),
         ErrorCode("V604", "component is broken"),
         ErrorCode("V605", "message does not follow the protocol"),
+        ErrorCode("V606", "installed files were changed"),
         ErrorCode("V701", "command line argument not allowed"),
         ErrorCode("V702", "machine lacks something needed"),
         ErrorCode("V703", "template or directory not usable"),

@@ -4,7 +4,9 @@
     sbom.cdx.json                                which software it is: the bill of materials
     recipes/vedette.Inference-0.1.0.yaml
     artifacts/vedette.Inference/0.1.0/inference.zip
-                                      ├── install.sh, run.sh    called by the recipe; share.py by install.sh
+                                      ├── install.sh, run.sh    called by the recipe; these call python.sh, share.py
+                                      │                         and verify.py
+                                      ├── .files.json           every file, installed ones too, with digests
                                       ├── inference/            the component
                                       ├── requirements.txt      the wheels, with digests
                                       ├── target                Python and machine that they are for
@@ -29,6 +31,7 @@ from vedette.local.building.archive import Member, source_files, write_archive
 from vedette.local.building.libraries import COMPONENT_LIBRARIES
 from vedette.local.building.package_wheel import package_members
 from vedette.local.building.packed import write_sbom
+from vedette.local.building.sealed import sealed
 from vedette.local.building.settings import BuildSettings
 from vedette.local.building.tree import BuildTarget, Built, read_tree, write_list
 from vedette.local.building.wheelhouse import Wheelhouses, scratch
@@ -38,7 +41,7 @@ from vedette.local.recipe import Recipe, load_recipe
 
 __all__ = ["BuildSettings", "BuildTarget", "Built", "build_tree", "read_tree"]
 
-_SCRIPTS = ("install.sh", "run.sh", "share.py")
+_SCRIPTS = ("install.sh", "python.sh", "run.sh", "share.py", "verify.py")
 
 
 def build_tree(target: Path, settings: BuildSettings | None = None) -> tuple[Built, ...]:
@@ -140,7 +143,9 @@ def write_component(
     Raises:
         OSError: the tree cannot be written.
         CoreError: V601, the recipe cannot be used.
+        UsageError: V710, a wheel does not say what it installs.
     """
+    document, archives = sealed(document, archives, built_for.python)
     name, version = str(document["ComponentName"]), str(document["ComponentVersion"])
     artifacts, parts, installed = [], dict[str, int](), 0
     for file_name, members in archives.items():
