@@ -14,7 +14,7 @@ from constructs import Construct
 
 from infra.constructs.alarm import FINE, alarm
 from infra.constructs.function import FunctionProps, VedetteFunction, log_group, publish
-from infra.constructs.grants import allow
+from infra.constructs.grants import allow, allow_table
 from infra.constructs.model_machine import MachineProps, ModelMachine
 from infra.constructs.queue import QueueProps, dead_letters
 from infra.constructs.reasons import accept
@@ -102,7 +102,6 @@ class ModelsStack(Stack):
                 memory_mb=1024,
             ),
         )
-        self._use_key(made.role, self._storage.keys.tables)
         self._bus.grant_put_events_to(made.role)
         return made
 
@@ -115,7 +114,7 @@ class ModelsStack(Stack):
             objects_key=self._storage.keys.objects.key_arn,
         )
         made = self._function("intake", environment, "Looks through models that arrive")
-        self._on_table(made, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
+        self._on_table(made, "GetItem", "PutItem", "DeleteItem")
         self._on_models(made.role, read=(INCOMING, TRAINED), write=(JOBS, INCOMING))
         return made
 
@@ -128,7 +127,7 @@ class ModelsStack(Stack):
             artefacts_bucket=self._storage.artefacts.bucket_name,
         )
         made = self._function("release", environment, "Makes components of models")
-        self._on_table(made, "dynamodb:PutItem")
+        self._on_table(made, "PutItem")
         self._on_models(made.role, read=(JOBS, COMPILED))
         # Greengrass reads the archive with the permissions of whoever makes the component.
         allow(made.role, ["s3:GetObject", "s3:PutObject"], [self._storage.artefacts.arn_for_objects("models/*")])
@@ -158,7 +157,7 @@ class ModelsStack(Stack):
             stage=self._settings.stage, models_table=self.models.table_name, event_bus=self._bus.event_bus_name
         )
         made = self._function("failure", environment, "Records why a model did not get ready")
-        self._on_table(made, "dynamodb:PutItem")
+        self._on_table(made, "PutItem")
         return made
 
     def _component_arn(self, name: str) -> str:
@@ -168,7 +167,7 @@ class ModelsStack(Stack):
     # --- permissions ----------------------------------------------------------------------------------------------
 
     def _on_table(self, function: VedetteFunction, *actions: str) -> None:
-        allow(function.role, actions, [self.models.table_arn])
+        allow_table(function.role, self.models, self._storage.keys.tables, *actions)
 
     def _on_models(self, role: iam.IRole, *, read: tuple[str, ...], write: tuple[str, ...] = ()) -> None:
         """Objects below some prefixes of the models bucket, and the key they are encrypted with."""

@@ -57,6 +57,8 @@ def test_a_step_may_ask_for_a_count_and_write_to_no_other_queue(stack: dict[str,
     assert "sweepqueue" in str(send["Resource"])
     reads = [s for s in statements(stack, "Step") if "ringcounts" in str(s["Resource"])]
     assert [as_list(s["Action"]) for s in reads] == [["dynamodb:GetItem"]]
+    (key,) = (s for s in statements(stack, "Step") if "messageskey" in str(s["Resource"]).lower())
+    assert key["Condition"]["StringEquals"]["kms:ViaService"].startswith("sqs.")
 
 
 def test_a_step_makes_log_groups_of_applications_only(stack: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ def test_only_the_release_makes_components_and_only_of_models() -> None:
     assert "components:vedette.model.*" in places("ReleaseRole", "greengrass:CreateComponentVersion")
     assert "models/*" in places("ReleaseRole", "s3:PutObject")
     assert actions("FailureRole") == {
-        *("dynamodb:PutItem", "events:PutEvents", "kms:Decrypt", "kms:GenerateDataKey"),
+        *("dynamodb:PutItem", "events:PutEvents", "kms:Decrypt", "kms:DescribeKey"),
         *("logs:CreateLogStream", "logs:PutLogEvents"),
     }
 
