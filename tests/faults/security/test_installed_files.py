@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 import verify
 from tests.building.conftest import or_skip
 from tests.building.installed import Installed
@@ -103,6 +105,7 @@ def starts(device: Installed, package: str, paths: Sequence[Path], chance: rando
     return accepted, unverified
 
 
+@pytest.mark.timeout(900)
 def test_x10_installed_files(tmp_path: Path) -> None:
     begun_s = time.monotonic()
     seed = scorecard.seed()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import pytest
+
 from tests.cloud.conftest import EVERYTHING, templates
 from tests.faults import scorecard
 from tests.faults.scorecard import Control, Row, upper95
 from tests.faults.security.stack_mutants import LEFT_OUT, MODULES, Check, applied, checks, mutants, noticed_by
 
 
+@pytest.mark.timeout(900)
 def test_x21_stack_controls() -> None:
     begun_s = time.monotonic()
     found: list[tuple[str, Check]] = checks()
