@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import time
@@ -145,24 +144,13 @@ def test_a_change_of_size_mid_stream_reaches_the_reader(
     rig.until(lambda: rig.status.width == 480)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        pytest.param("garbage", {}, marks=pytest.mark.faults),
-        ("garbage", {"form": "header"}),
-        pytest.param("garbage", {"form": "sdp"}, marks=pytest.mark.faults),
-        pytest.param("drip", {}, marks=pytest.mark.faults),
-    ],
-)
-def test_garbage_instead_of_rtsp_is_given_up_and_forgotten(
-    make_rig: MakeRig, simulator: CameraSimulator, kind: str, options: dict[str, str]
-) -> None:
+def test_garbage_instead_of_rtsp_is_given_up_and_forgotten(make_rig: MakeRig, simulator: CameraSimulator) -> None:
     rig = streaming(make_rig, simulator)
-    simulator.camera("cam").fault(kind, **options)
+    simulator.camera("cam").fault("garbage", form="sdp")
     rig.until(lambda: rig.status.state not in ("STREAMING", "CONNECTING"))
     time.sleep(3)
     pages = int(Path(f"/proc/{rig.pid}/statm").read_text().split()[1])
-    assert pages * 4096 < 250e6
+    assert pages * 4096 < 150e6
     end_s = time.monotonic()
     simulator.camera("cam").clear()
     first_s, _ = rig.until_frame_after(end_s)
@@ -193,19 +181,6 @@ def test_udp_that_does_not_get_through_becomes_tcp(make_rig: MakeRig, simulator:
     rig = make_rig(simulator.url("cam"), camera={"transport": "udp"})
     first_s, _ = rig.until_frame_after(start_s)
     assert first_s - start_s < 4.0 + SLACK_S
-
-
-@pytest.mark.faults
-def test_time_stamps_that_jump_do_not_disturb_time(make_rig: MakeRig, simulator: CameraSimulator) -> None:
-    rig = streaming(make_rig, simulator)
-    for jump_s in (3600.0, -3600.0):
-        simulator.camera("cam").fault("timestamp_jump", jump_s=jump_s)
-        before = len(rig.frames)
-        rig.until(lambda n=before: len(rig.frames) > n + 30)  # type: ignore[misc]
-    infos = [info for _, info in rig.frames]
-    gaps = [b.t_s - a.t_s for a, b in itertools.pairwise(infos)]
-    assert min(gaps) > 0
-    assert max(gaps) < 1.0
 
 
 def test_a_file_that_ends_says_so_and_a_missing_one_too(make_rig: MakeRig, clip: Path, tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ def test_frozen_is_noticed_within_thirty_seconds() -> None:
     assert states(run(noisy(scene(1), 10, 60), monitor)) == [PictureHealth.GOOD]
 
 
+def test_a_frozen_picture_that_the_encoder_refines_again_and_again_is_frozen() -> None:
+    monitor = PictureMonitor()
+    run(noisy(scene(1), 20), monitor)
+    still = scene(1)
+    reports = run(((20 + n / 5, still + n % 5 // 2) for n in range(200)), monitor)
+    assert states(reports) == [PictureHealth.FROZEN]
+
+
+def test_a_slow_change_is_no_frozen_picture() -> None:
+    assert run((n / 2, scene(1) + n / 10) for n in range(240)) == []
+
+
 def test_a_moved_camera_is_noticed_and_a_change_of_light_is_not() -> None:
     monitor = PictureMonitor()
     run(noisy(scene(1), 60), monitor)

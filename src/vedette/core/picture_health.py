@@ -31,6 +31,9 @@ BLOWN_SHARE: Final = 0.9
 BLOWN_LEVEL: Final = 230.0
 #: Not one sampled pixel changed for so long. A sensor's noise alone changes some within a group of pictures.
 FROZEN_S: Final = 20.0
+#: Grey levels by which a pixel must change to count: an encoder refines a picture that stays the same from one key
+#: picture to the next.
+FROZEN_STEP: Final = 2
 #: Likeness (correlation of edges, 1 is the same) of what is seen now with what is usually seen, below which the
 #: camera looks elsewhere.
 MOVED_LIKENESS: Final = 0.35
@@ -94,7 +97,7 @@ class PictureMonitor:
 
     def _find(self, t_s: float, pixels: Pixels) -> PictureHealth:
         sample = sample_rows(pixels.y)
-        if self._sample is None or not np.array_equal(sample, self._sample):
+        if self._sample is None or _changed(sample, self._sample):
             self._sample, self._changed_s = sample, t_s
         small = thumbnail(sample)
         if is_black(small):
@@ -136,6 +139,13 @@ class _View:
         weight = max(step_s / max(self._learnt_s, step_s, 1e-9), 1 - np.exp(-step_s / USUAL_S))
         self._usual = self._usual + (small - self._usual) * np.float32(min(weight, 1.0))
         return False
+
+
+def _changed(sample: NDArray[np.uint8], before: NDArray[np.uint8]) -> bool:
+    if sample.shape != before.shape:
+        return True
+    apart = np.maximum(sample, before) - np.minimum(sample, before)
+    return bool(apart.max() > FROZEN_STEP)
 
 
 def sample_rows(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:

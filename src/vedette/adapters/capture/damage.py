@@ -27,7 +27,14 @@ _LOST: Final = re.compile(
     r"RTP: missed \d+ packets|bad cseq|max delay reached|jitter buffer full"
     r"|error while decoding|concealing|mmco: unref|illegal memory management|Reference \d+ >= |cabac_init_idc"
     r"|no frame!|decode_slice_header|Missing reference picture|Could not find ref with POC|Frame num (?:gap|change)"
-    r"|First slice in a frame missing|reference picture missing|out of range|overflow|unavailable",
+    r"|First slice in a frame missing|reference picture missing|out of range|overflow|unavailable"
+    # H.265: the decoder leaves out what it cannot read and shows the rest as if it were whole
+    r"|Skipping invalid undecodable NALU|Error constructing the frame RPS|Duplicate POC|outside the valid range"
+    r"|Unknown slice type|Invalid number of merging MVP|Invalid collocated_ref_idx|alignment_bit_equal|CABAC_MAX_BIN"
+    r"|Too many refs|No ref lists|Zero refs for|Overread slice header|Invalid slice segment address"
+    r"|Inter slices in an IRAP|Non-matching NAL types|Ignoring POC change|Error parsing NAL unit|parse header of NALU"
+    # fragments of the RTP packets that do not fit together
+    r"|Illegal combination of S and E|Too short RTP/",
     re.I,
 )
 #: How many damaged packets are remembered by their time stamp, in case their picture comes out later.

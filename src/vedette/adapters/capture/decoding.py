@@ -32,6 +32,8 @@ _BEFORE_KEY_S: Final = 1
 _SPARED_LIMIT: Final = 64
 #: Packets that gave no picture, beyond those the decoder holds back to put pictures in order, that mean damage.
 OWED_LIMIT: Final = 2
+#: FFmpeg's reader is a packet ahead: a loss that it reports may be of the packet that it hands out, or the one after.
+SUSPECT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class SparedPicture:
         pts: time stamp of presentation, in units of the stream's time base.
         dts: time stamp of decoding; None where unknown.
         time: time stamp of presentation, seconds.
+        time_base: seconds a unit.
     """
 
     pts: int
@@ -95,6 +98,7 @@ class PacketDecoder:
         self._skipping = self._interlaced = False
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
         self._owed = 0
+        self._suspect = 0
 
     def take_loss(self) -> bool:
         """Whether FFmpeg has reported a loss since this was asked, or a packet decoded."""
@@ -103,12 +107,16 @@ class PacketDecoder:
     def damage(self, packet: Packet[Any], now_s: float) -> None:
         """Something was lost before a packet, or in it: nothing is shown until a key picture after it."""
         self._gate.damage(now_s, packet.pts)
+        self._suspect = SUSPECT
 
     def decode(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         """The pictures that a packet completes."""
         gate, progress, context = self._gate, self._progress, self._context
-        if packet.is_corrupt:
+        if self.take_loss():
+            self._suspect = SUSPECT
+        if packet.is_corrupt or self._suspect:
             gate.damage(now_s, packet.pts)
+        self._suspect = max(0, self._suspect - 1)
         if not self.keys_only and self._spares(packet, now_s):
             return
         if self.keys_only != self._skipping:
@@ -120,11 +128,11 @@ class PacketDecoder:
             frames = packet.decode()
         except av.error.EOFError:
             frames = []
-        except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+        except av.error.FFmpegError:  # damaged parameter sets are refused in many ways
             frames = []
             gate.damage(now_s, packet.pts)
             progress.corrupt += 1
-        if self.take_loss():  # packets lost on the way here, or trouble in decoding
+        if self.take_loss():  # trouble in decoding
             gate.damage(now_s, packet.pts)
         # A decoder that misses what a picture refers to may swallow it, and some more, without a word.
         self._owed = 0 if self._skipping else self._owed + bool(packet.size) - len(frames)

@@ -30,6 +30,9 @@ PATIENCE_S: Final = 3.0
 ANSWER_LIMIT_BYTES: Final = 8192
 
 _STATUS: Final = re.compile(rb"RTSP/1\.\d (\d{3})")
+#: A description of a stream is some hundred bytes; FFmpeg would take any number of them into memory.
+DESCRIPTION_LIMIT_BYTES: Final = 65_536
+_LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 _LOCATION: Final = re.compile(rb"(?im)^location:[ \t]*([^\r\n]+)")
 
 
@@ -175,6 +178,12 @@ class _Knocks:
         status = _STATUS.match(text)
         if status is not None and (b"\r\n\r\n" in text or len(text) >= ANSWER_LIMIT_BYTES or not chunk):
             head = text.split(b"\r\n\r\n", 1)[0]
+            length = _LENGTH.search(head)
+            if length is not None and int(length[1][:20]) > DESCRIPTION_LIMIT_BYTES:
+                raise CameraError(
+                    f"{self._address.shown}: the description of its stream is longer than {DESCRIPTION_LIMIT_BYTES} bytes.",
+                    hint="Check the camera.",
+                )
             location = _LOCATION.search(head)
             code = int(status[1])
             moved = 300 <= code < 400 and location is not None

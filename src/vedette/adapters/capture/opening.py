@@ -25,6 +25,9 @@ SOCKET_LIMIT_S: Final = 4.0
 #: Time UDP packets are waited for to be put in order.
 REORDER_US: Final = 200_000
 UDP_BUFFER_BYTES: Final = 2 << 20
+#: A camera that cannot send fast enough leaves out RTP packets over TCP as well. FFmpeg looks for gaps in the sequence
+#: only where it may hold packets back; two are the fewest, and are held back only where one is missing.
+TCP_HELD_BACK: Final = 2
 
 _LIVE: Final = {
     # The stream description says what the stream is: reading two seconds of it first only costs two seconds.
@@ -158,7 +161,9 @@ def explain(error: Exception, address: CheckedUrl, limit_s: float = OPEN_LIMIT_S
 
 
 def _live_options(transport: Transport) -> dict[str, str]:
-    return _LIVE | {"rtsp_transport": "udp" if transport is Transport.UDP else "tcp"}
+    if transport is Transport.UDP:
+        return _LIVE | {"rtsp_transport": "udp"}
+    return _LIVE | {"rtsp_transport": "tcp", "reorder_queue_size": str(TCP_HELD_BACK)}
 
 
 def foreign_peer(address: CheckedUrl) -> str:
