@@ -64,6 +64,25 @@ FAULTS: Final = (
     Wanted("P8", "disk full, read-only, no inodes left", "delivered meanwhile; nothing lost"),
 )
 
+CAMERAS: Final = (
+    Wanted("C4", "a refused password: tries in 30 s", "<= 1; a new secret within 5 s"),
+    Wanted("C5", "cable pulled, then back", "noticed in 2 s, back in 1 s"),
+    Wanted("C6", "loss of packets, a slow link, long ways", "no restart loop; age bounded"),
+    Wanted("C7", "size changes mid-stream", "zones stay right; told"),
+    Wanted("C8", "codec, rate, B pictures or group length change", "<= 1 s and a group"),
+    Wanted("C9", "damaged NAL units", "0 crashes; 0 alerts", "see R15"),
+    Wanted("C10", "garbage, endless headers and descriptions, a byte a second", "given up <= 5 s; <= 8 MB"),
+    Wanted("C11", "time stamps that jump, wrap, are zero", "no negative durations"),
+    Wanted("C12", "key pictures missing; parameter sets in one place only", "said within 2 groups; nothing grey"),
+    Wanted("C13", "frozen or black picture", "told <= 30 s"),
+    Wanted("C14", "redirected to an inner address", "refused", "see X7"),
+    Wanted("C15", "a camera that accepts one session", "never two"),
+    Wanted("C16", "connections that come and go", "nothing left; told once"),
+    Wanted("C17", "UDP that does not get through", "TCP <= 3 s"),
+    Wanted("C18", "a camera's wrong clock", "the device's time is used"),
+    Wanted("C19", "eight cameras restart at once", "back <= 2 s, p95"),
+)
+
 SECURITY: Final = (
     Wanted("X1", "cdk-nag: errors, suppressions without a reason", "0, 0"),
     Wanted("X2", "statements with any action, with any resource", "0, <= 3 listed"),
@@ -94,4 +113,4 @@ SECURITY: Final = (
     Wanted("S-boot", "disk encryption, secure boot, fuses", "on", NEEDS_JETSON),
 )
 
-ALL: Final = (*RELIABILITY, *FAULTS, *SECURITY)
+ALL: Final = (*RELIABILITY, *FAULTS, *CAMERAS, *SECURITY)

@@ -78,6 +78,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     for title, wanted in (
         ("Reliability", catalogue.RELIABILITY),
         ("Single faults", catalogue.FAULTS),
+        ("Cameras", catalogue.CAMERAS),
         ("Security", catalogue.SECURITY),
     ):
         parts += [f"## {title}\n", *_table(lines(wanted, rows)), ""]

@@ -181,7 +181,7 @@ class _Knocks:
             length = _LENGTH.search(head)
             if length is not None and int(length[1][:20]) > DESCRIPTION_LIMIT_BYTES:
                 raise CameraError(
-                    f"{self._address.shown}: the description of its stream is longer than {DESCRIPTION_LIMIT_BYTES} bytes.",
+                    f"{self._address.shown}: its stream's description has over {DESCRIPTION_LIMIT_BYTES} bytes.",
                     hint="Check the camera.",
                 )
             location = _LOCATION.search(head)
