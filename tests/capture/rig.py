@@ -7,7 +7,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,14 @@ from vedette.contracts.errors import CameraError
 from vedette.contracts.frames import FrameInfo
 
 COMPONENTS = Path(__file__).resolve().parents[2] / "components"
+CAMERA = ("-m", "camera_ingest.camera")
 
 
 class Rig:
     """One camera: its process, its states, its pictures.
+
+    Args:
+        program: what the interpreter runs as the camera's process.
 
     Attributes:
         statuses: every status heard, with the monotonic time.
@@ -29,7 +33,9 @@ class Rig:
         exits: why processes ended.
     """
 
-    def __init__(self, folder: Path, url: str, *, fps: float = 100.0, **spec: Any) -> None:
+    def __init__(
+        self, folder: Path, url: str, *, fps: float = 100.0, program: Sequence[str] = CAMERA, **spec: Any
+    ) -> None:
         self.path = folder / "cam.sock"
         self.statuses: list[tuple[float, CameraStatus]] = []
         self.frames: list[tuple[float, FrameInfo]] = []
@@ -40,6 +46,7 @@ class Rig:
         self._supervisor.start()
         camera = {"name": "cam", "url": url, **spec.pop("camera", {})}
         self._fps = fps
+        self._argv = (sys.executable, *program)
         self._base = {"camera": camera, "socket": str(self.path), **spec}
         self.configure()
         self._reader = threading.Thread(target=self._read, name="rig-reader")
@@ -47,9 +54,7 @@ class Rig:
 
     def configure(self, **changes: Any) -> None:
         self._base |= changes
-        self._supervisor.set_children(
-            [ChildSpec("cam", (sys.executable, "-m", "camera_ingest.camera"), dict(self._base), silence_limit_s=2.0)]
-        )
+        self._supervisor.set_children([ChildSpec("cam", self._argv, dict(self._base), silence_limit_s=2.0)])
 
     def send(self, message: dict[str, Any]) -> None:
         self._supervisor.send("cam", message)
@@ -78,6 +83,15 @@ class Rig:
     def until_frame_after(self, t_s: float, timeout_s: float = 15.0) -> tuple[float, FrameInfo]:
         self.until(lambda: self.frames and self.frames[-1][0] > t_s, timeout_s)
         return next(entry for entry in self.frames if entry[0] > t_s)
+
+    def reconnect(self, cut: Callable[[], object], timeout_s: float = 15.0) -> float:
+        """Until a picture of the next connection was read; how long it took from the cut, seconds."""
+        epoch = self.frames[-1][1].epoch
+        cut()
+        begun_s = time.monotonic()
+        self.until(lambda: self.exits or self.frames[-1][1].epoch != epoch, timeout_s)
+        assert not self.exits
+        return time.monotonic() - begun_s
 
     def close(self) -> None:
         self._stop.set()

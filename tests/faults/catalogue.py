@@ -62,6 +62,7 @@ FAULTS: Final = (
     Wanted("N12", "an oversized alert at the head", "never stuck"),
     Wanted("P3", "slow and half-open webhook", "others unaffected"),
     Wanted("P8", "disk full, read-only, no inodes left", "delivered meanwhile; nothing lost"),
+    Wanted("P9", "standard error that nobody reads", "pictures go on"),
 )
 
 CAMERAS: Final = (

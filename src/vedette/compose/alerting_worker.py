@@ -391,6 +391,7 @@ def main() -> None:
         )
     except VedetteError as error:
         log.error("%s", error)
+        logging.shutdown()
         os._exit(1)  # the bus' threads must not keep a worker that cannot work
     worker.run(link.closed.is_set)
     bus.close()

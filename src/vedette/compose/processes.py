@@ -6,11 +6,11 @@ import logging
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
+from vedette.adapters.log_output import LogOutput
 from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.log_levels import follow_log_levels
 from vedette.adapters.supervision import ChildLink
@@ -42,9 +42,12 @@ def device_name() -> str:
 
 
 def configure_logging(level: str = "INFO") -> RedactingFilter:
-    """Log to standard error; the filter learns this process' secrets. A level that is set later is followed."""
+    """Log to standard error; the filter learns this process' secrets. A level that is set later is followed.
+
+    Nobody waits for the lines to be read: a pipe that is full must not stop cameras or alerts.
+    """
     redaction = RedactingFilter()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogOutput()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(redaction)
     root = logging.getLogger()
@@ -71,6 +74,7 @@ def serve_child(serve: Callable[[ChildLink], None]) -> None:
         if link.closed.wait(BEAT_S):
             return
     serve(link)
+    logging.shutdown()
     os._exit(0)  # threads that did not end in time have nothing to say any more
 
 
