@@ -32,6 +32,11 @@ def cpu_s(pids: Iterable[int]) -> float:
     return sum(sum(int(value) for value in fields[11:15]) * TICK_S for pid in pids if (fields := _stat(pid)))
 
 
+def own_cpu_s(pid: int) -> float:
+    """User and system seconds of one process, without those of reaped children."""
+    return sum(int(value) for value in _stat(pid)[11:13]) * TICK_S
+
+
 def pss_mb(pids: Iterable[int]) -> float:
     """Proportional set size in MB: shared pages are counted once, split among who shares them."""
     total = 0

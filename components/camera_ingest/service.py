@@ -37,6 +37,8 @@ SECRET_RETRY_S: Final = 0.5
 SECRET_REFRESH_S: Final = 300.0
 #: A camera's process beats five times a second; so much silence means that it hangs.
 SILENCE_LIMIT_S: Final = 2.0
+#: Where memory is short a camera goes after custom code and models, before what delivers alerts.
+GIVES_WAY: Final = 200
 #: What the process of a camera is told that nobody needs pictures of.
 NOTHING_WANTED: Final[dict[str, Any]] = {"fps": 0.0, "pre_roll_s": 0.0, "rest": None}
 
@@ -164,6 +166,7 @@ class IngestService:
                 live=self._login(camera),
                 silence_limit_s=SILENCE_LIMIT_S,
                 template=(sys.executable, "-s", "-P", "-m", "camera_ingest.template"),
+                gives_way=GIVES_WAY,
             )
             for camera in self._cameras
             if camera.enabled

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,12 @@ def test_garbage_and_endless_lines_are_skipped() -> None:
     assert list(reader.feed(b"not json\n[1]\n\n" + b"x" * (LINE_LIMIT_BYTES + 5))) == []
     assert list(reader.feed(b'tail\n{"a":1}\n')) == [{"a": 1}]
     assert reader.refused == 3
+
+
+def test_who_goes_first_where_memory_is_short_is_told_to_the_kernel(watched: Watched) -> None:
+    specs = [replace(child(f"rank {rank}", "well"), gives_way=rank) for rank in (0, 300)]
+    watched.supervisor.set_children([*specs, replace(specs[1], name="copied", template=TEMPLATE)])
+    for name, wanted in (("rank 0", "0"), ("rank 300", "300"), ("copied", "300")):
+        watched.until(lambda name=name: bool(watched.hellos(name)))  # type: ignore[misc]
+        found = Path(f"/proc/{watched.supervisor.pids()[name]}/oom_score_adj").read_text().strip()
+        assert found == wanted, name

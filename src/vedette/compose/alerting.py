@@ -28,6 +28,8 @@ STOP_S: Final = 10.0
 #: A clip in which people are covered is encoded anew, which may take its time.
 EVIDENCE_SILENCE_S: Final = 180.0
 RETRY_S: Final = 2.0
+#: Where memory is short; the worker, which writes the outbox, is the last of all.
+EVIDENCE_GIVES_WAY: Final = 500
 
 
 class AlertingService:
@@ -114,6 +116,7 @@ class AlertingService:
                     spec=spec,
                     silence_limit_s=EVIDENCE_SILENCE_S,
                     start_limit_s=START_S,
+                    gives_way=EVIDENCE_GIVES_WAY,
                 )
             )
         self._supervisor.set_children(children)

@@ -23,6 +23,8 @@ COMPONENT: Final = "vedette.AppHost"
 #: Both kinds of children report life four times a second, except while a disk makes all of it wait.
 SILENCE_S: Final = 30.0
 START_S: Final = 20.0
+#: Where memory is short, applications' own code is among the first to go.
+GIVES_WAY: Final = 600
 #: Libraries of inference are loaded before life is reported for the first time.
 PANORAMA_START_S: Final = 60.0
 STOP_S: Final = 3.0
@@ -82,6 +84,7 @@ class AppHostService(PlanService[AppHostConfig]):
                 silence_limit_s=SILENCE_S,
                 start_limit_s=START_S,
                 stop_limit_s=STOP_S,
+                gives_way=GIVES_WAY,
             )
             for name, hooks in applications.items()
         ]
@@ -109,6 +112,7 @@ class AppHostService(PlanService[AppHostConfig]):
             silence_limit_s=SILENCE_S,
             start_limit_s=PANORAMA_START_S,
             stop_limit_s=STOP_S,
+            gives_way=GIVES_WAY,
         )
 
     def _fresh_state(self) -> dict[str, Any]:

@@ -25,6 +25,9 @@ START_S: Final = 15.0
 #: The same for what gives way to everything else: on a busy device it may have to wait for long.
 BACKGROUND_SILENCE_S: Final = 30.0
 BACKGROUND_START_S: Final = 120.0
+#: Where memory is short: what nobody waits for goes first; a model before cameras, which are many.
+GIVES_WAY: Final = 300
+BACKGROUND_GIVES_WAY: Final = 800
 #: Command that runs a model's process: no user's packages, no current directory on the path.
 CHILD: Final = (sys.executable, "-s", "-P", "-m", "inference.model")
 #: Track batches waiting to be published; the oldest go first.
@@ -70,6 +73,7 @@ class InferenceService(PlanService[InferenceConfig]):
                 },
                 silence_limit_s=BACKGROUND_SILENCE_S if model.background else SILENCE_S,
                 start_limit_s=BACKGROUND_START_S if model.background else START_S,
+                gives_way=BACKGROUND_GIVES_WAY if model.background else GIVES_WAY,
             )
             for model in plan.models
         ]

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from vedette.adapters.supervision.child import Child, Started, start_copy, start_program
@@ -50,6 +51,7 @@ class ChildSpec:
         greengrass: whether the child gets the variables with which it can speak to Greengrass itself.
         template: command line of a process that is copied for the child, which is the same then as one started with
             ``argv`` but shares its memory and starts at once; none: always started with ``argv``.
+        gives_way: 0 to 1000: where memory is short, the kernel ends the highest first (``oom_score_adj``).
     """
 
     name: str
@@ -61,6 +63,7 @@ class ChildSpec:
     stop_limit_s: float = 2.0
     greengrass: bool = False
     template: tuple[str, ...] = ()
+    gives_way: int = 0
 
 
 class Supervisor:
@@ -277,6 +280,9 @@ class Supervisor:
             logger.error("child %s cannot be started: %s", slot.spec.name, error)
             slot.quick_failures += 1
             slot.start_at_s = now_s + QUICK_FAILURE_WAIT_S[-1]
+            return
+        with contextlib.suppress(OSError):  # gone already, or no such file on this kernel
+            Path(f"/proc/{slot.child.pid}/oom_score_adj").write_text(str(slot.spec.gives_way), encoding="ascii")
 
     def _template(self, spec: ChildSpec, now_s: float) -> Template | None:
         """What the child is copied from, started where it is not there; None where there is nothing to copy."""
