@@ -13,6 +13,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +28,18 @@ _PRAGMAS: Final = {"normal": ("synchronous=NORMAL",), "delete": ("journal_mode=D
 HOOK: Final = "app/hook"
 
 
-def main() -> None:
+def main(do: Callable[[dict[str, Any]], None]) -> None:
+    """A life for each line of standard input, until it is killed.
+
+    Args:
+        do: what it does with what the line asks.
+    """
     for line in sys.stdin:
         asked = json.loads(line)
         child = os.fork()
         if child == 0:
             try:
-                work(asked)
+                do(asked)
             finally:
                 os._exit(1)
         say(f"pid {child}")
@@ -81,4 +87,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(work)

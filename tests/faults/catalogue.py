@@ -55,6 +55,7 @@ RELIABILITY: Final = (
 FAULTS: Final = (
     Wanted("D2", "acknowledged alerts lost in torn and reordered writes", "0 of >= 10,000 crash states"),
     Wanted("D5", "fsync that takes seconds: who waits for the disk", "neither pictures nor receivers"),
+    Wanted("D6", "killed or without power amid a save", "the last safe one, or a later one"),
     Wanted("D8", "a second process on one outbox", "refused, with its code"),
     Wanted("N2", "broker stopped with its connections open", "noticed; nothing lost"),
     Wanted("N3", "acknowledgements twice, unknown, late, missing, out of order", "0 lost, 0 twice in the ledger"),

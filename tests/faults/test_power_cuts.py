@@ -39,11 +39,15 @@ class Count:
 
 
 class Writer:
-    """The program that commits; one life after the other."""
+    """The program that commits; one life after the other.
 
-    def __init__(self) -> None:
+    Args:
+        program: module whose ``main`` is ``alert_writer.main`` with work of its own.
+    """
+
+    def __init__(self, program: str = "tests.faults.alert_writer") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.alert_writer"],
+            [sys.executable, "-m", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=scorecard.REPOSITORY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import logging
 import os
@@ -16,6 +17,8 @@ from vedette.contracts.errors import StorageError
 logger = logging.getLogger(__name__)
 
 _MAX_FILE_BYTES: Final = 16 << 20
+#: What a process that was killed while it wrote has left is removed by whoever writes the file next, after this time.
+_LEFT_BEHIND_S: Final = 60.0
 
 
 def write_durably(path: Path, content: bytes, mode: int = FILE_MODE, *, sync: bool = True) -> None:
@@ -32,6 +35,7 @@ def write_durably(path: Path, content: bytes, mode: int = FILE_MODE, *, sync: bo
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        _remove_left_behind(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -50,6 +54,17 @@ def write_durably(path: Path, content: bytes, mode: int = FILE_MODE, *, sync: bo
             hint="Free some space on this disk." if full else "Check the owner and mode of the state directory.",
             code="V404" if full else "V401",
         ) from error
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove unfinished versions of a file that nobody is going to finish."""
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        try:
+            old = time.time() - other.stat().st_mtime > _LEFT_BEHIND_S
+        except FileNotFoundError:
+            continue
+        if old:
+            other.unlink(missing_ok=True)
 
 
 def sync_directory(folder: Path) -> None:
