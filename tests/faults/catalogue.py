@@ -61,12 +61,14 @@ FAULTS: Final = (
     Wanted("N3", "acknowledgements twice, unknown, late, missing, out of order", "0 lost, 0 twice in the ledger"),
     Wanted("N4", "refusals with a code: nothing deleted that may be taken later", "0 deleted; poison kept apart"),
     Wanted("N12", "an oversized alert at the head", "never stuck"),
+    Wanted("P2", "first process of a component stopped", "pictures go on; no alert lost or doubled"),
     Wanted("P3", "slow and half-open webhook", "others unaffected"),
     Wanted("P4", "where memory is short: processes that go after the writer of the outbox", "0"),
     Wanted("P5", "no descriptors or processes left for a running component", "<= 20 % of a processor; back by itself"),
     Wanted("P7", "too little shared memory for pictures", "said with a number; no SIGBUS"),
     Wanted("P8", "disk full, read-only, no inodes left", "delivered meanwhile; nothing lost"),
     Wanted("P9", "standard error that nobody reads", "pictures go on"),
+    Wanted("T2", "every process stopped for a minute", "one gap told; no alert lost or doubled"),
 )
 
 CAMERAS: Final = (

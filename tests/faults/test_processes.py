@@ -34,11 +34,11 @@ COMPONENTS = ("vedette.CameraIngest", "vedette.Inference", "vedette.Alerting", "
 STOP_EVERY = 7
 
 
-def _visits(count: int) -> list[tuple[float, float]]:
+def visits(count: int) -> list[tuple[float, float]]:
     return [(PERIOD_S * n + 1.0, PERIOD_S * n + 1.0 + STAY_S) for n in range(count)]
 
 
-def _watching(root: Path) -> Manifest:
+def watching(root: Path) -> Manifest:
     """With the tracker as it is by default: objects keep their number for longer than a killed process is away."""
     manifest = application("visits", model(root), ["gate"], RULES)
     main = manifest.pipelines["main"].model_copy(update={"tracker": Tracker()})
@@ -65,11 +65,11 @@ def _holdings(watched: Watched) -> dict[str, int]:
 
 def test_kills_of_children_cost_nothing(short_tmp: Path) -> None:
     rounds, rng, begun_s = size(quick=15, full=150), random.Random(seed()), time.monotonic()
-    files = {"gate": clip(short_tmp / "gate.mp4", _visits(100), PERIOD_S * 100)}
+    files = {"gate": clip(short_tmp / "gate.mp4", visits(100), PERIOD_S * 100)}
     recoveries: list[float] = []
     with (
         SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(_watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
+        running(watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
     ):
         watched.wait_streaming({"gate"})
         start_s = simulated.loops()[0].wall_time_s
@@ -96,9 +96,9 @@ def test_kills_of_children_cost_nothing(short_tmp: Path) -> None:
         assert {name: states[name].pid for name in COMPONENTS} == mains, "a component was restarted"
         assert all(states[name].state is ComponentState.RUNNING for name in COMPONENTS)
         alerts = [alert for alert in watched.alerts() if first_s < alert.time.timestamp() - start_s]
-    expected = [begin for begin, _ in _visits(100) if first_s + 1.0 <= begin <= last_s - 4.0]
-    lost, doubled = _compared(alerts, expected, start_s)
-    missed, _ = _compared(alerts[2:], expected, start_s)
+    expected = [begin for begin, _ in visits(100) if first_s + 1.0 <= begin <= last_s - 4.0]
+    lost, doubled = compared(alerts, expected, start_s)
+    missed, _ = compared(alerts[2:], expected, start_s)
     p95 = percentile(recoveries, 0.95)
     record(
         Row(
@@ -154,7 +154,7 @@ def test_kills_of_children_cost_nothing(short_tmp: Path) -> None:
     assert more == 0, grown
 
 
-def _compared(alerts: list[Alert], expected: list[float], start_s: float) -> tuple[int, int]:
+def compared(alerts: list[Alert], expected: list[float], start_s: float) -> tuple[int, int]:
     """Visits that a rule did not report, and reports too many."""
     lost = doubled = 0
     for rule in RULES:
@@ -173,10 +173,10 @@ def _compared(alerts: list[Alert], expected: list[float], start_s: float) -> tup
 def test_supervisors_follow_the_rule_of_the_nucleus(short_tmp: Path) -> None:
     """Two kills within the hour recover, the third is BROKEN, as on the real nucleus."""
     begun_s, told = time.monotonic(), []
-    files = {"gate": clip(short_tmp / "gate.mp4", _visits(20), PERIOD_S * 20)}
+    files = {"gate": clip(short_tmp / "gate.mp4", visits(20), PERIOD_S * 20)}
     with (
         SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(_watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
+        running(watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
     ):
         watched.wait_streaming({"gate"})
         analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
@@ -221,7 +221,7 @@ def test_starts(short_tmp: Path) -> None:
             if drop:
                 os.sync()
                 Path("/proc/sys/vm/drop_caches").write_text("3")
-            with running(_watching(short_tmp), simulated.urls, short_tmp / f"run{number}") as watched:
+            with running(watching(short_tmp), simulated.urls, short_tmp / f"run{number}") as watched:
                 analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
                 first_s = analysed.first_after_s("gate", 0.0, 60, math.inf)
                 mains = [status.pid for status in watched.edge.core.states().values() if status.pid]

@@ -176,6 +176,23 @@ def test_children_go_when_their_supervisor_is_killed(template: tuple[str, ...]) 
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "with its children"])
+def test_supervisor_that_was_stopped_blames_no_child(together: bool) -> None:
+    parent = subprocess.Popen([sys.executable, PARENT, PROGRAM], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(parent.stdout.readline()) for _ in range(2)]
+    stopped = [parent.pid, *(pids if together else [])]
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in stopped:
+            os.kill(pid, number)
+        time.sleep(3.0 if number == signal.SIGSTOP else 1.0)  # the limit is two seconds
+    found = [gone(pid) for pid in pids]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert found == [False, False]
+
+
 @pytest.mark.parametrize("template", [(), TEMPLATE], ids=["started", "copied"])
 def test_descriptors_and_zombies_do_not_grow(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, template: tuple[str, ...]

@@ -10,7 +10,7 @@ import random
 import selectors
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,8 @@ QUICK_FAILURE_WAIT_S: Final = (0.5, 1.0, 2.0, 5.0)
 TICK_S: Final = 0.05
 #: Longest sleep of the loop.
 REST_S: Final = 1.0
+#: A wait that takes so much longer than it should was no wait.
+AWAY_S: Final = 0.5
 #: So much after a limit it is certain to have passed.
 _PAST_S: Final = 0.001
 #: Environment variables by which a process may speak to Greengrass as this component.
@@ -97,6 +99,7 @@ class Supervisor:
         self._slots: dict[str, _Slot] = {}
         self._leaving: list[Child] = []
         self._templates: dict[tuple[str, ...], _Copied] = {}
+        self._looked_s = 0.0
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -153,6 +156,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch the children until ``stop`` is called."""
+        self._looked_s = self._clock()
         try:
             while not self._stopping.is_set():
                 self._step()
@@ -184,7 +188,7 @@ class Supervisor:
                     os.write(self._wake_write, b"!")
 
     def _step(self) -> None:
-        for key, _ in self._selector.select(self._rest_s()):
+        for key, _ in self._ready():
             if key.data is None:
                 os.read(self._wake_read, 4096)
                 continue
@@ -198,7 +202,7 @@ class Supervisor:
             requests, self._requests = self._requests, []
         for request in requests:
             request()
-        now_s = self._clock()
+        now_s = self._looked_s  # what was heard since then counts; what was not, may yet be
         for slot in list(self._slots.values()):
             self._watch(slot, now_s)
         for child in list(self._leaving):
@@ -207,6 +211,23 @@ class Supervisor:
                 self._leaving.remove(child)
             elif now_s >= child.leave_by_s:
                 child.kill("it did not end when asked")
+
+    def _ready(self) -> Sequence[tuple[selectors.SelectorKey, int]]:
+        """Wait for something to do.
+
+        A wait that took much longer than it should means that this process was stopped, or was given no processor.
+        Nobody listened meanwhile: no child is to blame for it.
+        """
+        rest_s, before_s = self._rest_s(), self._looked_s
+        ready = self._selector.select(rest_s)
+        self._looked_s = self._clock()
+        away_s = self._looked_s - before_s - rest_s
+        if away_s <= AWAY_S:
+            return ready
+        for slot in self._slots.values():
+            if slot.child is not None:
+                slot.child.last_heard_s += away_s
+        return ready or self._selector.select(0)
 
     def _rest_s(self) -> float:
         """How long there is nothing to do but to listen."""
@@ -230,7 +251,7 @@ class Supervisor:
         self._on_message(child.name, message)
 
     def _apply(self, wanted: dict[str, ChildSpec]) -> None:
-        now_s = self._clock()
+        now_s = self._looked_s
         for name, slot in list(self._slots.items()):
             if wanted.get(name) == slot.spec:
                 changed, slot.spec = wanted[name].live != slot.spec.live, wanted[name]
