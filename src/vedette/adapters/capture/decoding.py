@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -21,15 +21,14 @@ from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
 from vedette.core.nal import first_slice, length_size
 from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
-from vedette.core.sparing import Sparing
 from vedette.core.stream import StreamProgress
 
 logger = logging.getLogger(__name__)
 
 #: Pictures that are shown before a key picture and sent after it are not longer before it; else its time has jumped.
 _BEFORE_KEY_S: Final = 1
-#: Spared pictures that wait for their turn; more than lie between two that are decoded.
-_SPARED_LIMIT: Final = 64
+#: Pictures that wait for their turn; more than a decoder holds back, and than lie between two that it is given.
+_WAITING_LIMIT: Final = 64
 #: Packets that gave no picture, beyond those the decoder holds back to put pictures in order, that mean damage.
 OWED_LIMIT: Final = 2
 #: FFmpeg's reader is a packet ahead: a loss that it reports may be of the packet that it hands out, or the one after.
@@ -80,17 +79,19 @@ class PacketDecoder:
 
     Attributes:
         keys_only: only key pictures are wanted.
-        interval_s: between pictures that are wanted; 0: all are. Pictures that no other refers to are decoded only
-            where that asks for them.
+        will_take: whether a picture of this time stamp will be wanted when its turn comes, once those of these time
+            stamps have come, seconds; None: all are wanted. What is not wanted and no other picture refers to is not
+            decoded.
     """
 
     def __init__(self, context: VideoCodecContext, progress: StreamProgress, losses: LossWatch, threads: int) -> None:
         self.keys_only = False
-        self.interval_s = 0.0
+        self.will_take: Callable[[float, Sequence[float]], bool] | None = None
         self._context = context
         self._length_bytes = length_size(bytes(context.extradata or b""), context.name)
-        self._sparing = Sparing()
-        self._spared: list[Decoded] = []  # in the order of showing, until their turn
+        self._layered = False
+        self._awaited_s: list[float] = []  # of what was given to the decoder and has not come out, in order
+        self._spared: list[Decoded] = []  # in order, until their turn
         self._progress = progress
         self._losses = NewLosses(losses)
         self._threads = threads
@@ -141,6 +142,7 @@ class PacketDecoder:
             if not self._interlaced:  # two packets may make one picture
                 gate.damage(now_s)
         for frame in frames:
+            self._came(frame.time)
             good_before = gate.closed_since_s is None
             good, before = self._passes(frame, now_s), self._in_turn(frame.pts)
             if good_before and good:
@@ -175,19 +177,37 @@ class PacketDecoder:
         self._context.flush_buffers()
         self._owed = 0
         self._spared.clear()
+        self._awaited_s.clear()
 
     def _spares(self, packet: Packet[Any], now_s: float) -> bool:
-        pts, dts, unit_s = packet.pts, packet.dts, packet.time_base
-        # Of two packets that make one picture, one may be referred to and the other not.
-        if not packet.size or pts is None or unit_s is None or self._interlaced or packet.is_corrupt:
+        """Whether a packet need not be decoded: no picture refers to its own, which will not be wanted."""
+        pts, unit_s = packet.pts, packet.time_base
+        if not packet.size or pts is None or unit_s is None:
             return False
-        seen = first_slice(memoryview(packet), self._context.name, self._length_bytes)
         time_s = float(pts * unit_s)
-        if not self._sparing.spares(time_s, self.interval_s, reference=seen.reference, layer=seen.layer):
-            return False
-        insort(self._spared, Decoded(SparedPicture(pts, dts, time_s, unit_s), now_s), key=_shown)
-        del self._spared[:-_SPARED_LIMIT]
-        return True
+        if self._may_spare(packet) and self.will_take is not None:
+            before = self._awaited_s[: bisect_left(self._awaited_s, time_s)]
+            if not self.will_take(time_s, before):
+                insort(self._spared, Decoded(SparedPicture(pts, packet.dts, time_s, unit_s), now_s), key=_shown)
+                del self._spared[:-_WAITING_LIMIT]
+                return True
+        insort(self._awaited_s, time_s)
+        del self._awaited_s[:-_WAITING_LIMIT]
+        return False
+
+    def _may_spare(self, packet: Packet[Any]) -> bool:
+        """Whether no picture refers to that of a packet.
+
+        In H.265 with temporal layers, pictures of a higher one may refer to one to which none of its own layer does.
+        Of two packets that make one interlaced picture, one may be referred to and the other not.
+        """
+        seen = first_slice(memoryview(packet), self._context.name, self._length_bytes)
+        self._layered = self._layered or seen.layer > 0
+        return not (seen.reference or self._layered or self._interlaced or packet.is_corrupt)
+
+    def _came(self, time_s: float | None) -> None:
+        if time_s is not None:
+            del self._awaited_s[: bisect_right(self._awaited_s, time_s)]
 
     def _in_turn(self, before: int | None) -> list[Decoded]:
         """Take the spared pictures that are shown before another; None: all."""

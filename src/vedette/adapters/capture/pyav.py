@@ -7,7 +7,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -97,6 +97,7 @@ class PyAvSource:
         self._video: VideoStream | None = None
         self._wall_start_s = wall_start_s
         self._keys_only = False
+        self._ahead_s: float | None = None  # time of a picture, less its time stamp
         self._rest: Motion | None = None
         self._resting: RestingDecoder | None = None
         self._sampler = Sampler(IDLE_FPS)
@@ -112,7 +113,6 @@ class PyAvSource:
     def set_fps(self, fps: float) -> None:
         """Change the rate, from any thread; no reconnection."""
         self._keys_only = fps <= 0
-        self._interval_s = 1 / fps if fps > 0 else 0.0
         self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
 
     def set_rest(self, rest: Motion | None) -> None:
@@ -173,8 +173,8 @@ class PyAvSource:
         self._video = _video_stream(stream, epoch)
         number = -1
         meter = RateMeter(progress)
-        # AVI has no presentation times: what FFmpeg gives as such goes back and forth with B pictures.
-        use_dts = self._container.format.name == "avi"
+        use_dts = self._uses_dts()
+        self._ahead_s = None
         moved_s = 0.0  # time of the last picture before which everything was decoded
         for decoded in self._frames(stream):
             frame = decoded.frame
@@ -190,6 +190,7 @@ class PyAvSource:
                     self._reorder.picture(frame.pts, arrived_s)
                 arrived_s -= self._reorder.seconds
             times = clock.next(stamp_s, arrived_s)
+            self._ahead_s = None if stamp_s is None else times.t_s - stamp_s
             if not decoded.alone:
                 moved_s = times.t_s
             if self._packets is not None and self._packets.wanted and frame.pts is not None:
@@ -215,6 +216,20 @@ class PyAvSource:
             if self._resting is not None:
                 self._resting.look(frame, times.t_s)
             yield info, as_pixels(frame)
+
+    def _uses_dts(self) -> bool:
+        """AVI has no presentation times: what FFmpeg gives as such goes back and forth with B pictures."""
+        return bool(self._container.format.name == "avi")
+
+    def _will_take(self, time_s: float, before_s: Sequence[float]) -> bool:
+        """Whether the picture of a time stamp will be used, once those of other time stamps have come."""
+        ahead_s = self._ahead_s
+        if ahead_s is None:
+            return True
+        sampler = self._sampler.copy()
+        for each_s in before_s:
+            sampler.wants(each_s + ahead_s)
+        return sampler.due(time_s + ahead_s)
 
     def _received(self) -> Iterator[tuple[Packet[Any], float]]:
         """Packets as they come, with their time of arrival."""
@@ -254,9 +269,10 @@ class PyAvSource:
                 yield from self._frames_by_gstreamer(by_gstreamer)
                 return
         decoder = PacketDecoder(stream.codec_context, self.progress, self._losses, self._threads)
+        decoder.will_take = None if self._uses_dts() else self._will_take
         self._resting = RestingDecoder(decoder, self.progress, self.progress.codec)
         for packet, now_s in self._received():
-            decoder.keys_only, decoder.interval_s = self._keys_only, self._interval_s
+            decoder.keys_only = self._keys_only
             # A file in real time is not asked to rest: its pace is that of its pictures.
             self._resting.set_rest(self._rest if self._live and not self._keys_only else None)
             for decoded in self._resting.decode(packet, now_s):
