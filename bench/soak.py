@@ -261,6 +261,7 @@ def _misfortune(run: Soak, rng: random.Random) -> None:
 
 def _sampling(run: Soak, stop: threading.Event) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
+    begin, end = ("\r", "") if sys.stdout.isatty() else ("", "\n")
     with (RESULTS / "samples.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(asdict(run.sample()))
@@ -269,9 +270,9 @@ def _sampling(run: Soak, stop: threading.Event) -> None:
             table.writerow(asdict(sample).values())
             file.flush()
             print(
-                f"\r{sample.minutes:6.1f} min  {sample.pss_mb:5.0f} MB  {sample.descriptors} descriptors  "
+                f"{begin}{sample.minutes:6.1f} min  {sample.pss_mb:5.0f} MB  {sample.descriptors} descriptors  "
                 f"{sample.threads} threads  {sample.alerts} alerts  {len(run.faults)} faults  ",
-                end="",
+                end=end,
                 flush=True,
             )
     print()
