@@ -66,7 +66,7 @@ def play(
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         decoder = PacketDecoder(stream.codec_context, progress, watch_losses(), 1)
-        resting = RestingDecoder(decoder, progress, stream.codec_context.name)
+        resting = RestingDecoder(decoder, progress)
         resting.set_rest(rest)
         origin = None
         for packet in container.demux(stream):

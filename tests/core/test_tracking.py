@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vedette.contracts.manifest import Tracker
 from vedette.core.detections import Detections
+from vedette.core.nms import iou
 from vedette.core.tracking import ByteTracker, Tracks
-from vedette.core.tracking.association import assign, overlaps
+from vedette.core.tracking.association import assign
 from vedette.core.tracking.byte import MAX_TRACKS
 
 Row = tuple[float, float, float, float, float, int]
@@ -105,10 +106,10 @@ def _best(gain: NDArray[np.float64]) -> float:
 @given(st.lists(solid, min_size=1, max_size=5), st.lists(solid, min_size=1, max_size=5))
 def test_overlap_is_symmetric_and_within_bounds(first: list[Row], second: list[Row]) -> None:
     a, b = np.array(first)[:, :4], np.array(second)[:, :4]
-    there, back = overlaps(a, b), overlaps(b, a)
+    there, back = iou(a, b), iou(b, a)
     assert np.allclose(there, back.T)
     assert ((there >= 0) & (there <= 1 + 1e-9)).all()
-    assert np.allclose(np.diag(overlaps(a, a)), 1)
+    assert np.allclose(np.diag(iou(a, a)), 1)
 
 
 def test_a_track_counts_only_after_min_hits() -> None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from vedette.contracts.comparison import MAX_LABELS, OTHER_LABELS, Agreement, ComparisonPolicy
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.comparison_objects import Followed
-from vedette.core.tracking.association import assign, overlaps
+from vedette.core.nms import iou
+from vedette.core.tracking.association import assign
 
 #: Pictures of one version that wait for the other one's, of each pipeline and camera: some seconds.
 MAX_WAITING: Final = 128
@@ -199,7 +200,7 @@ class Comparer:
 
     def _count(self, place: Place, site: _Site, pair: tuple[_Picture, _Picture], t_s: float) -> None:
         running, new = pair
-        similarity = overlaps(running.boxes, new.boxes)
+        similarity = iou(running.boxes, new.boxes)
         similarity[running.labels[:, None] != new.labels[None, :]] = 0.0
         rows, columns = assign(similarity, self._policy.least_overlap)
         for version, picture, partnered in ((RUNNING, running, rows), (NEW, new, columns)):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 #: Boxes looked at, strongest first. A model that sees more than this sees nothing worth having.
 MAX_CANDIDATES: Final = 1000
@@ -40,26 +42,32 @@ def strongest(scores: NDArray[np.float32], limit: int) -> NDArray[np.intp]:
     return candidates[np.argsort(-scores[candidates], kind="stable")]
 
 
-def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of every box of ``a`` with every box of ``b``.
-
-    Args:
-        a: float32 (n, 4), ``x1, y1, x2, y2``, positive area.
-        b: float32 (m, 4), likewise.
-
-    Returns:
-        float32 (n, m), 0..1.
-    """
+def intersections(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
+    """Area that every box of ``a``, (n, 4), shares with every box of ``b``, (m, 4): (n, m), in their type."""
     width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
     height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
     np.maximum(width, 0, out=width)
     np.maximum(height, 0, out=height)
-    overlap = np.multiply(width, height, out=width)
+    width *= height
+    return width
+
+
+def iou(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
+    """Intersection over union of every box of ``a`` with every box of ``b``.
+
+    Args:
+        a: float32 or float64 (n, 4), ``x1, y1, x2, y2``.
+        b: of the same type (m, 4), likewise.
+
+    Returns:
+        Of the same type (n, m), 0..1; 0 where a box has no area.
+    """
+    ratio = intersections(a, b)
     area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
     area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
-    union = area_a[:, None] + area_b[None, :] - overlap
-    np.maximum(union, np.finfo(np.float32).tiny, out=union)
-    ratio: NDArray[np.float32] = np.divide(overlap, union, out=overlap)
+    union = area_a[:, None] + area_b[None, :] - ratio
+    np.maximum(union, np.finfo(union.dtype).tiny, out=union)
+    ratio /= union
     return ratio
 
 

@@ -19,7 +19,7 @@ from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
 from vedette.adapters.capture.planes import ReadyPicture, as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
-from vedette.core.nal import first_slice, length_size
+from vedette.core.nal import Slice, first_slice, length_size
 from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
 from vedette.core.stream import StreamProgress
 
@@ -172,6 +172,10 @@ class PacketDecoder:
         frame.time_base = packet.time_base  # what the decoder held back does not know it
         return frame
 
+    def slice_of(self, packet: Packet[Any]) -> Slice:
+        """What a packet's picture says of itself."""
+        return first_slice(memoryview(packet), self._context.name, self._length_bytes)
+
     def begin_anew(self) -> None:
         """Forget what was decoded; the next packet begins with a key picture."""
         self._context.flush_buffers()
@@ -201,7 +205,7 @@ class PacketDecoder:
         In H.265 with temporal layers, pictures of a higher one may refer to one to which none of its own layer does.
         Of two packets that make one interlaced picture, one may be referred to and the other not.
         """
-        seen = first_slice(memoryview(packet), self._context.name, self._length_bytes)
+        seen = self.slice_of(packet)
         self._layered = self._layered or seen.layer > 0
         return not (seen.reference or self._layered or self._interlaced or packet.is_corrupt)
 
@@ -238,13 +242,11 @@ class RestingDecoder:
     Args:
         decoder: does the decoding.
         progress: told whether it rests.
-        codec: FFmpeg's name of the codec.
     """
 
-    def __init__(self, decoder: PacketDecoder, progress: StreamProgress, codec: str) -> None:
+    def __init__(self, decoder: PacketDecoder, progress: StreamProgress) -> None:
         self._decoder = decoder
         self._progress = progress
-        self._codec = codec
         self._groups = Groups()
         self._sizes = Sizes()
         self._rest: Motion | None = None
@@ -275,7 +277,7 @@ class RestingDecoder:
         if not self._progress.resting:
             if not (packet.is_keyframe and self._may_rest(now_s)):
                 if self._still is not None and not packet.is_keyframe:
-                    self._sizes.note(packet.size, reference=self._is_reference(packet))
+                    self._sizes.note(packet.size, reference=self._decoder.slice_of(packet).reference)
                 yield from self._plain(packet, now_s)
                 return
             self._progress.resting = True
@@ -310,12 +312,11 @@ class RestingDecoder:
             return Wake.LATE
         if self._kept_bytes + packet.size > 2 * GROUP_LIMIT_BYTES:
             return Wake.ROOM
-        if not packet.is_keyframe and self._sizes.jumped(packet.size, reference=self._is_reference(packet)):
+        if not packet.is_keyframe and self._sizes.jumped(
+            packet.size, reference=self._decoder.slice_of(packet).reference
+        ):
             return Wake.PACKET
         return None
-
-    def _is_reference(self, packet: Packet[Any]) -> bool:
-        return first_slice(memoryview(packet), self._codec).reference
 
     def _plain(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         for decoded in self._decoder.decode(packet, now_s):

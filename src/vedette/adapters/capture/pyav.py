@@ -270,7 +270,7 @@ class PyAvSource:
                 return
         decoder = PacketDecoder(stream.codec_context, self.progress, self._losses, self._threads)
         decoder.will_take = None if self._uses_dts() else self._will_take
-        self._resting = RestingDecoder(decoder, self.progress, self.progress.codec)
+        self._resting = RestingDecoder(decoder, self.progress)
         for packet, now_s in self._received():
             decoder.keys_only = self._keys_only
             # A file in real time is not asked to rest: its pace is that of its pictures.

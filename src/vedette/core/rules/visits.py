@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vedette.contracts.alert import Box
+from vedette.core.nms import iou
 from vedette.core.rules.clock import FORGET_S, SLACK_S
 from vedette.core.rules.scene import Mark, Scene, Sighting
 
@@ -156,7 +157,7 @@ class VisitBook:
         }
         boxes = [sighting.box for sighting in scene.objects]
         rows = {sighting.track_id: row for row, sighting in enumerate(scene.objects)}
-        return _Missing(scene, tuple(missed), rows, _overlaps(boxes, list(missed.values())))
+        return _Missing(scene, tuple(missed), rows, iou(_boxes(boxes), _boxes(missed.values())))
 
     def dump(self) -> list[Any]:
         """Small JSON."""
@@ -194,16 +195,8 @@ class VisitBook:
         }
 
 
-def _overlaps(first: list[Box], second: list[Box]) -> NDArray[np.float64]:
-    """Intersection over union of each box with each other one, float64 (n, m)."""
-    one = np.array(first, np.float64).reshape(-1, 1, 4)
-    other = np.array(second, np.float64).reshape(1, -1, 4)
-    width = np.minimum(one[..., 2], other[..., 2]) - np.maximum(one[..., 0], other[..., 0])
-    height = np.minimum(one[..., 3], other[..., 3]) - np.maximum(one[..., 1], other[..., 1])
-    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    areas = [(boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) for boxes in (one, other)]
-    share: NDArray[np.float64] = shared / np.maximum(areas[0] + areas[1] - shared, 1e-12)
-    return share
+def _boxes(boxes: Iterable[Box]) -> NDArray[np.float64]:
+    return np.array([*boxes], np.float64).reshape(-1, 4)
 
 
 def polygon_array(zone: tuple[tuple[float, float], ...] | None) -> np.ndarray[Any, np.dtype[np.float64]] | None:

@@ -6,43 +6,16 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.core.nms import intersections
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
 
-def overlaps(first: Floats, second: Floats) -> Floats:
-    """Intersection over union of every pair of boxes.
-
-    Args:
-        first: float64 (n, 4), ``x1, y1, x2, y2``.
-        second: float64 (m, 4).
-
-    Returns:
-        float64 (n, m), 0..1; 0 where a box has no area.
-    """
-    shared = _shared(first, second)
-    area_first = (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1])
-    area_second = (second[:, 2] - second[:, 0]) * (second[:, 3] - second[:, 1])
-    union = area_first[:, None] + area_second[None, :] - shared
-    np.maximum(union, 1e-12, out=union)
-    shared /= union
-    return shared
-
-
 def shares(first: Floats, second: Floats) -> Floats:
-    """Share of each first box's area that lies within each second box; as ``overlaps``."""
+    """Share of each first box's area that lies within each second box; as ``nms.iou``."""
     area = (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1])
-    return _shared(first, second) / np.maximum(area, 1e-12)[:, None]
-
-
-def _shared(first: Floats, second: Floats) -> Floats:
-    """Area that each pair of boxes shares."""
-    width = np.minimum(first[:, None, 2], second[None, :, 2]) - np.maximum(first[:, None, 0], second[None, :, 0])
-    height = np.minimum(first[:, None, 3], second[None, :, 3]) - np.maximum(first[:, None, 1], second[None, :, 1])
-    np.maximum(width, 0.0, out=width)
-    np.maximum(height, 0.0, out=height)
-    width *= height
-    return width
+    return intersections(first, second) / np.maximum(area, 1e-12)[:, None]
 
 
 def assign(similarity: Floats, least: float) -> tuple[Integers, Integers]:

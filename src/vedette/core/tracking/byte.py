@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vedette.contracts.manifest import Tracker
 from vedette.core.detections import Detections
+from vedette.core.nms import iou
 from vedette.core.tracking import motion
-from vedette.core.tracking.association import assign, overlaps, shares
+from vedette.core.tracking.association import assign, shares
 from vedette.core.tracking.table import TrackTable
 
 Floats = NDArray[np.float64]
@@ -163,7 +164,7 @@ class ByteTracker:
         unseen_s = t_s - table.seen_s
         predicted = motion.predict(table.state, unseen_s, max(STEADY_S, 1.5 * self._interval_s))
         expected = motion.corners(predicted[:, motion.PLACE])
-        similarity = overlaps(expected, boxes)
+        similarity = iou(expected, boxes)
         if not self._settings.class_agnostic:
             similarity *= table.classes[:, None] == classes[None, :]
 
@@ -257,7 +258,7 @@ class ByteTracker:
         candidates = new.nonzero()[0]
         if not len(candidates):
             return
-        overlap = overlaps(boxes[candidates], boxes)
+        overlap = iou(boxes[candidates], boxes)
         if self._settings.class_agnostic:
             twins = (overlap > TWIN_OVERLAP) | (
                 (overlap > PART_OVERLAP) & (shares(boxes[candidates], boxes) > PART_SHARE)
