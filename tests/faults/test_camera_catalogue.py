@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,15 +24,6 @@ from vedette.testing.synthetic import make_clip
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(600)]
 
 GROUP_S = 0.48
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="vd", dir="/tmp"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def clip(folder: Path, name: str, **asked: Any) -> Path:
@@ -70,19 +60,19 @@ def back_s(rig: Rig, since_s: float, limit_s: float = 20.0) -> float:
     return rig.until_frame_after(since_s, limit_s)[0] - since_s
 
 
-def test_c8_another_codec_and_another_rate(folder: Path) -> None:
+def test_c8_another_codec_and_another_rate(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     backs, told, ages = [], set(), []
     codecs: tuple[Literal["h265", "mjpeg", "h264"], ...] = ("h265", "mjpeg", "h264")
-    with watched(folder) as (simulator, rig):
+    with watched(short_tmp) as (simulator, rig):
         for codec in codecs:
-            path = clip(folder, f"{codec}.{'avi' if codec == 'mjpeg' else 'mp4'}", codec=codec)
+            path = clip(short_tmp, f"{codec}.{'avi' if codec == 'mjpeg' else 'mp4'}", codec=codec)
             switched_s = simulator.camera("cam").fault("switch", path=str(path), drop_clients=True).t0_s
             rig.until(lambda c=codec: rig.status.codec in (c, {"h265": "hevc"}.get(c, c)))  # type: ignore[misc]
             backs.append(back_s(rig, switched_s + 0.05))
             told.add(rig.status.codec)
         for fps, gop in ((25, 250), (5, 5), (60, 60)):
-            path = clip(folder, f"{fps}.mp4", fps=fps, gop=gop, b_frames=2, frames=max(60, gop))
+            path = clip(short_tmp, f"{fps}.mp4", fps=fps, gop=gop, b_frames=2, frames=max(60, gop))
             switched_s = simulator.camera("cam").fault("switch", path=str(path), drop_clients=True).t0_s
             backs.append(back_s(rig, switched_s + 0.05))
         time.sleep(3.0)
@@ -105,7 +95,7 @@ def test_c8_another_codec_and_another_rate(folder: Path) -> None:
     assert row.passed
 
 
-def test_c10_what_is_not_rtsp_is_given_up(folder: Path) -> None:
+def test_c10_what_is_not_rtsp_is_given_up(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     noticed, growths, backs = [], [], []
     faults: tuple[dict[str, Any], ...] = (
@@ -114,7 +104,7 @@ def test_c10_what_is_not_rtsp_is_given_up(folder: Path) -> None:
         {"kind": "garbage", "form": "sdp"},
         {"kind": "drip"},
     )
-    with watched(folder) as (simulator, rig):
+    with watched(short_tmp) as (simulator, rig):
         for fault in faults:
             rig.until_state("STREAMING")
             before = resident_bytes(rig.pid)
@@ -152,7 +142,7 @@ def test_c10_what_is_not_rtsp_is_given_up(folder: Path) -> None:
     assert row.passed
 
 
-def test_c11_time_stamps_that_jump_leave_time_alone(folder: Path) -> None:
+def test_c11_time_stamps_that_jump_leave_time_alone(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     jumps: tuple[dict[str, Any], ...] = (
         {"ticks": 2**31 - 1},
@@ -164,7 +154,7 @@ def test_c11_time_stamps_that_jump_leave_time_alone(folder: Path) -> None:
     )
     bad: list[str] = []
     steps = 0
-    with watched(folder, shown={"rtp_start": 2**32 - 90_000 * 2}) as (simulator, rig):  # wraps after two seconds
+    with watched(short_tmp, shown={"rtp_start": 2**32 - 90_000 * 2}) as (simulator, rig):  # wraps after two seconds
         time.sleep(3.0)
         for jump in ({}, *jumps):
             first = len(rig.frames)
@@ -190,11 +180,11 @@ def test_c11_time_stamps_that_jump_leave_time_alone(folder: Path) -> None:
     assert row.passed, bad
 
 
-def test_c12_a_missing_key_picture_is_said_and_parameter_sets_are_found_anywhere(folder: Path) -> None:
+def test_c12_a_missing_key_picture_is_said_and_parameter_sets_are_found_anywhere(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     group_s = 4.0
-    shown = clip(folder, "long.mp4", gop=100)
-    with watched(folder, shown) as (simulator, rig):
+    shown = clip(short_tmp, "long.mp4", gop=100)
+    with watched(short_tmp, shown) as (simulator, rig):
         since_s = simulator.camera("cam").fault("no_keyframes").t0_s
         simulator.camera("cam").fault("cut", seconds=0.2)  # joins in the middle of a group
         said_s = rig.until_state("NO_KEYFRAME", 20) - since_s
@@ -207,7 +197,7 @@ def test_c12_a_missing_key_picture_is_said_and_parameter_sets_are_found_anywhere
     found = {}
     for only in ("sdp", "band"):
         start_s = time.monotonic()
-        with watched(folder, first={"kind": "parameter_sets", "only": only}) as (_, rig):
+        with watched(short_tmp, first={"kind": "parameter_sets", "only": only}) as (_, rig):
             found[only] = rig.frames[0][0] - start_s
     row = Row(
         id="C12",
@@ -226,10 +216,10 @@ def test_c12_a_missing_key_picture_is_said_and_parameter_sets_are_found_anywhere
     assert row.passed
 
 
-def test_c13_a_frozen_and_a_black_picture_are_no_healthy_ones(folder: Path) -> None:
+def test_c13_a_frozen_and_a_black_picture_are_no_healthy_ones(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     said: dict[str, float] = {}
-    with watched(folder, fps=5) as (simulator, rig):
+    with watched(short_tmp, fps=5) as (simulator, rig):
         rig.until_state("STREAMING")
         time.sleep(3.0)
         good = rig.status.health.state is PictureHealth.GOOD
@@ -256,10 +246,10 @@ def test_c13_a_frozen_and_a_black_picture_are_no_healthy_ones(folder: Path) -> N
     assert row.passed
 
 
-def test_c15_a_camera_of_one_session_has_never_two(folder: Path) -> None:
+def test_c15_a_camera_of_one_session_has_never_two(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     cycles, backs, most = size(quick=4, full=20), [], 0
-    with watched(folder) as (simulator, rig):
+    with watched(short_tmp) as (simulator, rig):
         camera = simulator.camera("cam")
         camera.fault("session_limit", sessions=1)
         for number in range(cycles):
@@ -271,7 +261,7 @@ def test_c15_a_camera_of_one_session_has_never_two(folder: Path) -> None:
             backs.append(back_s(rig, end_s))
             rig.until_state("STREAMING")
             most = max(most, len(camera.clients()))
-        second = Path(tempfile.mkdtemp(dir=folder))
+        second = Path(tempfile.mkdtemp(dir=short_tmp))
         other = Rig(second, simulator.url("cam"))
         try:
             other.until(lambda: other.statuses and other.status.reconnects == 0 and other.status.error, 10)
@@ -293,11 +283,11 @@ def test_c15_a_camera_of_one_session_has_never_two(folder: Path) -> None:
     assert row.passed, backs
 
 
-def test_c16_a_camera_that_flaps_leaves_nothing_behind(folder: Path) -> None:
+def test_c16_a_camera_that_flaps_leaves_nothing_behind(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     cycles = size(quick=20, full=200)
     left: list[tuple[int, int, int]] = []
-    with watched(folder) as (simulator, rig):
+    with watched(short_tmp) as (simulator, rig):
         pid = rig.pid
         for _ in range(cycles):
             simulator.camera("cam").fault("cut", seconds=0.1)
@@ -329,14 +319,14 @@ def test_c16_a_camera_that_flaps_leaves_nothing_behind(folder: Path) -> None:
     assert row.passed, (descriptors, threads, same)
 
 
-def test_c17_udp_that_does_not_get_through_becomes_tcp(folder: Path) -> None:
+def test_c17_udp_that_does_not_get_through_becomes_tcp(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     firsts: dict[str, list[float]] = {"tcp": [], "udp": []}
     for _ in range(size(quick=2, full=5)):
         for transport, found in firsts.items():
             start_s = time.monotonic()
             fault = {"kind": "udp_blackhole"}
-            with watched(folder, first=fault, camera={"transport": transport}) as (simulator, rig):
+            with watched(short_tmp, first=fault, camera={"transport": transport}) as (simulator, rig):
                 found.append(rig.frames[0][0] - start_s)
                 by = {client.transport for client in simulator.camera("cam").clients()}
     value = max(firsts["udp"]) - percentile(sorted(firsts["tcp"]), 0.5)
@@ -356,11 +346,11 @@ def test_c17_udp_that_does_not_get_through_becomes_tcp(folder: Path) -> None:
     assert row.passed, firsts
 
 
-def test_c18_a_cameras_wrong_clock_is_not_believed(folder: Path) -> None:
+def test_c18_a_cameras_wrong_clock_is_not_believed(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     worst, seen = 0.0, 0
     for skew_s in (-1e12, 86_400.0):
-        with watched(folder, first={"kind": "clock_skew", "skew_s": skew_s}) as (_, rig):
+        with watched(short_tmp, first={"kind": "clock_skew", "skew_s": skew_s}) as (_, rig):
             time.sleep(6.0)  # sender reports come at once and every five seconds
             wall_minus_monotonic_s = time.time() - time.monotonic()
             off = [abs(info.wall_s - (got_s + wall_minus_monotonic_s)) for got_s, info in rig.frames]

@@ -10,6 +10,8 @@ import signal
 import statistics
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,19 @@ def watching(root: Path) -> Manifest:
     return manifest.model_copy(update={"pipelines": {"main": main}})
 
 
+@contextmanager
+def visited(root: Path, count: int) -> Iterator[tuple[Watched, Analysed, float]]:
+    """A running gate with so many visits in its recording; what it analysed; when the recording began, Unix time."""
+    files = {"gate": clip(root / "gate.mp4", visits(count), PERIOD_S * count)}
+    with (
+        SimulatedCameras(files, log_file=root / "simulator.log") as simulated,
+        running(watching(root), simulated.urls, root / "run") as watched,
+    ):
+        watched.wait_streaming({"gate"})
+        start_s = simulated.loops()[0].wall_time_s
+        yield watched, Analysed(watched.edge.settings.state_directory / "journal.db"), start_s
+
+
 def _children(watched: Watched) -> list[int]:
     """Every process below the components' first ones, but for those that are being copied into being."""
     mains = {status.pid for status in watched.edge.core.states().values() if status.pid}
@@ -65,15 +80,8 @@ def _holdings(watched: Watched) -> dict[str, int]:
 
 def test_kills_of_children_cost_nothing(short_tmp: Path) -> None:
     rounds, rng, begun_s = size(quick=15, full=150), random.Random(seed()), time.monotonic()
-    files = {"gate": clip(short_tmp / "gate.mp4", visits(100), PERIOD_S * 100)}
     recoveries: list[float] = []
-    with (
-        SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
-    ):
-        watched.wait_streaming({"gate"})
-        start_s = simulated.loops()[0].wall_time_s
-        analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
+    with visited(short_tmp, 100) as (watched, analysed, start_s):
         time.sleep(5.0)
         mains = {name: watched.edge.core.states()[name].pid for name in COMPONENTS}
         before, first_s, kills_s = _holdings(watched), time.time() - start_s, time.monotonic()
@@ -173,13 +181,7 @@ def compared(alerts: list[Alert], expected: list[float], start_s: float) -> tupl
 def test_supervisors_follow_the_rule_of_the_nucleus(short_tmp: Path) -> None:
     """Two kills within the hour recover, the third is BROKEN, as on the real nucleus."""
     begun_s, told = time.monotonic(), []
-    files = {"gate": clip(short_tmp / "gate.mp4", visits(20), PERIOD_S * 20)}
-    with (
-        SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
-    ):
-        watched.wait_streaming({"gate"})
-        analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
+    with visited(short_tmp, 20) as (watched, analysed, _):
         core, name = watched.edge.core, "vedette.Inference"
         for _ in range(2):
             pid = core.states()[name].pid

@@ -15,13 +15,11 @@ import pytest
 
 from bench.processes import descendants
 from tests.edge.faults_support import Analysed
-from tests.edge.made_up import clip
-from tests.edge.running import Watched, running, wait_until
+from tests.edge.running import Watched, wait_until
 from tests.faults.scorecard import Control, Row, record, size, upper95
-from tests.faults.test_processes import PERIOD_S, STAY_S, compared, visits, watching
+from tests.faults.test_processes import PERIOD_S, STAY_S, compared, visited, visits
 from vedette.contracts.alert import Alert
 from vedette.local.core import ComponentState
-from vedette.local.simulated import SimulatedCameras
 
 pytestmark = [pytest.mark.processes]
 
@@ -82,14 +80,7 @@ def everything(watched: Watched, analysed: Analysed, seconds: float, happened: H
 def test_p2_t2_stopped_for_a_while(short_tmp: Path) -> None:
     begun_s, happened = time.monotonic(), Happened()
     short_s, long_s = size(quick=10.0, full=30.0), size(quick=20.0, full=60.0)
-    files = {"gate": clip(short_tmp / "gate.mp4", visits(30), PERIOD_S * 30)}
-    with (
-        SimulatedCameras(files, log_file=short_tmp / "simulator.log") as simulated,
-        running(watching(short_tmp), simulated.urls, short_tmp / "run") as watched,
-    ):
-        watched.wait_streaming({"gate"})
-        start_s = simulated.loops()[0].wall_time_s
-        analysed = Analysed(watched.edge.settings.state_directory / "journal.db")
+    with visited(short_tmp, 30) as (watched, analysed, start_s):
         time.sleep(3.0)
         first_s = time.time() - start_s
         supervisors(watched, analysed, short_s, happened)
