@@ -188,6 +188,9 @@ def test_no_keyframes_until_cleared(hall: CameraHandle, player: RtspSocket) -> N
 
     drain(player, 0.1)
     hall.fault("no_keyframes")
+    with RtspSocket(hall.url) as new:
+        new.play()
+        assert not has_key(drain(new, 0.2)), "one that was sent before"
     assert not has_key(drain(player, 1.8))
     with RtspSocket(hall.url) as new:
         new.play()

@@ -271,7 +271,8 @@ class Camera:
     def _missed(self, client: Client) -> list[Sent]:
         if client.last_number < 0 and not self._instant_start:
             return []
-        return [sent for sent in self.player.gop if sent.number > client.last_number]
+        keys = not self.player.effects.no_keyframes  # one that was sent before the fault is not sent again
+        return [sent for sent in self.player.gop if sent.number > client.last_number and (keys or not sent.key)]
 
     def _catch_up(self, client: Client) -> None:
         if self.mute or not client.playing or self._swallowed(client):
