@@ -7,6 +7,7 @@ layer is in the second byte (7.3.1.2).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _START: Final = b"\x00\x00\x01"
@@ -40,20 +41,33 @@ def first_slice(packet: bytes | memoryview, codec: str, length_bytes: int = 0) -
     """
     if codec not in ("h264", "hevc"):
         return _UNKNOWN
-    head = bytes(packet[:_LOOK_BYTES])
-    position = length_bytes if length_bytes else _after_start(head, 0)
-    while 0 <= position < len(head) - 1:
-        kind = head[position] & 0x1F if codec == "h264" else head[position] >> 1 & 0x3F
+    for unit in units(bytes(packet[:_LOOK_BYTES]), length_bytes):
+        kind = unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
         if codec == "h264" and kind in _H264_SLICES:
-            return Slice(bool(head[position] >> 5 & 0x3), 0)
-        if codec == "hevc" and kind < 32:
-            return Slice(kind > 15 or bool(kind & 1), max(0, (head[position + 1] & 0x7) - 1))
-        if length_bytes:
-            size = int.from_bytes(head[position - length_bytes : position], "big")
-            position += size + length_bytes
-        else:
-            position = _after_start(head, position)
+            return Slice(bool(unit[0] >> 5 & 0x3), 0)
+        if codec == "hevc" and kind < 32 and len(unit) > 1:
+            return Slice(kind > 15 or bool(kind & 1), max(0, (unit[1] & 0x7) - 1))
     return _UNKNOWN
+
+
+def units(data: bytes, length_bytes: int) -> Iterator[bytes]:
+    """The NAL units of an encoded picture, none of them empty; the last one may be cut short.
+
+    Args:
+        data: the encoded picture.
+        length_bytes: size of the length before each unit; 0 where units begin with a start code.
+    """
+    position = length_bytes if length_bytes else _after_start(data, 0)
+    while 0 <= position < len(data):
+        if length_bytes:
+            end = following = position + int.from_bytes(data[position - length_bytes : position])
+            following += length_bytes
+        else:
+            following = _after_start(data, position)
+            end = len(data) if following < 0 else following - len(_START)
+        if end > position:
+            yield data[position:end]
+        position = following
 
 
 def length_size(extradata: bytes, codec: str) -> int:
@@ -65,6 +79,22 @@ def length_size(extradata: bytes, codec: str) -> int:
     if where is None or len(extradata) <= where or not extradata[0]:
         return 0
     return (extradata[where] & 0x3) + 1
+
+
+def stated_sets(extradata: bytes) -> Iterator[bytes]:
+    """Sets of parameters that are told of an H.264 stream beforehand (ISO/IEC 14496-15, 5.3.3.1, or Annex B)."""
+    if not extradata or extradata[0] == 0:
+        yield from units(extradata, 0)
+        return
+    position = 5
+    for mask in (0x1F, 0xFF):  # of sequences, then of pictures
+        count = extradata[position] & mask if position < len(extradata) else 0
+        position += 1
+        for _ in range(count):
+            begin = position + 2
+            position = begin + int.from_bytes(extradata[position:begin])
+            if begin < min(position, len(extradata)):
+                yield extradata[begin:position]
 
 
 def _after_start(head: bytes, position: int) -> int:

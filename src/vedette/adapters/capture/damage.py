@@ -5,9 +5,10 @@ up to the next key picture. Measured on H.264 with flipped bits: the decoder fla
 of the (many more) that refer to it. So one sign of damage closes the gate, and only a key picture opens it.
 
 Signs: the decoder refuses a packet, flags a picture or logs that what it refers to is missing; the demuxer flags a
-packet or reports lost RTP packets. Arithmetic-coded slices (H.265, most H.264) with flipped bits may decode to
-something plausible without any sign. TCP does not flip bits and a lost RTP packet is noticed, so what remains is a
-camera that encodes nonsense.
+packet or reports lost RTP packets; the numbers of H.264 pictures do not follow one another (a camera left some out,
+of which FFmpeg says nothing). Arithmetic-coded slices (H.265, most H.264) with flipped bits may decode to something
+plausible without any sign. TCP does not flip bits and a lost RTP packet is noticed, so what remains is a camera that
+encodes nonsense.
 """
 
 from __future__ import annotations
@@ -105,16 +106,25 @@ class DamageGate:
         self.closed_since_s: float | None = now_s
         self.thrown_away = 0
         self._damaged: deque[int] = deque(maxlen=_REMEMBERED)
+        self._keys: deque[int] = deque(maxlen=_REMEMBERED)
+        self._overtaken: deque[int] = deque(maxlen=_REMEMBERED)
+
+    def key(self, pts: int) -> None:
+        """A packet with a key picture of this time stamp is decoded next; its picture comes later."""
+        self._keys.append(pts)
 
     def damage(self, now_s: float, pts: int | None = None) -> None:
         """Something was lost or damaged: nothing passes until a key picture.
 
         Args:
             now_s: monotonic time.
-            pts: time stamp of the damaged packet; its picture does not pass even if it is a key picture.
+            pts: time stamp of the damaged packet; its picture does not pass even if it is a key picture, and a key
+                picture that is decoded but not shown yet proves nothing of what is shown after it.
         """
         if pts is not None:
             self._damaged.append(pts)
+            # What is shown before a key picture is no reference of what is shown after it.
+            self._overtaken.extend(key for key in self._keys if key < pts)
         if self.closed_since_s is None:
             self.closed_since_s = now_s
 
@@ -129,7 +139,7 @@ class DamageGate:
         """
         if corrupt or (pts is not None and pts in self._damaged):
             self.damage(now_s)
-        elif key:
+        elif key and pts not in self._overtaken:
             self.closed_since_s = None
         if self.closed_since_s is not None:
             self.thrown_away += 1

@@ -20,6 +20,7 @@ from vedette.adapters.capture.planes import ReadyPicture, as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
 from vedette.core.nal import Slice, first_slice, length_size
+from vedette.core.picture_numbers import PictureNumbers
 from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
 from vedette.core.stream import StreamProgress
 
@@ -88,7 +89,9 @@ class PacketDecoder:
         self.keys_only = False
         self.will_take: Callable[[float, Sequence[float]], bool] | None = None
         self._context = context
-        self._length_bytes = length_size(bytes(context.extradata or b""), context.name)
+        extradata = bytes(context.extradata or b"")
+        self._length_bytes = length_size(extradata, context.name)
+        self._numbers = PictureNumbers(context.name, extradata)
         self._layered = False
         self._awaited_s: list[float] = []  # of what was given to the decoder and has not come out, in order
         self._spared: list[Decoded] = []  # in order, until their turn
@@ -110,13 +113,20 @@ class PacketDecoder:
         self._gate.damage(now_s, packet.pts)
         self._suspect = SUSPECT
 
+    def pass_over(self, packet: Packet[Any]) -> None:
+        """A packet is not decoded, and is not missing either."""
+        self._numbers.in_order(bytes(packet))
+
     def decode(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         """The pictures that a packet completes."""
         gate, progress, context = self._gate, self._progress, self._context
         if self.take_loss():
             self._suspect = SUSPECT
-        if packet.is_corrupt or self._suspect:
+        in_order = self._numbers.in_order(bytes(packet))
+        if packet.is_corrupt or self._suspect or not in_order:
             gate.damage(now_s, packet.pts)
+        if packet.is_keyframe and packet.pts is not None:
+            gate.key(packet.pts)
         self._suspect = max(0, self._suspect - 1)
         if not self.keys_only and self._spares(packet, now_s):
             return
@@ -179,6 +189,7 @@ class PacketDecoder:
     def begin_anew(self) -> None:
         """Forget what was decoded; the next packet begins with a key picture."""
         self._context.flush_buffers()
+        self._numbers.forget()
         self._owed = 0
         self._spared.clear()
         self._awaited_s.clear()
@@ -338,7 +349,8 @@ class RestingDecoder:
             # It takes a while, in which nothing is read: that is no silence of the camera.
             self._progress.last_packet_s = time.monotonic()
             if first is not None and one.packet.pts is not None and one.packet.pts < first:
-                continue  # shown before the key picture and refers to what is not decoded
+                self._decoder.pass_over(one.packet)  # shown before the key picture and refers to what is not decoded
+                continue
             if one.lost:
                 self._decoder.damage(one.packet, one.arrived_s)
             yield from self._plain(one.packet, one.arrived_s)

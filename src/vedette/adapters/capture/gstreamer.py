@@ -21,6 +21,7 @@ from vedette.adapters.capture.decoding import Decoded
 from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, Sample
 from vedette.adapters.capture.planes import ReadyPicture
 from vedette.contracts.errors import CameraError
+from vedette.core.picture_numbers import PictureNumbers
 from vedette.core.stream import StreamProgress
 
 logger = logging.getLogger(__name__)
@@ -202,6 +203,7 @@ class GstDecoder:
         self._before_key = extradata if extradata[:1] != b"\1" else b""
         self._progress = progress
         self._losses = NewLosses(losses)
+        self._numbers = PictureNumbers(codec, extradata)
         self._gate = DamageGate(progress.last_packet_s)
         self._skipping = False
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
@@ -255,13 +257,13 @@ class GstDecoder:
             self._skipping = self.keys_only
             self._joining = True
             self._damage(now_s)  # what was skipped is missing as a reference
-        lost = self._losses.take()
+        lost, in_order = self._losses.take(), self._numbers.in_order(bytes(packet))
         first = not self._pushed and self._base_us is None
         self._unstamped = self._unstamped + 1 if packet.pts is None else 0
         if self._unstamped > _UNSTAMPED_LIMIT:
             raise self._unusable("its packets have no time stamps")
         # The first packet of a live stream has none: FFmpeg does not yet know where the stream's time begins.
-        if packet.is_corrupt or lost or (packet.pts is None and not first):
+        if packet.is_corrupt or lost or not in_order or (packet.pts is None and not first):
             self._damage(now_s, packet.pts)
             self._progress.corrupt += 1
             return False
