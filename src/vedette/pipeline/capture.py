@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import random
@@ -204,12 +205,18 @@ class CaptureLoop:
     def run(self) -> None:
         """Capture until stopped."""
         while not self._stop.is_set():
+            connections, failed = self._connections, None
             try:
                 if not self._attempt():
                     self._board.move(CameraState.ENDED, "the file is at its end")
                     self._stop.wait()
             except VedetteError as error:
-                self._pause(self._failed(error))
+                failed = self._failed(error)
+            if self._connections != connections:
+                # PyAV's containers and streams refer to one another: a decoder and its pictures would stay for long.
+                gc.collect()
+            if failed is not None:
+                self._pause(failed)
 
     def silence(self) -> str:
         """Why this process should be replaced; empty while it should not. Called by the watchdog's thread."""

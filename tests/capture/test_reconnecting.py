@@ -1,0 +1,70 @@
+"""A connection that is over leaves nothing behind, however its parts refer to one another."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+
+from vedette.contracts.errors import CameraError
+from vedette.contracts.frames import FrameInfo
+from vedette.contracts.manifest import Motion
+from vedette.core.pixels import Pixels
+from vedette.core.stream import StreamProgress
+from vedette.pipeline.board import Board
+from vedette.pipeline.capture import CaptureLoop
+
+
+class Lost:
+    """A connection that breaks off at once; it refers to itself, as PyAV's containers and streams do."""
+
+    def __init__(self) -> None:
+        self.progress = StreamProgress()
+        self.itself = self
+
+    def __iter__(self) -> Iterator[tuple[FrameInfo, Pixels]]:
+        yield from ()
+        raise CameraError("gone", code="V201")
+
+    def set_fps(self, fps: float) -> None: ...
+    def set_rest(self, rest: Motion | None) -> None: ...
+    def close(self) -> None: ...
+
+
+class Connections:
+    """Opens them, counts those that are still there, stops after the tenth."""
+
+    def __init__(self) -> None:
+        self.known: list[weakref.ref[Lost]] = []
+        self.alive: list[int] = []
+        self.loop = CaptureLoop(self, self, Board("hall", "rtsp://camera/1"))
+
+    def wait(self, stop: threading.Event, on_failure: Callable[[str], None]) -> bool:
+        return True
+
+    def open(self, fps: float, gap_reason: str) -> Lost:
+        self.loop.retry_now()
+        self.alive.append(sum(ref() is not None for ref in self.known))
+        if len(self.known) == 9:
+            self.loop.stop()
+        source = Lost()
+        self.known.append(weakref.ref(source))
+        return source
+
+    def wait_taken(self, timeout_s: float) -> bool:
+        return True
+
+    def publish(self, info: FrameInfo, pixels: Pixels) -> bool:
+        return True
+
+
+def test_decoders_of_connections_before_are_gone_when_the_next_is_opened() -> None:
+    connections = Connections()
+    gc.disable()  # else it might happen by chance
+    try:
+        connections.loop.run()
+    finally:
+        gc.enable()
+    assert len(connections.known) == 10
+    assert connections.alive == [0] * 10
