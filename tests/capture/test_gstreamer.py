@@ -37,6 +37,8 @@ class Played:
         clip: bytes,
         *,
         damaged: Sequence[int] = (),
+        lost: Sequence[int] = (),
+        left_out: Sequence[int] = (),
         keys_only: range = range(0),
         name: str = "",
         stamp: Callable[[int, int | None], int | None] = lambda number, pts: pts,
@@ -55,7 +57,10 @@ class Played:
             )
             with closing(decoder):
                 for number, packet in enumerate(container.demux(stream)):
+                    if number in left_out:
+                        continue
                     packet.is_corrupt = number in damaged
+                    watch_losses().losses += number in lost
                     packet.pts = stamp(number, packet.pts)
                     decoder.keys_only = number in keys_only
                     for found in decoder.decode(packet, number / 25):
@@ -115,6 +120,17 @@ def test_damage_keeps_pictures_out_until_the_next_key_picture(gst: Gst, codec: s
 def test_a_damaged_key_picture_does_not_open_the_gate(gst: Gst) -> None:
     played = Played(gst, make_clip(container="mpegts", frames=FRAMES), damaged=[40, 50])
     assert set(played.numbers) == set(range(FRAMES)) - set(range(40, 75))
+
+
+def test_a_loss_may_be_of_the_packet_after_the_one_with_which_it_is_told(gst: Gst) -> None:
+    played = Played(gst, make_clip(container="mpegts", frames=FRAMES), lost=[49])
+    assert set(played.numbers) == set(range(FRAMES)) - set(range(49, 75)), "the key picture 50 may be damaged"
+
+
+def test_a_picture_left_out_is_noticed_by_the_numbers_of_those_after_it(gst: Gst) -> None:
+    clip = make_clip(container="mpegts", frames=FRAMES)
+    played = Played(gst, clip, left_out=[35])
+    assert set(played.numbers) == set(range(FRAMES)) - set(range(35, 50))
 
 
 def test_key_pictures_only_where_no_others_are_wanted(gst: Gst) -> None:

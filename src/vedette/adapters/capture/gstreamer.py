@@ -17,7 +17,7 @@ from typing import Any, Final
 from av.packet import Packet
 
 from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
-from vedette.adapters.capture.decoding import Decoded
+from vedette.adapters.capture.decoding import SUSPECT, Decoded
 from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, Sample
 from vedette.adapters.capture.planes import ReadyPicture
 from vedette.contracts.errors import CameraError
@@ -208,6 +208,7 @@ class GstDecoder:
         self._skipping = False
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
         self._unstamped = 0
+        self._suspect = 0
         self._awaiting = True  # nothing is decoded until the next key picture
         self._floor_us = 0  # pictures before the key picture that was joined at refer to those before it
         self._start()
@@ -257,7 +258,10 @@ class GstDecoder:
             self._skipping = self.keys_only
             self._joining = True
             self._damage(now_s)  # what was skipped is missing as a reference
-        lost, in_order = self._losses.take(), self._numbers.in_order(bytes(packet))
+        if self._losses.take():
+            self._suspect = SUSPECT
+        lost, self._suspect = self._suspect > 0, max(0, self._suspect - 1)
+        in_order = self._numbers.in_order(bytes(packet))
         first = not self._pushed and self._base_us is None
         self._unstamped = self._unstamped + 1 if packet.pts is None else 0
         if self._unstamped > _UNSTAMPED_LIMIT:
