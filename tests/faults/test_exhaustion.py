@@ -58,7 +58,9 @@ def descriptors(pid: int, more: int) -> Iterator[None]:
     try:
         yield
     finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        for each in descendants([pid]):  # one that was started meanwhile has the limit too
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(each, resource.RLIMIT_NOFILE, before)
 
 
 @contextmanager

@@ -167,7 +167,7 @@ def test_r11_pictures(short_tmp: Path) -> None:
 
 def test_r11_alerts(tmp_path: Path) -> None:
     begun_s = time.monotonic()
-    cycles = scorecard.size(quick=20_000, full=100_000)
+    cycles = scorecard.size(quick=20_000, full=101_000)
     control = of_program("alerts", tmp_path / "control", cycles // 4, 300.0, LEAKS["alerts"])
     samples = of_program("alerts", tmp_path / "ours", cycles, 300.0)
     found = row(
