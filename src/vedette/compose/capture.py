@@ -21,6 +21,7 @@ from vedette.adapters.capture.opening import READ_LIMIT_S
 from vedette.adapters.capture.pyav import PyAvSource
 from vedette.adapters.frames import FrameStoreWriter
 from vedette.adapters.packets import PacketServer
+from vedette.adapters.starved import Since
 from vedette.adapters.supervision import ChildLink
 from vedette.contracts.base import Contract
 from vedette.contracts.camera import CameraConfig, CameraState, Decoder, Transport
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 #: The watchdog looks this often, and when a stream may have become silent.
 WATCH_S: Final = 0.2
+#: So long before a silence is too long it counts whether this process is given a processor.
+QUIET_S: Final = 0.8
 #: The state goes to the supervisor every so many times and at each change; else it hears that the process lives.
 TELL_EVERY: Final = 5
 _PAST_S: Final = 0.001
@@ -282,11 +285,14 @@ def _watch(link: ChildLink, loop: CaptureLoop, changed: threading.Event) -> None
     """Beat, and ask to be replaced where the stream hangs inside a call that does not return."""
     count = 0
     stalled = False
+    quiet: Since | None = None
     while not link.closed.is_set():
         # A little after the limit, so that one look is enough.
-        news = changed.wait(min(WATCH_S, loop.silence_in_s() + _PAST_S) if not stalled else WATCH_S)
+        left_s = loop.silence_in_s() + _PAST_S
+        news = changed.wait(min(WATCH_S, left_s) if left_s > 0 and not stalled else WATCH_S)
         changed.clear()
-        if not stalled and (reason := loop.silence()):
+        quiet = (quiet or Since()) if loop.silence_in_s() < QUIET_S else None
+        if not stalled and (reason := loop.silence()) and not (quiet is not None and quiet.starved):
             stalled = True
             link.stalled(reason)
         count += 1

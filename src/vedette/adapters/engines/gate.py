@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from vedette.adapters.engines.onnxfile import GraphLimits, check_graph
+from vedette.adapters.starved import waited_s
 from vedette.contracts.errors import ERROR_CODES, ModelError
 from vedette.contracts.manifest import Model
 
@@ -35,7 +36,8 @@ class GateLimits:
 
     Attributes:
         file_bytes: largest file.
-        seconds: time and processor time the canary has, its start included.
+        seconds: time and processor time the canary has, its start included; time for which it waits for a processor
+            does not count.
         memory_bytes: address space of the canary, at least; more for a large file.
         graph: what the file may be made of.
     """
@@ -171,7 +173,7 @@ class Gate:
         if self._process is None:
             raise RuntimeError("the gate was not started")
         try:
-            code = self._process.wait(max(0.0, self._deadline_s - time.monotonic()))
+            code = self._ended(self._process)
             answer = os.pread(self._answer, _ANSWER_LIMIT_BYTES, 0)
         except subprocess.TimeoutExpired:
             raise self._refused(
@@ -181,6 +183,16 @@ class Gate:
         finally:
             self.close()
         return self._judge(code, answer)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> int:
+        """How it ended; it is given longer where the machine gives it no processor."""
+        while True:
+            left_s = self._deadline_s + waited_s(process.pid) - time.monotonic()
+            try:
+                return process.wait(max(0.0, left_s))
+            except subprocess.TimeoutExpired:
+                if left_s <= 0:
+                    raise
 
     def close(self) -> None:
         """End the canary if it still runs; idempotent."""

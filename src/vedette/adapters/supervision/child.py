@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Final, Protocol
 
+from vedette.adapters.starved import waited_s, waits_s
 from vedette.adapters.supervision.lines import LineReader, encode
 from vedette.adapters.supervision.template import Template
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 OUTBOX_LIMIT_BYTES: Final = 4 << 20
 #: Time a killed process may take to disappear before the supervisor gives up waiting.
 KILL_WAIT_S: Final = 2.0
+#: From this share of a limit on it counts whether a silent child is given a processor.
+LOOK_SHARE: Final = 0.6
 
 
 class Process(Protocol):
@@ -93,6 +96,7 @@ class Child:
         last_heard_s: monotonic time of its last message, or of its start.
         heard: whether it ever sent a message.
         leave_by_s: when it is killed, after having been asked to end.
+        waits: when it was last heard, and how long its threads had waited for a processor some time after that.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Child:
         self.started_s = self.last_heard_s = now_s
         self.heard = False
         self.leave_by_s = float("inf")
+        self.waits: tuple[float, dict[int, float]] | None = None
         self._killed_for = ""
         self._selector = selector
         self._process, to, out = start()
@@ -145,6 +150,26 @@ class Child:
         elif descriptor == self._pidfd:  # it ended; its last messages may still be in the pipe
             yield from self._receive()
             self._forget(self._pidfd)
+
+    def silent_s(self, now_s: float, limit_s: float) -> float:
+        """How long nothing was heard, without the time for which it got no processor.
+
+        Args:
+            now_s: monotonic time.
+            limit_s: how long it may be silent.
+        """
+        silent_s = now_s - self.last_heard_s
+        if silent_s < LOOK_SHARE * limit_s:
+            return silent_s
+        if self.waits is None or self.waits[0] != self.last_heard_s:
+            self.waits = (self.last_heard_s, waits_s(self.pid))
+            return min(silent_s, limit_s)
+        return silent_s - waited_s(self.pid, self.waits[1])
+
+    def due_s(self, limit_s: float) -> float:
+        """When to ask for ``silent_s`` next, where nothing is heard until then, monotonic seconds."""
+        looked = self.waits is not None and self.waits[0] == self.last_heard_s
+        return self.last_heard_s + (limit_s if looked else LOOK_SHARE * limit_s)
 
     def ended(self) -> bool:
         """Whether the process is gone (its zombie is collected by this call)."""

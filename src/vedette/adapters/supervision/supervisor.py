@@ -47,7 +47,8 @@ class ChildSpec:
         argv: command line. It is readable by every user of the machine: no secrets.
         spec: first JSON line on the child's standard input. A change restarts the child.
         live: further values in that line; a change is sent to the running child as a message.
-        silence_limit_s: a child that sends nothing for so long is killed and replaced.
+        silence_limit_s: a child that sends nothing for so long is killed and replaced; time for which it waited for a
+            processor does not count.
         start_limit_s: time a new child has until its first message.
         stop_limit_s: time a child has to end after its standard input was closed.
         greengrass: whether the child gets the variables with which it can speak to Greengrass itself.
@@ -234,18 +235,18 @@ class Supervisor:
         now_s = self._clock()
         due_s = [child.leave_by_s for child in self._leaving]
         for slot in self._slots.values():
-            if slot.child is None:
-                due_s.append(max(slot.start_at_s, now_s + TICK_S) if slot.start_at_s <= now_s else slot.start_at_s)
-            else:
-                due_s.append(slot.child.last_heard_s + slot.limit_s + _PAST_S)
+            due = slot.start_at_s if slot.child is None else slot.child.due_s(slot.limit_s) + _PAST_S
+            due_s.append(due if due > now_s else now_s + TICK_S)
         return min(max(0.0, min(due_s, default=math.inf) - now_s), REST_S)
 
     def _heard(self, child: Child, message: dict[str, Any]) -> None:
-        child.last_heard_s = self._clock()
-        child.heard = True
         slot = self._slots.get(child.name)
+        silent_s, child.last_heard_s = self._clock() - child.last_heard_s, self._clock()
         if slot is None or slot.child is not child:
             return
+        if silent_s > slot.limit_s and "stalled" not in message:
+            logger.warning("child %s was silent for %.1f s: the machine gave it no processor", child.name, silent_s)
+        child.heard = True
         if "stalled" in message:
             child.kill(str(message["stalled"]))
         self._on_message(child.name, message)
@@ -285,7 +286,7 @@ class Supervisor:
             self._ended(slot, child, now_s)
             return
         limit_s = slot.limit_s
-        if now_s - child.last_heard_s > limit_s:
+        if child.silent_s(now_s, limit_s) > limit_s:
             child.kill(f"no sign of life for {limit_s:g} s" if child.heard else f"not ready {limit_s:g} s after start")
 
     def _start(self, slot: _Slot, now_s: float) -> None:
