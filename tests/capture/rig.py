@@ -16,6 +16,7 @@ from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts.camera import CameraStatus
 from vedette.contracts.errors import CameraError
 from vedette.contracts.frames import FrameInfo
+from vedette.ports.frames import FrameLease
 
 COMPONENTS = Path(__file__).resolve().parents[2] / "components"
 CAMERA = ("-m", "camera_ingest.camera")
@@ -26,6 +27,7 @@ class Rig:
 
     Args:
         program: what the interpreter runs as the camera's process.
+        look: called with each picture that was read, while it may be looked at.
 
     Attributes:
         statuses: every status heard, with the monotonic time.
@@ -34,7 +36,14 @@ class Rig:
     """
 
     def __init__(
-        self, folder: Path, url: str, *, fps: float = 100.0, program: Sequence[str] = CAMERA, **spec: Any
+        self,
+        folder: Path,
+        url: str,
+        *,
+        fps: float = 100.0,
+        program: Sequence[str] = CAMERA,
+        look: Callable[[FrameLease], None] | None = None,
+        **spec: Any,
     ) -> None:
         self.path = folder / "cam.sock"
         self.statuses: list[tuple[float, CameraStatus]] = []
@@ -46,6 +55,7 @@ class Rig:
         self._supervisor.start()
         camera = {"name": "cam", "url": url, **spec.pop("camera", {})}
         self._fps = fps
+        self._look = look
         self._argv = (sys.executable, *program)
         self._base = {"camera": camera, "socket": str(self.path), **spec}
         self.configure()
@@ -128,6 +138,8 @@ class Rig:
                     if lease is None:
                         continue
                     last = lease.info
+                    if self._look is not None:
+                        self._look(lease)
                     with self.changed:
                         self.frames.append((time.monotonic(), last))
                         del self.frames[:-5000]

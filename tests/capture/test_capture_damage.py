@@ -73,6 +73,8 @@ class Script:
 class Rig:
     """A capture loop over one script."""
 
+    open_limit_s = 1.8
+
     def __init__(self, seconds: list[Second]) -> None:
         self.clock = Clock()
         self.board = Board("hall", "rtsp://camera/1", wall=self.clock)

@@ -35,6 +35,8 @@ class Lost:
 class Connections:
     """Opens them, counts those that are still there, stops after the tenth."""
 
+    open_limit_s = 1.8
+
     def __init__(self) -> None:
         self.known: list[weakref.ref[Lost]] = []
         self.alive: list[int] = []

@@ -17,7 +17,7 @@ from pydantic import Field
 from vedette.adapters.capture.gst_library import GstError, load_gstreamer
 from vedette.adapters.capture.gstreamer import NEEDED, GstUse
 from vedette.adapters.capture.knock import wait_for_answer
-from vedette.adapters.capture.opening import READ_LIMIT_S
+from vedette.adapters.capture.opening import OPEN_LIMIT_S, READ_LIMIT_S, opening_limit_s
 from vedette.adapters.capture.pyav import PyAvSource
 from vedette.adapters.frames import FrameStoreWriter
 from vedette.adapters.packets import PacketServer
@@ -90,6 +90,9 @@ class CameraOpener:
         transport: how RTP travels.
         packets: takes the encoded packets; None where evidence is out of the question.
         resolve: host name → addresses.
+
+    Attributes:
+        open_limit_s: how long ``open`` may take, by the camera's last answer.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class CameraOpener:
         self._packets = packets
         self._resolve = resolve or resolve_host
         self._policy = camera_policy(spec.networks)
+        self.open_limit_s = OPEN_LIMIT_S
         self._address: CheckedUrl | None = None
         self._last: PyAvSource | None = None
         self._decoder = spec.camera.decoder
@@ -128,6 +132,7 @@ class CameraOpener:
             answer = wait_for_answer(address, stop, on_failure)
             if answer is None:
                 return False
+            self.open_limit_s = opening_limit_s(answer.after_s)
             if answer.location:
                 address = self._redirected(address, answer.location)
         self._address = address
@@ -149,6 +154,7 @@ class CameraOpener:
         self._last = PyAvSource(
             self._address,
             read_limit_s=self._read_limit_s(),
+            open_limit_s=self.open_limit_s,
             camera=self._spec.camera.name,
             fps=fps,
             transport=self._transport,

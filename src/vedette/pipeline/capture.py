@@ -32,11 +32,12 @@ UNAUTHORIZED_RETRY_S: Final = 30.0
 UNSUPPORTED_RETRY_S: Final = 5.0
 
 # The watchdog inside the process. The supervisor's own limit stands behind it.
-#: A stream that takes longer to open hangs: the process asks to be replaced.
-SILENCE_S: Final = 1.9
-#: So does one that is silent for this much longer than the limit FFmpeg was given (1.8 s). FFmpeg comes first where it
-#: works, and that costs only a reconnection.
+#: A stream that takes this much longer to open, or is silent for this much longer, than the limit FFmpeg was given
+#: (1.8 s, more at cameras that answer slowly or send seldom) hangs: the process asks to be replaced. FFmpeg comes first
+#: where it works, and that costs only a reconnection.
 SILENCE_MARGIN_S: Final = 0.1
+#: Where nothing is opened or read, it is looked again after this.
+NOT_SOON_S: Final = 1.0
 #: Packets come but no key picture for so long: the state says so.
 NO_KEYFRAME_S: Final = 5.0
 #: Pictures left out because of damage for longer than this are a gap with a reason.
@@ -84,6 +85,11 @@ class Source(Protocol):
 
 class Opener(Protocol):
     """Waits for the camera and opens it."""
+
+    @property
+    def open_limit_s(self) -> float:
+        """How long ``open`` may take after the last ``wait``."""
+        ...
 
     def wait(self, stop: threading.Event, on_failure: Callable[[str], None]) -> bool:
         """Return once the camera answers; False where stopped. Raises ``VedetteError``."""
@@ -232,10 +238,11 @@ class CaptureLoop:
         now_s = self._clock()
         opening_since_s, source = self._opening_since_s, self._source
         if opening_since_s is not None:
-            words = f"the camera answers but opens no stream for {SILENCE_S:g} s"
-            return opening_since_s + SILENCE_S - now_s, f"{CameraState.STALLED.value}: {words}"
+            limit_s = self._opener.open_limit_s + SILENCE_MARGIN_S
+            words = f"the camera answers but opens no stream for {limit_s:.1f} s"
+            return opening_since_s + limit_s - now_s, f"{CameraState.STALLED.value}: {words}"
         if source is None or self._board.status.state is CameraState.ENDED:
-            return SILENCE_S, ""
+            return NOT_SOON_S, ""
         limit_s = source.progress.read_limit_s + SILENCE_MARGIN_S
         left_s = source.progress.last_packet_s + limit_s - now_s
         return left_s, f"{CameraState.STALLED.value}: no packet for {limit_s:.1f} s"

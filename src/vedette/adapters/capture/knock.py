@@ -43,10 +43,12 @@ class Answer:
     Attributes:
         status: RTSP status code.
         location: where it redirects to; empty where it does not.
+        after_s: how long it took to answer once it was asked: the way there and back, and the camera's own time.
     """
 
     status: int
     location: str = ""
+    after_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +58,7 @@ class _Knock:
     socket: socket.socket
     deadline_s: float
     request: bytes
+    asked_s: float = 0.0
     received: bytearray = field(default_factory=bytearray)
 
 
@@ -89,7 +92,7 @@ def wait_for_answer(
             if now_s >= next_s:
                 knocks.start(now_s + PATIENCE_S)
                 next_s = now_s + INTERVAL_S * (0.5 + 0.5 * jitter())
-            answer = knocks.wait(min(max(next_s - clock(), 0.0), 0.1), clock())
+            answer = knocks.wait(min(max(next_s - clock(), 0.0), 0.1), clock)
             if answer is not None:
                 return answer
     return None
@@ -132,26 +135,29 @@ class _Knocks:
             except OSError as error:
                 self._fail(knock, _words(error))
 
-    def wait(self, timeout_s: float, now_s: float) -> Answer | None:
+    def wait(self, timeout_s: float, clock: Callable[[], float]) -> Answer | None:
         """React to what happens within ``timeout_s``; the answer, where one came."""
+        begun_s = clock()
         for key, events in self._selector.select(timeout_s):
             knock: _Knock = key.data
             if knock not in self._open:
                 continue
-            answer = self._connected(knock) if events & selectors.EVENT_WRITE else self._receive(knock)
+            connected = events & selectors.EVENT_WRITE
+            answer = self._connected(knock, clock()) if connected else self._receive(knock, clock())
             if answer is not None:
                 return answer
-        for knock in [knock for knock in self._open if now_s >= knock.deadline_s]:
+        for knock in [knock for knock in self._open if begun_s >= knock.deadline_s]:
             self._fail(knock, f"no answer within {PATIENCE_S:g} s")
         return None
 
-    def _connected(self, knock: _Knock) -> Answer | None:
+    def _connected(self, knock: _Knock, now_s: float) -> Answer | None:
         code = knock.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._fail(knock, _words(OSError(code, "")))
             return None
         if self._address.scheme == "rtsps":  # that somebody accepts is all that is asked; TLS is FFmpeg's
             return Answer(200)
+        knock.asked_s = now_s
         try:
             knock.socket.send(knock.request)
         except OSError as error:
@@ -160,7 +166,7 @@ class _Knocks:
         self._selector.modify(knock.socket, selectors.EVENT_READ, knock)
         return None
 
-    def _receive(self, knock: _Knock) -> Answer | None:
+    def _receive(self, knock: _Knock, now_s: float) -> Answer | None:
         try:
             chunk = knock.socket.recv(ANSWER_LIMIT_BYTES)
         except BlockingIOError:
@@ -187,7 +193,8 @@ class _Knocks:
             location = _LOCATION.search(head)
             code = int(status[1])
             moved = 300 <= code < 400 and location is not None
-            return Answer(code, location[1].decode(errors="replace").strip() if moved and location else "")
+            target = location[1].decode(errors="replace").strip() if moved and location else ""
+            return Answer(code, target, now_s - knock.asked_s)
         if not chunk:
             self._fail(knock, "it closes the connection without an answer")
         elif len(text) > ANSWER_LIMIT_BYTES:

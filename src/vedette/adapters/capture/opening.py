@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -20,6 +21,10 @@ from vedette.core.url_policy import CheckedUrl, camera_policy, check_url
 #: that a silent camera usually costs a reconnection and not a process.
 OPEN_LIMIT_S: Final = 1.8
 READ_LIMIT_S: Final = 1.8
+#: A camera that is far away, or slow to answer, is given the time of so many answers to open, where that is longer:
+#: connecting, OPTIONS, DESCRIBE, SETUP and PLAY, the refusals that ask for the password, and one to spare.
+OPENING_ANSWERS: Final = 8
+OPEN_LIMIT_MAX_S: Final = 10.0
 #: FFmpeg's own limit for its sockets, behind those.
 SOCKET_LIMIT_S: Final = 4.0
 #: Time UDP packets are waited for to be put in order.
@@ -63,7 +68,17 @@ def media_url(address: CheckedUrl) -> str:
     return f"{address.scheme}://{userinfo}{host}:{address.port}{address.target}"
 
 
-def open_container(address: CheckedUrl, transport: Transport, read_limit_s: float = READ_LIMIT_S) -> InputContainer:
+def opening_limit_s(answer_s: float) -> float:
+    """How long opening may take at a camera that took so long to answer one request."""
+    return min(max(OPEN_LIMIT_S, OPENING_ANSWERS * answer_s), OPEN_LIMIT_MAX_S)
+
+
+def open_container(
+    address: CheckedUrl,
+    transport: Transport,
+    read_limit_s: float = READ_LIMIT_S,
+    open_limit_s: float = OPEN_LIMIT_S,
+) -> InputContainer:
     """Open a camera, file or device.
 
     Raises:
@@ -81,10 +96,11 @@ def open_container(address: CheckedUrl, transport: Transport, read_limit_s: floa
             )
     elif address.scheme == "v4l2":
         container_format = "v4l2"
-        limits = (OPEN_LIMIT_S, read_limit_s)
+        limits = (open_limit_s, read_limit_s)
     else:
         options |= _live_options(transport)
-        limits = (OPEN_LIMIT_S, read_limit_s)
+        limits = (open_limit_s, read_limit_s)
+    begun_s = time.monotonic()
     try:
         container = av.open(
             media_url(address),
@@ -95,7 +111,9 @@ def open_container(address: CheckedUrl, transport: Transport, read_limit_s: floa
             metadata_errors="ignore",
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise explain(error, address) from None  # the cause's text holds the URL with its password
+        late = limits is not None and time.monotonic() - begun_s >= limits[0]
+        # Interrupted, FFmpeg calls half an answer invalid. The cause's text holds the URL with its password.
+        raise explain(TimeoutError() if late else error, address, open_limit_s) from None
     if not container.streams.video:
         container.close()
         raise CameraError(f"{address.shown} has no video.", hint="Check the path of the address.", code="V203")

@@ -16,7 +16,14 @@ from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
 
 from vedette.adapters.capture.knock import wait_for_answer
-from vedette.adapters.capture.opening import explain, foreign_peer, open_container, sound_codec
+from vedette.adapters.capture.opening import (
+    OPEN_LIMIT_S,
+    explain,
+    foreign_peer,
+    open_container,
+    opening_limit_s,
+    sound_codec,
+)
 from vedette.contracts.camera import Transport
 from vedette.contracts.errors import CameraError, ConfigurationError
 from vedette.core.redact import redact
@@ -146,10 +153,11 @@ def probe_stream(
         CameraError: V201 to V204, each with what to do.
         ConfigurationError: V105, the camera sends us to another host.
     """
+    open_limit_s = OPEN_LIMIT_S
     if address.is_network:
-        address = _knock(address, resolve)
+        address, open_limit_s = _knock(address, resolve)
     started_s = clock()
-    container = open_container(address, transport, SILENCE_LIMIT_S)
+    container = open_container(address, transport, SILENCE_LIMIT_S, open_limit_s)
     try:
         if address.is_network and (peer := foreign_peer(address)):
             raise _elsewhere(address, peer)
@@ -172,8 +180,8 @@ def with_sound(probe: Probe, address: CheckedUrl, transport: Transport) -> Probe
     return replace(probe, sound=sound_codec(address, transport)) if address.is_network else probe
 
 
-def _knock(address: CheckedUrl, resolve: Callable[[str], Sequence[str]]) -> CheckedUrl:
-    """Whether something that speaks RTSP is there; the address to open."""
+def _knock(address: CheckedUrl, resolve: Callable[[str], Sequence[str]]) -> tuple[CheckedUrl, float]:
+    """Whether something that speaks RTSP is there; the address to open and how long that may take."""
     stop = threading.Event()
     reasons: list[str] = []
 
@@ -187,15 +195,16 @@ def _knock(address: CheckedUrl, resolve: Callable[[str], Sequence[str]]) -> Chec
             f"{address.shown}: {reasons[0] if reasons else 'no answer'}.",
             hint="Check that the camera is on, that this machine reaches its network, and the port (554 is usual).",
         )
+    open_limit_s = opening_limit_s(answer.after_s)
     if not answer.location:
-        return address
+        return address, open_limit_s
     try:
         target = check_url(answer.location, camera_policy(), resolve)
     except OSError:
         raise _elsewhere(address, redact(answer.location)) from None
     if not set(target.addresses) <= set(address.addresses):
         raise _elsewhere(address, target.shown)
-    return replace(target, username=address.username, password=address.password)
+    return replace(target, username=address.username, password=address.password), open_limit_s
 
 
 def _elsewhere(address: CheckedUrl, where: str) -> ConfigurationError:

@@ -22,7 +22,13 @@ from vedette.adapters.capture.clock import FPS_RANGE, PictureClock, RateMeter
 from vedette.adapters.capture.damage import watch_losses
 from vedette.adapters.capture.decoding import Decoded, PacketDecoder, RestingDecoder, SparedPicture
 from vedette.adapters.capture.gstreamer import GstDecoder, GstUse
-from vedette.adapters.capture.opening import READ_LIMIT_S, explain, foreign_peer, open_container
+from vedette.adapters.capture.opening import (
+    OPEN_LIMIT_S,
+    READ_LIMIT_S,
+    explain,
+    foreign_peer,
+    open_container,
+)
 from vedette.adapters.capture.planes import as_pixels
 from vedette.contracts.camera import Transport
 from vedette.contracts.errors import CameraError
@@ -60,6 +66,7 @@ class PyAvSource:
         wall_start_s: Unix time of a file's first picture where it is read as fast as possible; the file's own
             modification time where None.
         read_limit_s: a stream without a packet for so long has failed.
+        open_limit_s: a camera that takes longer to open has failed.
         gstreamer: where GStreamer is to decode; None: FFmpeg does. With GStreamer everything is decoded all the time.
 
     Raises:
@@ -80,10 +87,12 @@ class PyAvSource:
         packets: PacketSink | None = None,
         wall_start_s: float | None = None,
         read_limit_s: float = READ_LIMIT_S,
+        open_limit_s: float = OPEN_LIMIT_S,
         gstreamer: GstUse | None = None,
     ) -> None:
         self._address = address
         self._read_limit_s = read_limit_s
+        self._open_limit_s = open_limit_s
         self._camera = camera
         self._file = address.scheme == "file"
         self._live = not self._file
@@ -149,7 +158,7 @@ class PyAvSource:
                 self._container.close()
 
     def _open(self) -> InputContainer:
-        container = open_container(self._address, self._transport, self._read_limit_s)
+        container = open_container(self._address, self._transport, self._read_limit_s, self._open_limit_s)
         if self._address.is_network and (peer := foreign_peer(self._address)):
             container.close()
             raise CameraError(
