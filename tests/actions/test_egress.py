@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.actions.receivers import WebhookLedger
-from vedette.adapters.egress import HttpPoster, check_broker, check_http
+from tests.actions.receivers import Broker, WebhookLedger, until
+from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings, check_broker, check_http
+from vedette.adapters.egress.mqtt import MQTT_THROWN_OUT_S
 from vedette.contracts.errors import ConfigurationError, DeliveryError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -285,3 +286,22 @@ print("pymodbus" in sys.modules)
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["", "True"]
+
+
+def test_who_is_thrown_out_by_its_own_name_says_so_and_pauses_before_it_comes_back(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    settings = MqttSettings("127.0.0.1", broker.port, False, "test-client")
+    connection = MqttConnection(settings)
+    for _ in range(3):
+        assert connection.wait_connected(5.0)
+        other = MqttConnection(settings)
+        until(lambda: connection.problem != "", "thrown out")
+        thrown_out_s = time.monotonic()
+        other.close()
+    assert "does another client have the same identifier, test-client?" in connection.problem
+    assert not connection.wait_connected(0.0)
+    until(lambda: connection.wait_connected(5.0), "it comes back by itself")
+    assert time.monotonic() - thrown_out_s >= MQTT_THROWN_OUT_S[0] - 0.5
+    assert connection.publish("site/alerts", b"{}").result(5.0) is not None
+    connection.close()
+    broker.close()

@@ -61,6 +61,7 @@ FAULTS: Final = (
     Wanted("N3", "acknowledgements twice, unknown, late, missing, out of order", "0 lost, 0 twice in the ledger"),
     Wanted("N4", "refusals with a code: nothing deleted that may be taken later", "0 deleted; poison kept apart"),
     Wanted("N12", "an oversized alert at the head", "never stuck"),
+    Wanted("N13", "another client with the same MQTT identifier", "no storm of connections; 0 lost; told"),
     Wanted("P2", "first process of a component stopped", "pictures go on; no alert lost or doubled"),
     Wanted("P3", "slow and half-open webhook", "others unaffected"),
     Wanted("P4", "where memory is short: processes that go after the writer of the outbox", "0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +19,12 @@ MQTT_CONNACK_TIMEOUT_MS: Final = 5_000
 MQTT_ACK_TIMEOUT_S: Final = 10
 #: First and longest pause between attempts: a broker that is back is connected to within two seconds.
 MQTT_RECONNECT_MS: Final = (200, 1_500)
+#: First and longest pause of who is thrown out again and again: two clients with one identifier that come back at once
+#: would do that to each other for ever. The pause doubles, and begins anew after a connection that lasted longer.
+MQTT_THROWN_OUT_S: Final = (2.0, 30.0)
+#: Not every broker says why it closes a connection: so many in a row that lasted no longer, seconds, mean the same.
+#: A broker that restarts refuses some in between.
+MQTT_SHORT: Final = (3, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,13 @@ class MqttConnection:
 
         self.where = f"MQTT broker {settings.host}:{settings.port}"
         self.problem = "not connected yet"
+        self._name = settings.client_id
         self._connected = threading.Event()
         self._stopped = threading.Event()
+        self._up_s = float("-inf")
+        self._pause_s = 0.0
+        self._short = 0
+        self._again_s: float | None = None
         self._client = mqtt5.Client(self._options(settings, _host(settings, resolver)))
         self._client.start()
 
@@ -69,7 +81,16 @@ class MqttConnection:
 
     def wait_connected(self, timeout_s: float) -> bool:
         """Whether there is a connection, waiting for one."""
-        return self._connected.wait(timeout_s)
+        end_s = time.monotonic() + timeout_s
+        if self._again_s is not None:
+            # It is needed by whoever asks, and not before: no thread of its own ends the pause.
+            self._connected.wait(max(0.0, min(timeout_s, self._again_s - time.monotonic())))
+            if time.monotonic() < self._again_s or not self._stopped.wait(max(0.0, end_s - time.monotonic())):
+                return False
+            self._again_s = None
+            self._stopped.clear()
+            self._client.start()
+        return self._connected.wait(max(0.0, end_s - time.monotonic()))
 
     def close(self) -> None:
         """Disconnect; idempotent."""
@@ -101,15 +122,42 @@ class MqttConnection:
             connack_timeout_ms=MQTT_CONNACK_TIMEOUT_MS,
             ack_timeout_sec=MQTT_ACK_TIMEOUT_S,
             on_lifecycle_event_connection_success_fn=lambda _: self._up(),
-            on_lifecycle_event_connection_failure_fn=lambda event: self._down(event.exception),
-            on_lifecycle_event_disconnection_fn=lambda event: self._down(event.exception),
+            on_lifecycle_event_connection_failure_fn=self._failed,
+            on_lifecycle_event_disconnection_fn=self._disconnected,
             on_lifecycle_event_stopped_fn=lambda _: self._stopped.set(),
             disable_metrics=True,
         )
 
     def _up(self) -> None:
         self.problem = ""
+        self._up_s = time.monotonic()
         self._connected.set()
+
+    def _failed(self, event: Any) -> None:
+        self._short = 0
+        self._down(event.exception)
+
+    def _disconnected(self, event: Any) -> None:
+        from awscrt import mqtt5
+
+        lasted_s, (most, short_s) = time.monotonic() - self._up_s, MQTT_SHORT
+        self._short = self._short + 1 if lasted_s <= short_s else 0
+        said = event.disconnect_packet
+        if said is not None and said.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
+            self._thrown_out(lasted_s, f"another client connects with the same identifier, {self._name}")
+        elif self._short >= most:
+            question = f"does another client have the same identifier, {self._name}?"
+            self._thrown_out(lasted_s, f"the broker ends each connection soon after it was made: {question}")
+        else:
+            self._down(event.exception)
+
+    def _thrown_out(self, lasted_s: float, why: str) -> None:
+        first_s, longest_s = MQTT_THROWN_OUT_S
+        self._pause_s = first_s if lasted_s > longest_s else min(max(first_s, 2 * self._pause_s), longest_s)
+        self._again_s = time.monotonic() + self._pause_s
+        self._down(why)
+        if (client := self._client) is not None:
+            client.stop()
 
     def _down(self, error: Any) -> None:
         self.problem = str(error)
