@@ -58,6 +58,9 @@ def attach(
     A component's run script calls it; configuration (state directory, bindings, parameters) comes over Greengrass IPC
     then. With --state it works without Greengrass.
     """
+    from vedette.compose.processes import leave_no_core
+
+    leave_no_core()
     logging.getLogger().setLevel(logging.INFO)
     manifest = load_manifest(directory)
     with wake_ups() as (waker, wake):

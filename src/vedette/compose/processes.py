@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
@@ -20,6 +21,7 @@ from vedette.ports.bus import Bus
 
 #: Libraries that at DEBUG log every message, answers with passwords included, before anybody knows that they are some.
 _TALKATIVE: Final = ("awsiot", "awscrt")
+_NO_CORE: Final = 1
 #: How often a child process that hosts an application's code reports life.
 BEAT_S: Final = 0.25
 
@@ -59,6 +61,18 @@ def configure_logging(level: str = "INFO") -> RedactingFilter:
     return redaction
 
 
+def leave_no_core() -> None:
+    """Memory holds passwords: a crash of this process, or of a child, which inherits this, leaves none anywhere.
+
+    The limit is one byte. No file is written then, as with none at all; and where cores go to a program instead
+    (``|`` in ``core_pattern``), the kernel takes 1 for "not this process either", but 0 for nothing.
+    """
+    for most in (_NO_CORE, 0):
+        with contextlib.suppress(ValueError, OSError):  # who started us may allow less
+            resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+            return
+
+
 def serve_child(serve: Callable[[ChildLink], None]) -> None:
     """Run a child process until its supervisor hangs up; does not return once it has served.
 
@@ -83,8 +97,7 @@ def run_component(make: Callable[[Bus, RedactingFilter], Service]) -> int:
     # Children log too and have no use for the bus.
     from vedette.adapters.bus.greengrass import GreengrassBus
 
-    # Memory holds passwords: a crash of this process or of a child, which inherits this, writes none to the disk.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    leave_no_core()
     redaction = configure_logging()
     try:
         bus = GreengrassBus()
