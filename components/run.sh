@@ -4,7 +4,14 @@
 # Called in the component's working directory. A built artefact runs with the environment that install.sh made there, and
 # with nothing else; a checkout with the python3 of the search path. --verify, which the recipes of built components say,
 # compares every file of both and of FOLDER with what was built before any of it runs.
+#
+# Whatever it is called with, Python finds its standard streams open: the next file or socket would be opened in the place of
+# one that is closed, and log lines would go there. Names of files are UTF-8, whatever the locale says.
 set -eu
+{ true 9>&2; } || exec 2>/dev/null
+{ true 9>&1; } 2>/dev/null || exec >/dev/null
+{ true 9<&0; } 2>/dev/null || exec </dev/null
+export PYTHONUTF8=1
 here=$(cd "$(dirname "$0")" && pwd)
 unset PYTHONHOME
 folder=

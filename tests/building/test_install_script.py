@@ -19,6 +19,7 @@ from tests.edge.running import wait_until
 from vedette.local.artifacts import unpack
 from vedette.local.building.archive import write_archive
 from vedette.local.component_tree import BuildSettings, script_members, wheelhouses
+from vedette.local.data import data_directory
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give directories away")
@@ -248,8 +249,6 @@ def test_an_older_python_in_front_is_passed_over(artefact: Path, tmp_path: Path)
 
 
 def test_a_checkout_has_nothing_to_install(artefact: Path, tmp_path: Path) -> None:
-    from vedette.local.data import data_directory
-
     components = data_directory("components")
     assert script(components, "install.sh", tmp_path / "work", str(tmp_path / "state")).returncode == 0
     assert environments(tmp_path / "work") == set()
@@ -315,3 +314,22 @@ def test_as_root_it_leaves_a_directory_that_is_there_as_it_is(open_tmp: Path) ->
     elsewhere.symlink_to(state)
     assert script(open_tmp / "code", "install.sh", work, str(elsewhere)).returncode == 0
     assert elsewhere.is_symlink()
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_process_has_open_standard_streams_and_names_in_utf8_however_it_is_started(
+    closed: str, tmp_path: Path
+) -> None:
+    found = tmp_path / "found"
+    shown = "[each is not None for each in (sys.stdin, sys.stdout, sys.stderr)], os.fsencode(chr(228))"
+    code = f"import os, sys; open(sys.argv[1], 'w').write(str(({shown})))"
+    run = data_directory("components") / "run.sh"
+    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    subprocess.run(
+        ["sh", "-c", f'exec sh "$@" {closed}', "sh", run, "-c", code, found],
+        cwd=tmp_path,
+        env=env,
+        check=True,
+        timeout=60,
+    )
+    assert found.read_text() == r"([True, True, True], b'\xc3\xa4')"

@@ -69,6 +69,7 @@ FAULTS: Final = (
     Wanted("P7", "too little shared memory for pictures", "said with a number; no SIGBUS"),
     Wanted("P8", "disk full, read-only, no inodes left", "delivered meanwhile; nothing lost"),
     Wanted("P9", "standard error that nobody reads", "pictures go on"),
+    Wanted("P10", "standard streams closed, other locales and time zones, no home", "starts"),
     Wanted("P11", "processes that abort with passwords in memory", "0 cores"),
     Wanted("T2", "every process stopped for a minute", "one gap told; no alert lost or doubled"),
 )
