@@ -294,3 +294,33 @@ def test_a_job_id_that_is_none_is_part_of_no_topic(device: JobDevice, job_id: An
     assert life.account.told == []
     life.account.job(REBOOT)
     life.until(lambda: "systemctl reboot" in device.machine.calls())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_job_that_is_over_is_not_done_again_where_its_message_comes_again(
+    device: JobDevice, *, restarted: bool
+) -> None:
+    life = Life(device)
+    life.account.job(REBOOT)
+    life.until(lambda: "systemctl reboot" in device.machine.calls())
+    device.boot("boot-2")
+    life.start()
+    life.until(life.ended)
+    assert life.account.status == "SUCCEEDED"
+    if restarted:
+        life.start()
+    again = {"jobId": "j1", "executionNumber": 1, "jobDocument": REBOOT}
+    life.account._say("start-next/accepted", {"execution": again})
+    for _ in range(30):
+        life.round()
+    assert device.machine.calls().count("systemctl reboot") == 1
+    life.account._say("start-next/accepted", {"execution": again | {"executionNumber": 2}})
+    life.until(lambda: device.machine.calls().count("systemctl reboot") == 2)
+
+
+@pytest.mark.parametrize("content", ["", "{", "7", '[["j1"]]', "null", "[" * 60_000])
+def test_a_damaged_list_of_jobs_that_are_over_stops_nothing(device: JobDevice, content: str) -> None:
+    (device.state / "agent/ended.json").write_text(content)
+    life = Life(device)
+    life.account.job(REBOOT)
+    life.until(lambda: "systemctl reboot" in device.machine.calls())

@@ -62,6 +62,7 @@ FAULTS: Final = (
     Wanted("N4", "refusals with a code: nothing deleted that may be taken later", "0 deleted; poison kept apart"),
     Wanted("N12", "an oversized alert at the head", "never stuck"),
     Wanted("N13", "another client with the same MQTT identifier", "no storm of connections; 0 lost; told"),
+    Wanted("N15", "forged, malformed, huge and old messages about documents and jobs", "never applied; nothing ends"),
     Wanted("P2", "first process of a component stopped", "pictures go on; no alert lost or doubled"),
     Wanted("P3", "slow and half-open webhook", "others unaffected"),
     Wanted("P4", "where memory is short: processes that go after the writer of the outbox", "0"),

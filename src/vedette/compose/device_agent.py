@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +53,8 @@ BEAT_S: Final = 30.0
 HEARD_S: Final = 70.0
 _MAX_MESSAGE: Final = 64 << 10
 _MAX_WAITING: Final = 64
+#: Jobs that are over are remembered, so that a message that comes twice begins none again.
+_ENDED: Final = 32
 #: Refusals of AWS IoT after which telling again is of no use: the job is over or gone.
 _OVER: Final = frozenset({"InvalidStateTransition", "TerminalStateReached", "ResourceNotFound"})
 
@@ -87,6 +90,7 @@ class DeviceAgent:
         self._heard: queue.Queue[tuple[str, bytes]] = queue.Queue(_MAX_WAITING)
         self._stopping = threading.Event()
         self._progress: JobProgress | None = None
+        self._ended = deque(self._kept_ended(), _ENDED)
         self._told: tuple[Stage, JobStatus] | None = None
         self._told_s = self._asked_s = self._answered_s = float("-inf")
 
@@ -166,6 +170,9 @@ class DeviceAgent:
         if self._progress is not None:
             if (self._progress.job_id, self._progress.execution) == (job_id, number):
                 self._told = None  # tell once more how it stands
+            return
+        if (job_id, number) in self._ended:
+            log.warning("job %s is over and was handed over again; it is left out", job_id)
             return
         details = execution.get("statusDetails")
         if isinstance(details, dict) and details.get("stage"):
@@ -266,6 +273,10 @@ class DeviceAgent:
     def _file(self) -> Path:
         return self._state / "agent" / "job.json"
 
+    @property
+    def _ended_file(self) -> Path:
+        return self._state / "agent" / "ended.json"
+
     def _kept(self) -> JobProgress | None:
         try:
             text = read_bounded(self._file, _MAX_MESSAGE)
@@ -286,7 +297,25 @@ class DeviceAgent:
         if progress.stage is Stage.DONE:
             log.info("job %s: %s: %s", progress.job_id, progress.status.value, progress.reason)
 
+    def _kept_ended(self) -> list[tuple[str, int]]:
+        """Jobs that are over, oldest first; none where the file cannot be read."""
+        try:
+            found = json.loads(read_bounded(self._ended_file, _MAX_MESSAGE) or b"[]")
+            return [(str(job_id), int(number)) for job_id, number in found]
+        except (StorageError, ValueError, TypeError, RecursionError) as error:
+            log.error("%s is left out: %s", self._ended_file, error)
+            return []
+
+    def _remember(self, progress: JobProgress) -> None:
+        self._ended.append((progress.job_id, progress.execution))
+        try:
+            write_durably(self._ended_file, json.dumps(list(self._ended)).encode())
+        except StorageError as error:  # until the next start it is known all the same
+            log.error("%s", error)
+
     def _forget(self) -> None:
+        if self._progress is not None:
+            self._remember(self._progress)
         self._file.unlink(missing_ok=True)
         self._helper.forget_package()
         self._loader.stop()
