@@ -67,6 +67,7 @@ FAULTS: Final = (
     Wanted("P3", "slow and half-open webhook", "others unaffected"),
     Wanted("P4", "where memory is short: processes that go after the writer of the outbox", "0"),
     Wanted("P5", "no descriptors or processes left for a running component", "<= 20 % of a processor; back by itself"),
+    Wanted("P6", "everything on one core beside four busy programs", "no false alarm; nothing lost; age bounded"),
     Wanted("P7", "too little shared memory for pictures", "said with a number; no SIGBUS"),
     Wanted("P8", "disk full, read-only, no inodes left", "delivered meanwhile; nothing lost"),
     Wanted("P9", "standard error that nobody reads", "pictures go on"),
