@@ -73,6 +73,7 @@ FAULTS: Final = (
     Wanted("P9", "standard error that nobody reads", "pictures go on"),
     Wanted("P10", "standard streams closed, other locales and time zones, no home", "starts"),
     Wanted("P11", "processes that abort with passwords in memory", "0 cores"),
+    Wanted("U3", "killed or without power amid an update of the runtime", "old or new, never neither"),
     Wanted("T2", "every process stopped for a minute", "one gap told; no alert lost or doubled"),
 )
 

@@ -145,6 +145,28 @@ def test_a_nucleus_that_does_not_install_leaves_the_old_package(device: JobDevic
     assert device.machine.text("var/lib/vedette-helper/nucleus/current") == "old.deb"
 
 
+def test_a_nucleus_whose_putting_back_was_interrupted_is_put_back_by_the_next_try(device: JobDevice) -> None:
+    device.machine.write("var/lib/vedette-helper/nucleus/current", "old.deb")
+    assert asked(device, Ask.APPLY, nucleus(device, b"new.deb"), b"new.deb") == "done: "
+    kept = device.root / "var/lib/vedette-helper/nucleus"
+    (kept / "previous").rename(kept / "current")  # and then the power went, before it was installed
+    installed = sum("dpkg -i" in call for call in device.machine.calls())
+    assert asked(device, Ask.RESTORE) == "restored: "
+    assert sum("dpkg -i" in call for call in device.machine.calls()) == installed + 1
+    assert (kept / "current").read_text() == "old.deb"
+    assert not (device.root / "var/lib/vedette-helper/pending").exists()
+
+
+def test_what_an_earlier_update_left_is_not_the_way_back_from_this_one(device: JobDevice) -> None:
+    left = device.root / "opt/vedette/python/previous"
+    left.symlink_to("gone")
+    device.machine.write("var/lib/vedette-helper/nucleus/previous", "older.deb")
+    assert asked(device, Ask.APPLY, device.update(b"no archive"), b"no archive").startswith("refused")
+    assert not left.is_symlink()
+    assert not device.machine.has("var/lib/vedette-helper/nucleus/previous")
+    assert device.runs == "first"
+
+
 def test_a_restart_is_not_taken_right_after_one(device: JobDevice) -> None:
     device.machine.write("proc/uptime", "299.98 10.0\n")
     assert asked(device, Ask.REBOOT).startswith("refused: the machine has been up for 299 s only")

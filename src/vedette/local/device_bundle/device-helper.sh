@@ -73,9 +73,12 @@ apply() {
     case $kind in nucleus | runtime) ;; *) refuse "no such kind of update" ;; esac
     [ ! -f "$own/pending" ] || refuse "another update waits to be confirmed"
     take_package
+    # What an update before this one left would be taken for the way back from this one.
+    rm -f "$python/previous" "$own/nucleus/previous"
     # Before anything changes: nobody may be left to confirm, and then the previous one comes back by itself.
     echo "$((probation / 60 + 20))" >"$own/minutes"
     printf 'id=%s\nkind=%s\n' "$id" "$kind" >"$own/pending"
+    sync -f "$own" # a power cut may not leave the change without this
     systemctl enable --now vedette-device-revert.timer >/dev/null 2>&1 || :
     applying=yes
     "apply_$kind"
@@ -112,6 +115,7 @@ apply_runtime() {
     if [ "$(readlink "$python/current")" != "$name" ]; then
         rm -rf "${python:?}/$name"
         mv "${inside%/bin/python3}" "$python/$name" 2>/dev/null || mv "$python/$name.new" "$python/$name"
+        sync -f "$python" # names reach the disk before what is in the files: a power cut would leave a runtime of nothing
         point "$(readlink "$python/current")" "$python/previous"
         point "$name" "$python/current"
     fi
@@ -126,8 +130,9 @@ point() {
 put_back() {
     case $kind in
         nucleus)
-            [ -f "$own/nucleus/previous" ] || return 1
-            mv "$own/nucleus/previous" "$own/nucleus/current"
+            # Where it has its name already, whoever put it back was interrupted before it was installed.
+            [ ! -f "$own/nucleus/previous" ] || mv "$own/nucleus/previous" "$own/nucleus/current"
+            [ -f "$own/nucleus/current" ] || return 1
             install_package current
             ;;
         runtime)
@@ -162,8 +167,8 @@ restore() {
 confirm() {
     [ -f "$own/pending" ] && [ "$(sed -n 's/^id=//p' "$own/pending")" = "$id" ] || refuse "no such update waits"
     kind=$(pending_kind)
-    [ "$kind" != runtime ] || rm -f "$python/previous"
     settled
+    [ "$kind" != runtime ] || rm -f "$python/previous"
     answer confirmed ''
 }
 
