@@ -148,9 +148,9 @@ def test_r11_reconnects(make_rig: MakeRig, tmp_path: Path) -> None:
 def test_r11_pictures(short_tmp: Path) -> None:
     begun_s = time.monotonic()
     # What is kept grows ever more slowly for some 200,000 pictures: pages of the heap that are not filled evenly.
-    seconds = scorecard.size(quick=25.0, full=600.0)
-    control = of_program("pictures", short_tmp / "control", 10**7, min(30.0, seconds / 5), LEAKS["pictures"])
-    samples = of_program("pictures", short_tmp / "ours", 10**7, seconds)
+    cycles, seconds = scorecard.size(quick=(10**7, 25.0), full=(450_000, 1_500.0))
+    control = of_program("pictures", short_tmp / "control", cycles, min(30.0, seconds / 5), LEAKS["pictures"])
+    samples = of_program("pictures", short_tmp / "ours", cycles, seconds)
     found = row(
         "pictures",
         1_000_000,
@@ -160,7 +160,7 @@ def test_r11_pictures(short_tmp: Path) -> None:
         how="Ring, model, tracker, journal with its trimming, rules, outbox and delivery in one process, tiny pictures, "
         "every 200th a new visitor who raises an alert; scaled to 1 M. Counted after "
         f"{WARM_UP['alerts']:,} alerts and {WARM_UP['pictures']:,} pictures, when caches of SQLite and of the JSON reader are full.",
-        least=50_000,
+        least=300_000,
     )
     scorecard.record(found, time.monotonic() - begun_s)
     assert found.passed, found
