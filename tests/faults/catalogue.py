@@ -60,6 +60,7 @@ FAULTS: Final = (
     Wanted("N2", "broker stopped with its connections open", "noticed; nothing lost"),
     Wanted("N3", "acknowledgements twice, unknown, late, missing, out of order", "0 lost, 0 twice in the ledger"),
     Wanted("N4", "refusals with a code: nothing deleted that may be taken later", "0 deleted; poison kept apart"),
+    Wanted("N5", "kill -9 between sending and acknowledgement: lost or twice in the ledger", "0 in >= 200 kills"),
     Wanted("N12", "an oversized alert at the head", "never stuck"),
     Wanted("N13", "another client with the same MQTT identifier", "no storm of connections; 0 lost; told"),
     Wanted("N15", "forged, malformed, huge and old messages about documents and jobs", "never applied; nothing ends"),
