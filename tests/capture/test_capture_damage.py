@@ -30,10 +30,11 @@ class Clock:
 
 @dataclass
 class Second:
-    """One second of a stream at 25 pictures a second: how many arrive damaged, with or without key picture."""
+    """A second of a stream at 25 pictures a second: how many arrive damaged, with or without key picture, how late."""
 
     damaged: int = 0
     key: bool = True
+    late_s: float = 0.0
 
 
 class Script:
@@ -52,6 +53,7 @@ class Script:
                 self._clock.now_s += 0.04
                 number += 1
                 progress.packets += 1
+                progress.behind_s = second.late_s
                 progress.key_packets += second.key and picture == 0
                 progress.last_packet_s = self._clock()
                 if picture < second.damaged:
@@ -155,3 +157,13 @@ def test_little_damage_is_not_worth_a_word() -> None:
     assert {meter.words(n * 0.04, n - n // 25, n // 25) for n in range(500)} == {""}
     meter.reset()
     assert meter.words(30.0, 0, 100) == "", "what was before the start does not count"
+
+
+def test_pictures_that_come_late_are_told_in_steps() -> None:
+    rig = Rig([Second(late_s=second / 2) for second in range(24)] + [Second()] * 2)
+    rig.run()
+    assert rig.at(9.0)[1] == ""
+    assert rig.at(12.0)[1].startswith("pictures come more than 5 s late")
+    assert rig.at(23.0)[1].startswith("pictures come more than 10 s late")
+    assert rig.at(26.0) == (CameraState.STREAMING, "")
+    assert len({reason for _, _, reason in rig.told}) == 3

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.core.timeline import DRIFT, LAG_LIMIT_S, REORDER_LIMIT_S, FileTimeline, LiveTimeline, ReorderDelay
+from vedette.core.timeline import DRIFT, LAG_LIMIT_S, REORDER_LIMIT_S, FileTimeline, Lag, LiveTimeline, ReorderDelay
 
 stamps = st.none() | st.floats(-1e5, 1e5) | st.sampled_from([0.0, 2**31 / 90000, 2**32 / 90000, -(2**31) / 90000])
 steps = st.lists(st.tuples(stamps, st.floats(0, 5)), min_size=1, max_size=60)
@@ -98,3 +98,43 @@ def test_key_pictures_tell_how_long_the_decoder_holds_pictures_back() -> None:
         delay.packet(number, float(number))
     delay.picture(9000, 200.0)  # long forgotten
     assert delay.seconds == REORDER_LIMIT_S
+
+
+def test_a_link_that_carries_half_makes_pictures_ever_later() -> None:
+    lag = Lag()
+    late_s = [lag.note(number / 25, 1000.0 + number / 12.5) for number in range(500)]
+    assert late_s[0] == 0.0
+    assert late_s[-1] == pytest.approx(499 / 25, rel=0.02)
+    assert all(b >= a - 1e-6 for a, b in itertools.pairwise(late_s))
+
+
+@given(st.lists(st.floats(0, 0.4), min_size=50, max_size=200))
+def test_bursts_are_late_by_what_they_waited(delays: list[float]) -> None:
+    lag = Lag()
+    for number, delay in enumerate([0.0, *delays]):
+        assert 0.0 <= lag.note(number / 25, 5000 + number / 25 + delay) <= delay + 1e-6
+
+
+def test_a_pause_of_the_camera_and_stamps_that_jump_are_not_late() -> None:
+    lag = Lag()
+    assert lag.note(10.0, 500.0) == 0.0
+    assert lag.note(40.0, 530.0) == pytest.approx(0.0, abs=0.02), "nothing came for half a minute"
+    assert lag.note(1e5, 530.04) == 0.0, "ahead"
+    assert lag.note(2.0, 530.08) == 0.0, "back"
+    assert lag.note(2.04, 530.12) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_camera_whose_clock_is_slower_is_not_late() -> None:
+    lag = Lag()
+    assert max(lag.note(number * 10.0, number * 10.0 * 1.0004) for number in range(10_000)) < 0.01
+
+
+@given(steps)
+def test_lateness_is_never_negative_and_no_longer_than_all_that_was_waited(
+    steps: list[tuple[float | None, float]],
+) -> None:
+    lag, arrival = Lag(), 1000.0
+    for stamp, wait in steps:
+        arrival += wait
+        if stamp is not None:
+            assert 0.0 <= lag.note(stamp, arrival) <= arrival - 1000.0 + 1e-3

@@ -38,6 +38,7 @@ class Seen:
     Attributes:
         ages_s: of each picture when it was had.
         breaks: connections that were lost and processes that were replaced.
+        reason: what the state says in the end.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Seen:
     ages_s: tuple[float, ...]
     gap_s: float
     breaks: int
+    reason: str = ""
 
     @property
     def p99_s(self) -> float:
@@ -80,7 +82,7 @@ def watch(what: str, cable: Wire, folder: Path, transport: str, lasts_s: float, 
         time.sleep(lasts_s)
         found = ages.since(from_s, simulator.camera().loops()) or [lasts_s]
         gap_s = longest_gap_s([from_s, *(t for t, _ in rig.frames if t >= from_s), time.monotonic()])
-        return Seen(what, lasts_s, tuple(found), gap_s, _breaks(rig, from_s))
+        return Seen(what, lasts_s, tuple(found), gap_s, _breaks(rig, from_s), rig.status.reason)
 
 
 def _breaks(rig: Rig, from_s: float) -> int:
@@ -134,13 +136,14 @@ def test_c6_a_slow_link(short_tmp: Path) -> None:
     record(fits, middle_s - begun_s)
     more = (
         "What does not fit waits in the camera, over TCP: this one keeps megabytes, one that leaves out packets instead "
-        "keeps its pictures younger. The state goes on to be STREAMING; nothing here notices that pictures get older."
+        f"keeps its pictures younger. The state says: {over.reason or 'nothing'}."
     )
     later_s = over.p99_s - fits.value
     control = Control("later than what fits, p99, s", round(later_s, 1), later_s > 1.0)
     too_much = row_of("over", f"{KBIT} kbit/s for a stream of about 450", [over], GROUP_S, control, more)
     record(too_much, time.monotonic() - middle_s)
     assert fits.passed, seen
+    assert "late" in over.reason, over
     assert too_much.passed, over
 
 

@@ -79,6 +79,34 @@ class LiveTimeline:
         return stamp_s + self._offset_s
 
 
+class Lag:
+    """How far a live stream is behind its own time stamps, against its quickest picture since they last jumped.
+
+    Over a link that carries less than the camera sends, pictures wait in the camera, longer and longer.
+    """
+
+    __slots__ = ("_arrival_s", "_quickest_s", "_stamp_s")
+
+    def __init__(self) -> None:
+        self._quickest_s = 0.0
+        self._stamp_s: float | None = None
+        self._arrival_s = 0.0
+
+    def note(self, stamp_s: float, arrival_s: float) -> float:
+        """How late a picture came, seconds.
+
+        Args:
+            stamp_s: its presentation time stamp.
+            arrival_s: monotonic time at which it arrived.
+        """
+        way_s, waited_s = arrival_s - stamp_s, max(arrival_s - self._arrival_s, 0.0)
+        before_s, self._stamp_s, self._arrival_s = self._stamp_s, stamp_s, arrival_s
+        if before_s is None or not before_s < stamp_s <= before_s + waited_s + LEAD_LIMIT_S:
+            self._quickest_s = way_s
+        self._quickest_s = min(self._quickest_s + DRIFT * waited_s, way_s)
+        return way_s - self._quickest_s
+
+
 class ReorderDelay:
     """How long a decoder holds pictures back to put them in order, as its key pictures show it.
 

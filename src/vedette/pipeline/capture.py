@@ -40,6 +40,8 @@ SILENCE_MARGIN_S: Final = 0.1
 NOT_SOON_S: Final = 1.0
 #: Packets come but no key picture for so long: the state says so.
 NO_KEYFRAME_S: Final = 5.0
+#: Pictures that come so late, or a multiple of it, are told of.
+BEHIND_S: Final = 5.0
 #: Pictures left out because of damage for longer than this are a gap with a reason.
 LEFT_OUT_S: Final = 0.5
 
@@ -133,6 +135,17 @@ class _Meter:
         if now_s - self.started_s >= 1.0:
             self.rate = self.count / (now_s - self.started_s) if self.started_s else 0.0
             self.started_s, self.count = now_s, 0
+
+
+def _late(behind_s: float) -> str:
+    """Words for pictures that come late, in steps, so that the state does not change with each of them."""
+    steps = int(behind_s / BEHIND_S)
+    if not steps:
+        return ""
+    return (
+        f"pictures come more than {steps * BEHIND_S:g} s late: the camera sends more than its way here, "
+        "or this machine, keeps up with; choose its sub stream or a lower bit rate"
+    )
 
 
 class CaptureLoop:
@@ -285,7 +298,7 @@ class CaptureLoop:
         if board.status.state is not CameraState.STREAMING:
             self._damage.reset()
             return
-        words = self._damage.words(now_s, progress.decoded, progress.corrupt)
+        words = self._damage.words(now_s, progress.decoded, progress.corrupt) or _late(progress.behind_s)
         if progress.resting:
             words = words or RESTING
         board.move(CameraState.STREAMING, words, only_in=(CameraState.STREAMING,))

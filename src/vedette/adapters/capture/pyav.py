@@ -38,7 +38,7 @@ from vedette.contracts.packets import EncodedPacket, PictureNote, VideoStream
 from vedette.core.pixels import Pixels
 from vedette.core.sampling import Sampler
 from vedette.core.stream import StreamProgress
-from vedette.core.timeline import ReorderDelay
+from vedette.core.timeline import Lag, ReorderDelay
 from vedette.core.url_policy import CheckedUrl
 
 #: A file in real time never sleeps longer at once, so that ``close`` is noticed.
@@ -181,7 +181,7 @@ class PyAvSource:
         epoch = _file_epoch(self._address.target) if not self._realtime else uuid.uuid4().hex[:16]
         self._video = _video_stream(stream, epoch)
         number = -1
-        meter = RateMeter(progress)
+        meter, lag = RateMeter(progress), Lag()
         use_dts = self._uses_dts()
         self._ahead_s = None
         moved_s = 0.0  # time of the last picture before which everything was decoded
@@ -198,6 +198,8 @@ class PyAvSource:
                 if self._live and frame.pts is not None:
                     self._reorder.picture(frame.pts, arrived_s)
                 arrived_s -= self._reorder.seconds
+            if self._live and stamp_s is not None:
+                progress.behind_s = lag.note(stamp_s, arrived_s)
             times = clock.next(stamp_s, arrived_s)
             self._ahead_s = None if stamp_s is None else times.t_s - stamp_s
             if not decoded.alone:
