@@ -92,6 +92,7 @@ def test_lite_makes_every_yaml_scalar_a_string_and_keeps_json(tmp_path: Path) ->
         ("example.zip", "example.tar", r"no \.zip"),
         ("number: 5", "number: 5\n    number: 6", r"line \d+: key 'number' is given twice"),
         ("number: 5", "number: &x 5\n    other: *x", r"aliases are not allowed"),
+        ("number: 5", "number: " + 2000 * "[" + 2000 * "]", r"more than 50 levels"),
         ("number: 5", "number: 2024-01-01", r"timestamp; put it in quotes"),
         ("vedette.Example\n", "../evil\n", r"ComponentName"),
         ("os: linux", "os: linux\n      colour: red", r"unknown key 'colour'"),

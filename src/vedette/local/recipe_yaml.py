@@ -14,14 +14,24 @@ class RecipeSyntaxError(yaml.YAMLError):
 _ALLOWED_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
 
 
+#: Recipes of AWS go seven levels deep; the reader calls itself for each.
+_DEPTH_LIMIT: Final = 50
+
+
 class _RecipeComposer:
-    """Refuses aliases (a few bytes of them can stand for gigabytes) and keys that appear twice."""
+    """Refuses aliases (a few bytes of them can stand for gigabytes), keys that appear twice, and depths without end."""
+
+    _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        line = self.peek_event().start_mark.line + 1  # type: ignore[attr-defined]
         if self.check_event(yaml.AliasEvent):  # type: ignore[attr-defined]
-            line = self.peek_event().start_mark.line + 1  # type: ignore[attr-defined]
             raise RecipeSyntaxError(f"line {line}: aliases are not allowed in a recipe.")
+        self._depth += 1
+        if self._depth > _DEPTH_LIMIT:
+            raise RecipeSyntaxError(f"line {line}: more than {_DEPTH_LIMIT} levels within one another.")
         node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[misc]
+        self._depth -= 1
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, _ in node.value:
