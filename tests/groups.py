@@ -50,6 +50,8 @@ AGAIN_AT_MOST: Final = 6
 #: Of one test; a limit for what hangs, far above what any takes on a busy machine.
 LIMIT_S: Final = 900
 NOTHING_COLLECTED: Final = 5
+#: Where it is set, each of the thousands of processes that tests start compiles our own modules anew.
+NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 _ALONE: Final = re.compile(r"^\s*(?:@|pytestmark\b.*)pytest\.mark\.alone\b|\bmarks=pytest\.mark\.alone\b", re.MULTILINE)
 
 
@@ -163,7 +165,13 @@ class Runs:
         begun_s = time.monotonic()
         with tempfile.TemporaryFile("w+", dir=self._scratch, errors="replace") as said:
             process = subprocess.Popen(
-                command, cwd=TESTS.parent, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, text=True
+                command,
+                cwd=TESTS.parent,
+                env={name: value for name, value in os.environ.items() if name != NO_BYTECODE},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             with self._lock:
                 self._running.add(process)

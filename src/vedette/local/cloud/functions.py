@@ -200,7 +200,6 @@ class Functions:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_LOG_GROUP_NAME": group,
             "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         command = [sys.executable, "-u", function_worker.__file__, str(self._unpacked(function)), function.handler]
         return _Worker(command, environment, self._logger(name, group, stream))
