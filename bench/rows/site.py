@@ -48,7 +48,7 @@ def measure(quick: bool) -> Row:
             at_most("the stalled camera analysed again after it sends", "s", [back_s], 1.0),
         ),
         (
-            "The targets assume 10 ms of processor for a run of the model; here a run takes 16 to 18 ms (rows system and inference), so five a second are 8 to 9 % of a core by themselves, and decoding 1080p with 25 pictures a second is most of the rest. Where nothing moves most of it goes: row decode.",
+            "The targets assume 10 ms of processor for a run of the model; here a run takes 12 to 18 ms, as the machine is at the time (rows system and inference), so five a second are 6 to 9 % of a core by themselves, and decoding 1080p with 25 pictures a second is most of the rest. Where nothing moves most of it goes: row decode.",
         ),
     )
 
