@@ -62,12 +62,12 @@ class PictureNumbers:
         """Packets are passed over: the next number may be any."""
         self._before = None
 
-    def in_order(self, packet: bytes) -> bool:
+    def in_order(self, packet: bytes | memoryview) -> bool:
         """Whether a packet's picture is whole and the one that follows what came before, as far as can be told."""
         if not self._read:
             return True
         fits, position = True, -1
-        for unit in units(packet, self._length_bytes):
+        for unit in units(bytes(packet), self._length_bytes):
             kind = unit[0] & 0x1F
             if kind in (_SEQUENCE, _PICTURE):
                 self._learn(unit)

@@ -17,10 +17,13 @@ import logging
 import re
 import threading
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import av
 import av.logging
+from av.packet import Packet
+
+from vedette.core.picture_numbers import PictureNumbers
 
 #: What FFmpeg says when packets did not come (RTP reader) and when a picture cannot be what was encoded (decoders).
 #: Complaints about side information, of which some cameras cause one per picture, are not among them.
@@ -40,6 +43,8 @@ _LOST: Final = re.compile(
 )
 #: How many damaged packets are remembered by their time stamp, in case their picture comes out later.
 _REMEMBERED: Final = 32
+#: FFmpeg's reader is a packet ahead: a loss that it reports may be of the packet that it hands out, or the one after.
+SUSPECT: Final = 2
 #: PyAV logs under this name.
 _ROOT: Final = "libav"
 
@@ -63,17 +68,45 @@ class LossWatch(logging.Handler):
             self.losses += 1
 
 
-class NewLosses:
-    """Whether a watch has counted anything since this was asked last, for one of those who ask."""
+class PacketWatch:
+    """Which packets of a stream may not be all that the camera encoded, or not as it did.
 
-    def __init__(self, watch: LossWatch) -> None:
-        self._watch = watch
-        self._seen = watch.losses
+    Args:
+        losses: counts what FFmpeg reports as lost.
+        codec: FFmpeg's name of the stream's.
+        extradata: of the stream.
+    """
 
-    def take(self) -> bool:
-        """Whether there was a loss; the next call asks about what comes after this one."""
-        before, self._seen = self._seen, self._watch.losses
-        return self._seen != before
+    def __init__(self, losses: LossWatch, codec: str, extradata: bytes) -> None:
+        self._losses = losses
+        self._known = losses.losses
+        self._numbers = PictureNumbers(codec, extradata)
+        self._suspect = 0
+
+    def take_loss(self) -> bool:
+        """Whether FFmpeg has reported a loss since this was asked last, or about a packet."""
+        before, self._known = self._known, self._losses.losses
+        return self._known != before
+
+    def suspect(self) -> None:
+        """Something was lost before the next packet, or in it."""
+        self._suspect = SUSPECT
+
+    def damaged(self, packet: Packet[Any]) -> bool:
+        """Whether a packet may be; each is asked about once, in the order in which they come."""
+        if self.take_loss():
+            self.suspect()
+        suspect, self._suspect = self._suspect > 0, max(0, self._suspect - 1)
+        in_order = self._numbers.in_order(memoryview(packet))
+        return packet.is_corrupt or suspect or not in_order
+
+    def pass_over(self, packet: Packet[Any]) -> None:
+        """A packet is not decoded, and is not missing either."""
+        self._numbers.in_order(memoryview(packet))
+
+    def forget(self) -> None:
+        """Packets were passed over without a word: the next one is not compared with those before."""
+        self._numbers.forget()
 
 
 _install_lock = threading.Lock()

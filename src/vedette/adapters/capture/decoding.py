@@ -15,12 +15,11 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
+from vedette.adapters.capture.damage import DamageGate, LossWatch, PacketWatch
 from vedette.adapters.capture.planes import ReadyPicture, as_pixels
 from vedette.contracts.manifest import Motion
 from vedette.core.motion_gate import thumbnail
 from vedette.core.nal import Slice, first_slice, length_size
-from vedette.core.picture_numbers import PictureNumbers
 from vedette.core.rest import GROUP_LIMIT_BYTES, LATE, Groups, Sizes, Stillness, Wake
 from vedette.core.stream import StreamProgress
 
@@ -32,8 +31,6 @@ _BEFORE_KEY_S: Final = 1
 _WAITING_LIMIT: Final = 64
 #: Packets that gave no picture, beyond those the decoder holds back to put pictures in order, that mean damage.
 OWED_LIMIT: Final = 2
-#: FFmpeg's reader is a packet ahead: a loss that it reports may be of the packet that it hands out, or the one after.
-SUSPECT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +88,37 @@ class PacketDecoder:
         self._context = context
         extradata = bytes(context.extradata or b"")
         self._length_bytes = length_size(extradata, context.name)
-        self._numbers = PictureNumbers(context.name, extradata)
+        self._watch = PacketWatch(losses, context.name, extradata)
         self._layered = False
         self._awaited_s: list[float] = []  # of what was given to the decoder and has not come out, in order
         self._spared: list[Decoded] = []  # in order, until their turn
         self._progress = progress
-        self._losses = NewLosses(losses)
         self._threads = threads
         self._gate = DamageGate(progress.last_packet_s)
         self._skipping = self._interlaced = False
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
         self._owed = 0
-        self._suspect = 0
 
     def take_loss(self) -> bool:
         """Whether FFmpeg has reported a loss since this was asked, or a packet decoded."""
-        return self._losses.take()
+        return self._watch.take_loss()
 
     def damage(self, packet: Packet[Any], now_s: float) -> None:
         """Something was lost before a packet, or in it: nothing is shown until a key picture after it."""
         self._gate.damage(now_s, packet.pts)
-        self._suspect = SUSPECT
+        self._watch.suspect()
 
     def pass_over(self, packet: Packet[Any]) -> None:
         """A packet is not decoded, and is not missing either."""
-        self._numbers.in_order(bytes(packet))
+        self._watch.pass_over(packet)
 
     def decode(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         """The pictures that a packet completes."""
         gate, progress, context = self._gate, self._progress, self._context
-        if self.take_loss():
-            self._suspect = SUSPECT
-        in_order = self._numbers.in_order(bytes(packet))
-        if packet.is_corrupt or self._suspect or not in_order:
+        if self._watch.damaged(packet):
             gate.damage(now_s, packet.pts)
         if packet.is_keyframe and packet.pts is not None:
             gate.key(packet.pts)
-        self._suspect = max(0, self._suspect - 1)
         if not self.keys_only and self._spares(packet, now_s):
             return
         if self.keys_only != self._skipping:
@@ -189,7 +180,7 @@ class PacketDecoder:
     def begin_anew(self) -> None:
         """Forget what was decoded; the next packet begins with a key picture."""
         self._context.flush_buffers()
-        self._numbers.forget()
+        self._watch.forget()
         self._owed = 0
         self._spared.clear()
         self._awaited_s.clear()

@@ -16,12 +16,11 @@ from typing import Any, Final
 
 from av.packet import Packet
 
-from vedette.adapters.capture.damage import DamageGate, LossWatch, NewLosses
-from vedette.adapters.capture.decoding import SUSPECT, Decoded
+from vedette.adapters.capture.damage import DamageGate, LossWatch, PacketWatch
+from vedette.adapters.capture.decoding import Decoded
 from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, Sample
 from vedette.adapters.capture.planes import ReadyPicture
 from vedette.contracts.errors import CameraError
-from vedette.core.picture_numbers import PictureNumbers
 from vedette.core.stream import StreamProgress
 
 logger = logging.getLogger(__name__)
@@ -202,13 +201,11 @@ class GstDecoder:
         # Sequence and picture parameters that only the stream description had go before each key picture.
         self._before_key = extradata if extradata[:1] != b"\1" else b""
         self._progress = progress
-        self._losses = NewLosses(losses)
-        self._numbers = PictureNumbers(codec, extradata)
+        self._watch = PacketWatch(losses, codec, extradata)
         self._gate = DamageGate(progress.last_packet_s)
         self._skipping = False
         self._joining = True  # pictures before the first key picture are not damaged, merely of no use
         self._unstamped = 0
-        self._suspect = 0
         self._awaiting = True  # nothing is decoded until the next key picture
         self._floor_us = 0  # pictures before the key picture that was joined at refer to those before it
         self._start()
@@ -258,16 +255,13 @@ class GstDecoder:
             self._skipping = self.keys_only
             self._joining = True
             self._damage(now_s)  # what was skipped is missing as a reference
-        if self._losses.take():
-            self._suspect = SUSPECT
-        lost, self._suspect = self._suspect > 0, max(0, self._suspect - 1)
-        in_order = self._numbers.in_order(bytes(packet))
+        damaged = self._watch.damaged(packet)
         first = not self._pushed and self._base_us is None
         self._unstamped = self._unstamped + 1 if packet.pts is None else 0
         if self._unstamped > _UNSTAMPED_LIMIT:
             raise self._unusable("its packets have no time stamps")
         # The first packet of a live stream has none: FFmpeg does not yet know where the stream's time begins.
-        if packet.is_corrupt or lost or not in_order or (packet.pts is None and not first):
+        if damaged or (packet.pts is None and not first):
             self._damage(now_s, packet.pts)
             self._progress.corrupt += 1
             return False
