@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +41,7 @@ class LiveTimeline:
     """
 
     def __init__(self) -> None:
-        self._offset_s: float | None = None
+        self._lag = Lag()
         self._stamp_s: float | None = None
         self._arrival_s = 0.0
         self._t_s: float | None = None
@@ -53,7 +54,11 @@ class LiveTimeline:
             stamp_s: its presentation time stamp, seconds; None where it has none.
             arrival_s: monotonic time at which it arrived, seconds.
         """
-        t_s = arrival_s if stamp_s is None else self._smooth(stamp_s, arrival_s)
+        late_s = self._lag.note(stamp_s, arrival_s)
+        if late_s > LAG_LIMIT_S:
+            self._lag.accept()
+            late_s = 0.0
+        t_s = arrival_s - late_s
         if self._t_s is None:
             self._t_s, self._stamp_s, self._arrival_s = t_s, stamp_s, arrival_s
             return StreamTime(t_s, 0.0)
@@ -67,17 +72,6 @@ class LiveTimeline:
         self._t_s, self._stamp_s, self._arrival_s = t_s, stamp_s, arrival_s
         return StreamTime(t_s, self._media_s)
 
-    def _smooth(self, stamp_s: float, arrival_s: float) -> float:
-        offset_s = arrival_s - stamp_s
-        went_back = self._stamp_s is not None and stamp_s <= self._stamp_s
-        if self._offset_s is None or went_back:
-            self._offset_s = offset_s
-        else:
-            self._offset_s = min(self._offset_s + DRIFT * max(arrival_s - self._arrival_s, 0.0), offset_s)
-            if offset_s - self._offset_s > LAG_LIMIT_S:
-                self._offset_s = offset_s
-        return stamp_s + self._offset_s
-
 
 class Lag:
     """How far a live stream is behind its own time stamps, against its quickest picture since they last jumped.
@@ -85,26 +79,34 @@ class Lag:
     Over a link that carries less than the camera sends, pictures wait in the camera, longer and longer.
     """
 
-    __slots__ = ("_arrival_s", "_quickest_s", "_stamp_s")
+    __slots__ = ("_arrival_s", "_quickest_s", "_stamp_s", "_way_s")
 
     def __init__(self) -> None:
-        self._quickest_s = 0.0
+        self._quickest_s = math.inf
+        self._way_s = 0.0
         self._stamp_s: float | None = None
         self._arrival_s = 0.0
 
-    def note(self, stamp_s: float, arrival_s: float) -> float:
-        """How late a picture came, seconds.
+    def note(self, stamp_s: float | None, arrival_s: float) -> float:
+        """How late a picture came, seconds; 0 where it has no time stamp.
 
         Args:
-            stamp_s: its presentation time stamp.
+            stamp_s: its presentation time stamp; None where it has none.
             arrival_s: monotonic time at which it arrived.
         """
-        way_s, waited_s = arrival_s - stamp_s, max(arrival_s - self._arrival_s, 0.0)
-        before_s, self._stamp_s, self._arrival_s = self._stamp_s, stamp_s, arrival_s
-        if before_s is None or not before_s < stamp_s <= before_s + waited_s + LEAD_LIMIT_S:
-            self._quickest_s = way_s
-        self._quickest_s = min(self._quickest_s + DRIFT * waited_s, way_s)
-        return way_s - self._quickest_s
+        before_s, self._stamp_s = self._stamp_s, stamp_s
+        waited_s, self._arrival_s = max(arrival_s - self._arrival_s, 0.0), arrival_s
+        if stamp_s is None:
+            return 0.0
+        self._way_s = arrival_s - stamp_s
+        if before_s is not None and not before_s < stamp_s <= before_s + waited_s + LEAD_LIMIT_S:
+            self._quickest_s = math.inf
+        self._quickest_s = min(self._quickest_s + DRIFT * waited_s, self._way_s)
+        return self._way_s - self._quickest_s
+
+    def accept(self) -> None:
+        """The latest picture was not late: time stamps have jumped, or paused."""
+        self._quickest_s = self._way_s
 
 
 class ReorderDelay:

@@ -241,7 +241,8 @@ class Supervisor:
 
     def _heard(self, child: Child, message: dict[str, Any]) -> None:
         slot = self._slots.get(child.name)
-        silent_s, child.last_heard_s = self._clock() - child.last_heard_s, self._clock()
+        now_s = self._clock()
+        silent_s, child.last_heard_s = now_s - child.last_heard_s, now_s
         if slot is None or slot.child is not child:
             return
         if silent_s > slot.limit_s and "stalled" not in message:
