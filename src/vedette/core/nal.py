@@ -81,20 +81,36 @@ def length_size(extradata: bytes, codec: str) -> int:
     return (extradata[where] & 0x3) + 1
 
 
-def stated_sets(extradata: bytes) -> Iterator[bytes]:
-    """Sets of parameters that are told of an H.264 stream beforehand (ISO/IEC 14496-15, 5.3.3.1, or Annex B)."""
-    if not extradata or extradata[0] == 0:
+def stated_sets(extradata: bytes, codec: str) -> Iterator[bytes]:
+    """Sets of parameters that are told of a stream beforehand.
+
+    ISO/IEC 14496-15, 5.3.3.1 (``avcC``) and 8.3.3.1 (``hvcC``), or Annex B. What is cut short ends with its end.
+
+    Args:
+        extradata: of the stream.
+        codec: ``h264`` or ``hevc``.
+    """
+    if not length_size(extradata, codec):
         yield from units(extradata, 0)
         return
-    position = 5
-    for mask in (0x1F, 0xFF):  # of sequences, then of pictures
-        count = extradata[position] & mask if position < len(extradata) else 0
-        position += 1
+    # How many follow, and where: of sequences and of pictures, or of each kind that there is.
+    position, kinds = (5, 2) if codec == "h264" else (23, _number(extradata, 22, 23))
+    for kind in range(kinds):
+        if codec == "h264":
+            count = _number(extradata, position, position + 1) & (0xFF if kind else 0x1F)
+            position += 1
+        else:
+            count = _number(extradata, position + 1, position + 3)
+            position += 3
         for _ in range(count):
             begin = position + 2
-            position = begin + int.from_bytes(extradata[position:begin])
-            if begin < min(position, len(extradata)):
-                yield extradata[begin:position]
+            position = begin + _number(extradata, position, begin)
+            if unit := extradata[begin:position]:
+                yield unit
+
+
+def _number(data: bytes, begin: int, end: int) -> int:
+    return int.from_bytes(data[begin:end])
 
 
 def _after_start(head: bytes, position: int) -> int:

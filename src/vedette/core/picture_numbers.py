@@ -50,7 +50,7 @@ class PictureNumbers:
         self._before: tuple[int, int | None] | None = None  # numbers of the picture that was referred to last
         self._recent: deque[bool] = deque(maxlen=_JUDGED)
         if self._read:
-            for unit in stated_sets(extradata):
+            for unit in stated_sets(extradata, codec):
                 self._learn(unit)
 
     @property

@@ -13,6 +13,7 @@ import numpy as np
 
 from vedette.contracts.errors import EvidenceError
 from vedette.contracts.packets import EncodedPacket, VideoStream
+from vedette.core.nal import length_size, stated_sets, units
 from vedette.ports.evidence import ClipCut, Picture, WrittenClip
 
 #: FFmpeg's name of the bare form of a coding, in which the parameters of a stream can be looked up.
@@ -111,16 +112,8 @@ def write_clip(cut: ClipCut, path: Path) -> WrittenClip:
 
 def annexb(data: bytes, stream: VideoStream) -> bytes:
     """A packet with start codes before its units, as streams from cameras have; files have lengths instead."""
-    if not _is_counted(stream):
-        return data
-    size = _length_size(stream)
-    out, at = bytearray(), 0
-    while at + size <= len(data):
-        length = int.from_bytes(data[at : at + size], "big")
-        at += size
-        out += _START + data[at : at + length]
-        at += length
-    return bytes(out)
+    size = length_size(stream.extradata, stream.codec)
+    return data if not size else b"".join(_START + unit for unit in units(data, size))
 
 
 def _bare(packets: Sequence[EncodedPacket]) -> bytes:
@@ -137,39 +130,9 @@ def _group(packets: Sequence[EncodedPacket]) -> int:
 
 
 def _parameter_sets(stream: VideoStream) -> bytes:
-    data = stream.extradata
-    if not _is_counted(stream):
-        return data
-    units: list[bytes] = []
-    if stream.codec == "h264":  # ISO/IEC 14496-15, AVCDecoderConfigurationRecord
-        at = 5
-        for mask in (0x1F, 0xFF):
-            count, at = data[at] & mask, at + 1
-            for _ in range(count):
-                length = int.from_bytes(data[at : at + 2], "big")
-                units.append(data[at + 2 : at + 2 + length])
-                at += 2 + length
-    else:  # HEVCDecoderConfigurationRecord
-        arrays, at = data[22], 23
-        for _ in range(arrays):
-            count, at = int.from_bytes(data[at + 1 : at + 3], "big"), at + 3
-            for _ in range(count):
-                length = int.from_bytes(data[at : at + 2], "big")
-                units.append(data[at + 2 : at + 2 + length])
-                at += 2 + length
-    return b"".join(_START + unit for unit in units)
-
-
-def _is_counted(stream: VideoStream) -> bool:
-    return (
-        stream.codec in ("h264", "hevc")
-        and len(stream.extradata) > 23 - 16 * (stream.codec == "h264")
-        and (stream.extradata[0] == 1)
-    )
-
-
-def _length_size(stream: VideoStream) -> int:
-    return (stream.extradata[4 if stream.codec == "h264" else 21] & 3) + 1
+    if not length_size(stream.extradata, stream.codec):
+        return stream.extradata
+    return b"".join(_START + unit for unit in stated_sets(stream.extradata, stream.codec))
 
 
 def _dts(packets: Sequence[EncodedPacket], number: int) -> int:
