@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.capture.rig import COMPONENTS, Rig
+from tests.capture.rig import Rig, component_paths
 from vedette.adapters.capture.gst_library import Gst, GstError, load_gstreamer
 from vedette.testing.synthetic import make_clip
 
@@ -39,7 +38,7 @@ def gst() -> Gst:
 @pytest.fixture
 def component_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let child processes find the components."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(COMPONENTS), os.environ.get("PYTHONPATH", "")]).rstrip(":"))
+    monkeypatch.setenv("PYTHONPATH", component_paths())
 
 
 @pytest.fixture

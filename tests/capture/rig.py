@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import sys
 import threading
@@ -20,6 +21,11 @@ from vedette.ports.frames import FrameLease
 
 COMPONENTS = Path(__file__).resolve().parents[2] / "components"
 CAMERA = ("-m", "camera_ingest.camera")
+
+
+def component_paths() -> str:
+    """A search path with which child processes find the components, as ``PYTHONPATH``."""
+    return os.pathsep.join([str(COMPONENTS), os.environ.get("PYTHONPATH", "")]).rstrip(":")
 
 
 class Rig:

@@ -143,6 +143,14 @@ class Life:
             self.round()
         raise AssertionError((self.account.status, self.account.details))
 
+    def restarted(self) -> None:
+        """The account asks for a restart, and it is done."""
+        self.account.job(REBOOT)
+        self.until(lambda: "systemctl reboot" in self.device.machine.calls())
+        self.device.boot("boot-2")
+        self.start()
+        self.until(self.ended)
+
     def ended(self) -> bool:
         """Whether the job is over, for the account and for the device."""
         over = self.account.status not in {"QUEUED", "IN_PROGRESS"}
@@ -301,11 +309,7 @@ def test_a_job_that_is_over_is_not_done_again_where_its_message_comes_again(
     device: JobDevice, *, restarted: bool
 ) -> None:
     life = Life(device)
-    life.account.job(REBOOT)
-    life.until(lambda: "systemctl reboot" in device.machine.calls())
-    device.boot("boot-2")
-    life.start()
-    life.until(life.ended)
+    life.restarted()
     assert life.account.status == "SUCCEEDED"
     if restarted:
         life.start()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from tests.capture.rig import COMPONENTS, Rig
+from tests.capture.rig import Rig, component_paths
 from tests.capture.slow_proxy import SlowProxy
 from tests.faults.wire import ADDRESSES, Wire
 from vedette.ports.frames import FrameLease
@@ -46,7 +46,6 @@ def at_its_ends(
     clip = folder / f"wire-{busy}.mp4"
     if not clip.exists():
         clip.write_bytes(make_clip(frames=PICTURES, fps=FPS, gop=round(GROUP_S * FPS), crf=26, draw=_drawer(busy)))
-    known = os.pathsep.join([str(COMPONENTS), os.environ.get("PYTHONPATH", "")]).rstrip(":")
     with ExitStack() as stack:
         with cable.inside("camera"):
             source = CameraSource(clip, name="cam")
@@ -57,7 +56,7 @@ def at_its_ends(
                 assert port is not None
                 proxy = stack.enter_context(SlowProxy(ADDRESSES["camera"], port, round_trip_s))
                 url = url.replace(f":{port}/", f":{proxy.port}/")
-        stack.enter_context(mock.patch.dict(os.environ, PYTHONPATH=known))
+        stack.enter_context(mock.patch.dict(os.environ, PYTHONPATH=component_paths()))
         with cable.inside("device"):
             place = Path(tempfile.mkdtemp(dir=folder))
             rig = Rig(place, url, **options)

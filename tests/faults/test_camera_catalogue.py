@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from tests.capture.rig import COMPONENTS, Rig
+from tests.capture.rig import Rig, component_paths
 from tests.edge.faults_support import percentile, spread
 from tests.faults.scorecard import Anchor, Control, Row, record, size
 from vedette.contracts.camera import CameraState, PictureHealth
@@ -38,8 +38,10 @@ def watched(folder: Path, source: Path | None = None, **options: Any) -> Iterato
     asked = options.pop("shown", {})
     first = options.pop("first", {})
     shown = CameraSource(source or clip(folder, "clip.mp4"), name="cam", **asked)
-    known = os.pathsep.join([str(COMPONENTS), os.environ.get("PYTHONPATH", "")]).rstrip(":")
-    with CameraSimulator([shown], "127.0.0.1", port=0) as simulator, mock.patch.dict(os.environ, PYTHONPATH=known):
+    with (
+        CameraSimulator([shown], "127.0.0.1", port=0) as simulator,
+        mock.patch.dict(os.environ, PYTHONPATH=component_paths()),
+    ):
         if first:
             simulator.camera("cam").fault(**first)
         place = Path(tempfile.mkdtemp(dir=folder))

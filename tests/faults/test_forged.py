@@ -135,11 +135,7 @@ def forged_jobs(folder: Path, rng: random.Random, rounds: int, tried: Counter[st
     """Messages after which something was asked of the machine; whether a good job is done afterwards."""
     device = JobDevice(folder)
     life = Life(device)
-    life.account.job(REBOOT)
-    life.until(lambda: "systemctl reboot" in device.machine.calls())
-    device.boot("boot-2")
-    life.start()
-    life.until(life.ended)
+    life.restarted()
     life.account.publish_cloud = lambda *_: None  # type: ignore[method-assign]  # nobody hears what it says of these
     applied = 0
     for _ in range(rounds):
