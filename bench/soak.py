@@ -137,6 +137,7 @@ def main() -> int:
     try:
         row = soak(folder, arguments.minutes, arguments.cameras, arguments.seed)
     finally:
+        _keep_logs(folder / "run")
         shutil.rmtree(folder, ignore_errors=True)
     if arguments.keep:
         print(f"{write(row, time.monotonic() - began_s)} written")
@@ -277,6 +278,16 @@ def _sampling(run: Soak, stop: threading.Event) -> None:
             )
     print()
     (RESULTS / "faults.txt").write_text("".join(f"{t:.1f}  {m:8.2f} min  {what}\n" for t, m, what in run.faults))
+
+
+def _keep_logs(run: Path) -> None:
+    """What components said and the alerts they wrote, for whoever asks why one is missing."""
+    kept = RESULTS / "run"
+    shutil.rmtree(kept, ignore_errors=True)
+    for file in (*run.rglob("*.log*"), *run.glob("*.jsonl")):
+        target = kept / file.relative_to(run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
 
 
 def _settled(run: Soak, bus: Subscriber) -> list[Alert]:

@@ -29,8 +29,8 @@ def resumed_tracker(
         if last is not None:
             since_s = last.analysed_wall_s - pipeline.tracker.lost_s
             earlier = reader.recent(pipeline.key, pipeline.camera, since_s)
-            found = with_lost_objects(last, earlier, pipeline.tracker.lost_s)
+            found, seen_s = with_lost_objects(last, earlier, pipeline.tracker.lost_s)
             if more_labels:
                 tracker.know(found.labels)
-            tracker.restore(found)
+            tracker.restore(found, seen_s)
     return tracker

@@ -108,11 +108,15 @@ class PipelineTracker:
         """Class names, in the order of ``Detections.classes``."""
         return self._labels
 
-    def restore(self, batch: TrackBatch) -> None:
+    def restore(self, batch: TrackBatch, seen_s: Sequence[float] | None = None) -> None:
         """Go on after a restart from the last batch of this pipeline and camera in the journal.
 
         Objects keep their numbers where they are found again within ``lost_s``; other objects get numbers that were
         not given before. Objects of a class the model no longer has are dropped.
+
+        Args:
+            batch: objects that were followed.
+            seen_s: when each was seen last, in the time of the batch's picture; None: all in that picture.
         """
         index = {label: position for position, label in enumerate(self._labels)}
         rows = [row for row, label in enumerate(batch.labels) if label in index]
@@ -125,6 +129,7 @@ class PipelineTracker:
             [batch.scores[row] for row in rows],
             [index[batch.labels[row]] for row in rows],
             batch.frame.t_s,
+            None if seen_s is None else [seen_s[row] for row in rows],
         )
         self._restored = batch.frame
         self._last_s, self._still_s = batch.frame.t_s, 0.0

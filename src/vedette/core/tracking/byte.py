@@ -108,7 +108,13 @@ class ByteTracker:
         self._last_s = None
 
     def restore(
-        self, batch_ids: ArrayLike, boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike, t_s: float
+        self,
+        batch_ids: ArrayLike,
+        boxes: ArrayLike,
+        scores: ArrayLike,
+        classes: ArrayLike,
+        t_s: float,
+        seen_s: ArrayLike | None = None,
     ) -> None:
         """Start from what was seen last before a restart; replaces all tracks.
 
@@ -117,27 +123,30 @@ class ByteTracker:
             boxes: (n, 4), pixels of the original picture.
             scores: (n,).
             classes: (n,), index into the model's labels.
-            t_s: time of that picture.
+            t_s: time of the last picture.
+            seen_s: when each was seen last, (n,), not after ``t_s``; None: all in the last picture.
 
         Raises:
-            ValueError: the columns differ in length, or ``t_s`` is not a finite number.
+            ValueError: the columns differ in length, or a time is not a finite number.
         """
         ids = np.asarray(batch_ids, np.int64).reshape(-1)
         places = np.asarray(boxes, np.float64).reshape(-1, 4)
         weights = np.asarray(scores, np.float64).reshape(-1)
         kinds = np.asarray(classes, np.int64).reshape(-1)
-        if not len(ids) == len(places) == len(weights) == len(kinds):
+        times = np.full(len(ids), t_s) if seen_s is None else np.asarray(seen_s, np.float64).reshape(-1)
+        if not len(ids) == len(places) == len(weights) == len(kinds) == len(times):
             raise ValueError(
                 f"columns differ in length: {len(ids)} ids, {len(places)} boxes, "
-                f"{len(weights)} scores, {len(kinds)} classes"
+                f"{len(weights)} scores, {len(kinds)} classes, {len(times)} times"
             )
-        if not math.isfinite(t_s):
-            raise ValueError(f"t_s must be a finite number; it is {t_s}")
+        if not math.isfinite(t_s) or not np.isfinite(times).all():
+            raise ValueError(f"times must be finite numbers; they are {t_s} and {times.tolist()}")
         if len(ids):
             self._next_id = max(self._next_id, int(ids.max()) + 1)
         good = _usable(places, weights) & (ids > 0)
         self._table = TrackTable.begin(places[good], weights[good], kinds[good], t_s)
         self._table.ids[:] = ids[good]
+        self._table.seen_s[:] = np.minimum(times[good], t_s)
         self._table.hits[:] = self._settings.min_hits
         self._last_s = t_s
 
@@ -197,7 +206,10 @@ class ByteTracker:
         return self._seen_now(t_s)
 
     def _advance(self, t_s: float) -> None:
-        """Learn the time between pictures; drop all tracks where time broke."""
+        """Learn the time between pictures; drop all tracks where time broke, and those unseen for too long by now.
+
+        After a gap in the pictures that comes before anybody is matched: who left before it did not come back.
+        """
         last_s, self._last_s = self._last_s, t_s
         if last_s is None:
             return
@@ -206,6 +218,9 @@ class ByteTracker:
             self._table = TrackTable.empty()
         elif 0.0 < step_s <= LONGEST_INTERVAL_S:
             self._interval_s += 0.1 * (step_s - self._interval_s)
+        gone = (self._table.ids > 0) & (t_s - self._table.seen_s > self._patience_s)
+        if gone.any():
+            self._table = self._table.rows((~gone).nonzero()[0])
 
     def _in_order(self, detections: Detections) -> tuple[Floats, Floats, NDArray[np.int64], Integers]:
         """Usable boxes, strongest first, and their rows; ties by place: the order of the input does not matter."""
