@@ -42,6 +42,8 @@ NOT_SOON_S: Final = 1.0
 NO_KEYFRAME_S: Final = 5.0
 #: Pictures that come so late, or a multiple of it, are told of.
 BEHIND_S: Final = 5.0
+#: Reasons that are logged while no picture comes, each once: there are many attempts a second.
+SAID_AT_MOST: Final = 8
 #: Pictures left out because of damage for longer than this are a gap with a reason.
 LEFT_OUT_S: Final = 0.5
 
@@ -195,6 +197,7 @@ class CaptureLoop:
         self._damage = DamageMeter()
         self._waiting: tuple[float | None, int] = (None, 0)  # for a key picture: since when, key packets until then
         self._corrupt_then = 0
+        self._said: set[str] = set()  # reasons in the log since the last picture
         self._last_picture_s: float | None = None
         self._opening_since_s: float | None = None
 
@@ -349,6 +352,7 @@ class CaptureLoop:
             if CameraState.STREAMING not in TRANSITIONS[state]:
                 self._board.move(CameraState.CONNECTING, "the first picture came")
             self._board.move(CameraState.STREAMING)
+            self._said.clear()
         published = self._publisher.publish(info, pixels)
         if self._clock() - info.t_s > LATE_S and self._rest is not None:
             self._publisher.wait_taken(TAKEN_S)  # pictures that were passed over come faster than they are analysed
@@ -372,7 +376,9 @@ class CaptureLoop:
         self._board.move(state, reason, error.code)
         if not self._gap_reason:
             self._gap_reason = f"{state.value}: {error.message}"
-        logger.info("camera %s: %s: %s", self._board.status.camera, state.value, reason)
+        if reason not in self._said and len(self._said) < SAID_AT_MOST:
+            self._said.add(reason)
+            logger.info("camera %s: %s: %s", self._board.status.camera, state.value, reason)
         return state
 
     def _pause(self, state: CameraState) -> None:
