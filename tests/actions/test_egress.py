@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.actions.authority import Authority
 from tests.actions.receivers import Broker, WebhookLedger, until
 from vedette.adapters.egress import HttpPoster, MqttConnection, MqttSettings, check_broker, check_http
 from vedette.adapters.egress.mqtt import MQTT_THROWN_OUT_S
@@ -74,6 +77,50 @@ def test_without_encryption_nothing_leaves_the_site() -> None:
             check_http("http://example.com/", allow_private=allow_private, resolver=answers("93.184.215.14"))
     with pytest.raises(ConfigurationError):
         check_http("http://10.0.0.1/x", allow_private=False)
+
+
+@pytest.mark.parametrize(
+    ("cipher", "taken"),
+    [
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", True),
+        ("ECDHE-ECDSA-AES128-SHA", False),
+        ("ECDHE-ECDSA-NULL-SHA", False),
+        ("AECDH-AES128-SHA", False),
+    ],
+)
+def test_weak_ciphers_are_refused(cipher: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))  # for the context that receivers get
+    weak = f"{cipher}:@SECLEVEL=0"
+    context = authority.server("127.0.0.1")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # later ones have no weak ciphers
+    context.set_ciphers(weak)
+    careless = ssl.create_default_context()
+    careless.set_ciphers(weak)
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    assert _answered(context, careless), "the server is able to"
+    assert _answered(context, None) is taken
+
+
+def _answered(server: ssl.SSLContext, client: ssl.SSLContext | None) -> bool:
+    """Whether a webhook is sent to such a server, by default as receivers are."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), server.wrap_socket(listener.accept()[0], server_side=True) as one:
+                one.recv(65536)
+                one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        with contextlib.closing(HttpPoster(url, allow_private=True, context=client)) as poster:
+            try:
+                return poster.post(b"{}", {}).status == 200
+            except DeliveryError:
+                return False
+            finally:
+                thread.join(10)
 
 
 def test_brokers_may_be_on_this_machine_but_not_where_credentials_are_served() -> None:

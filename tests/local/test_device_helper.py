@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,18 @@ def test_a_request_in_no_known_form_does_nothing(device: JobDevice, request_: by
     assert sorted(str(path) for path in (device.root / "etc").rglob("*")) == before
     assert not [one for one in device.machine.calls() if one.startswith(("systemctl reboot", "dpkg"))]
     assert not (device.state / "agent/ask/request").exists()
+
+
+def test_what_is_exchanged_after_it_was_checked_is_not_used(device: JobDevice) -> None:
+    package, other = runtime("new"), device.root / "other"
+    other.write_bytes(runtime("stranger"))
+    real = shutil.which("sha256sum")
+    exchanging = device.machine.tools / "sha256sum"
+    exchanging.write_text(f'#!/bin/sh\n{real} "$@"\ncp {other} {device.state}/agent/ask/package\n')
+    exchanging.chmod(0o755)
+    assert asked(device, Ask.APPLY, device.update(package), package) == "done: "
+    assert device.runs == "new"
+    assert (device.state / "agent/ask/package").read_bytes() == other.read_bytes(), "it was exchanged"
 
 
 def test_links_and_pipes_in_place_of_files_do_no_harm(device: JobDevice) -> None:

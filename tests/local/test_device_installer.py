@@ -9,6 +9,8 @@ import stat
 import sys
 import tarfile
 import zipfile
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,17 @@ def test_protection_of_the_machine_is_reported(lite: FakeMachine) -> None:
     assert lite.checks()["ssh"]["state"] == "warn"
     lite.write("sys/devices/platform/tegra-fuse/odm_production_mode", "0x00000000\n")
     assert lite.checks()["secure-boot"]["state"] == "warn"
+
+
+def test_a_clock_that_is_off_is_found_before_anything_is_installed(lite: FakeMachine) -> None:
+    assert lite.checks()["clock"]["state"] == "ok"
+    lite.settings = {"FAKE_NTP": "no"}
+    assert lite.checks()["clock"]["state"] == "warn", "there is nobody to ask"
+    for told, state in ((format_datetime(datetime.now(UTC)), "warn"), ("Thu, 01 Jan 1970 00:00:00 GMT", "missing")):
+        (lite.tools / "curl").write_text(f"#!/bin/sh\nprintf 'HTTP/1.1 403 Forbidden\\r\\nDate: {told}\\r\\n\\r\\n'\n")
+        assert lite.checks()["clock"]["state"] == state, told
+    assert lite.run("--camera", "10.0.0.7").returncode == 1
+    assert not lite.has("etc/vedette")
 
 
 def test_lite_becomes_the_device_and_keeps_no_secret(lite: FakeMachine, tmp_path: Path) -> None:
