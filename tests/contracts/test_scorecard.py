@@ -86,7 +86,6 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     for wanted in catalogue.ALL:
         assert f"| {report.GREY} {wanted.id} | {wanted.name} | {wanted.without} |" in page
     assert report.GREEN not in page.split("## At a glance")[1]
-    assert "X19 | requirements of published catalogues with a test | not built" in page
     assert "X6 | cells of routes and roles | not applicable: nothing listens" in page
     assert "R10-boot | power on to first analysed picture | needs a Jetson" in page
 

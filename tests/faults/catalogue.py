@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 NOT_MEASURED: Final = "not measured here"
-NOT_BUILT: Final = "not built"
 NOTHING_LISTENS: Final = "not applicable: nothing listens"
 NEEDS_JETSON: Final = "needs a Jetson"
 
@@ -117,7 +116,7 @@ SECURITY: Final = (
     Wanted("X16", "certificates for those who must have none", "0"),
     Wanted("X17", "bad certificates accepted", "0"),
     Wanted("X18", "faces found after covering", "<= 1 %"),
-    Wanted("X19", "requirements of published catalogues with a test", ">= 90 %", NOT_BUILT),
+    Wanted("X19", "requirements of published catalogues with a test", ">= 90 % of level 1, >= 70 % of level 2"),
     Wanted("X20", "findings of a code scanner without a reason; dangerous calls", "0; 0"),
     Wanted("X21", "controls of the stacks whose removal is caught", ">= 95 %"),
     Wanted("S24", "log-in limits of an interface", "all", NOTHING_LISTENS),
