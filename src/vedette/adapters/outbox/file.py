@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from vedette.adapters.outbox import rebuild, schema
+from vedette.adapters.outbox.salvage import Salvage
 from vedette.adapters.outbox.writer import GroupWriter
 from vedette.contracts.errors import StorageError
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+#: A file that could not be rebuilt is tried again no sooner than this.
+REBUILD_RETRY_S: Final = 5.0
 
 
 class OutboxFile:
@@ -24,22 +31,23 @@ class OutboxFile:
         path: made where it does not exist.
 
     Attributes:
-        fresh: the file did not exist before.
         damage: what was found damaged last, to report; None where nothing was.
-        generation: how often the file was rebuilt while open; row numbers stay, the epoch does not.
+        generation: how often it was opened again, mostly as a new file: row numbers stay, the epoch does not then.
 
     Raises:
-        StorageError: V401, the directory cannot be used, or another process has the outbox.
+        StorageError: V401, the directory cannot be used, or another process has the outbox; V403, the file is damaged,
+            and there is no room for a new one.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._swap = threading.RLock()
-        self.fresh = not path.exists()
-        self.damage: StorageError | None = None
+        self._again_s = 0.0
+        self._shut = False
         self.generation = 0
         self._claim = _claim(path)
         try:
+            self.damage = rebuild.finish(path)
             self._begin(self._open())
         except BaseException:
             os.close(self._claim)
@@ -61,13 +69,16 @@ class OutboxFile:
                     if generation == self.generation:
                         if not rebuild.is_damage(error):
                             raise
-                        self._rebuild(str(error))
+                        try:
+                            self._rebuild(str(error))
+                        except StorageError as failure:
+                            raise sqlite3.OperationalError(failure.message) from failure
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Read; again where the file had to be rebuilt.
 
         Raises:
-            StorageError: V401, the disk failed.
+            StorageError: V401, the disk failed; V403, the file is damaged, and there is no room for a new one.
         """
         with self._swap:
             while True:
@@ -79,16 +90,26 @@ class OutboxFile:
                     self._rebuild(str(error))
 
     def look(self) -> None:
-        """Somebody may have removed the file: what is open still reads, so it is written out again."""
+        """Somebody may have removed the file: what is open still reads, so it is written out again.
+
+        A file that could not be rebuilt is tried again: there may be room by now.
+        """
         with self._swap:
-            if self._claim < 0:
+            if self._claim < 0 or time.monotonic() < self._again_s:
                 return
             try:
                 same = self._path.stat().st_ino == self._inode
             except OSError:
                 same = False
-            if not same:
-                self._rebuild("the file was removed", removed=True)
+            try:
+                if not same:
+                    self._rebuild("the file was removed", removed=True)
+                elif self._shut:
+                    self._begin(self._open())
+                    self.generation += 1
+            except (StorageError, sqlite3.Error) as error:
+                log.error("%s", error)
+                self._again_s = time.monotonic() + REBUILD_RETRY_S
 
     def close(self) -> None:
         """Finish and release; idempotent."""
@@ -110,7 +131,7 @@ class OutboxFile:
                     hint="The state directory must exist, be writable and have room.",
                     code="V401",
                 ) from error
-            self.damage = rebuild.from_damaged(self._path, str(error))
+            self.damage = self._from_damaged(str(error))
             return schema.open_database(self._path)
         except OSError as error:
             raise _unusable(self._path, error) from error
@@ -120,14 +141,33 @@ class OutboxFile:
         self._reader.execute("PRAGMA query_only=1")
         self._writer = GroupWriter(writing)
         self._inode = self._path.stat().st_ino
+        self._shut = False
 
     def _rebuild(self, why: str, *, removed: bool = False) -> None:
+        """Go on with a new file.
+
+        Raises:
+            StorageError: V403, there is no room for it: only a removed file can still be read, until ``look`` succeeds.
+        """
+        self._shut = True
+        self._writer.close()  # what it still writes is a part of what is read
         content = rebuild.everything(self._reader) if removed else None
-        self._writer.close()
+        if not removed:
+            self._reader.close()
+        self.damage = self._from_damaged(why, content)
         self._reader.close()
-        self.damage = rebuild.from_damaged(self._path, why, content)
         self.generation += 1
-        self._begin(schema.open_database(self._path))
+        self._begin(self._open())
+
+    def _from_damaged(self, why: str, content: Salvage | None = None) -> StorageError:
+        try:
+            return rebuild.from_damaged(self._path, why, content)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(
+                f"outbox {self._path} is damaged ({why}) and cannot be made anew: {error}.",
+                hint="It needs room for two more of its size; nothing of it is lost until then.",
+                code="V403",
+            ) from error
 
 
 def _claim(path: Path) -> int:

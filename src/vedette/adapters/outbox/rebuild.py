@@ -10,6 +10,7 @@ from typing import Any
 
 from vedette.adapters.outbox import reports, salvage, schema
 from vedette.adapters.outbox.salvage import Salvage
+from vedette.adapters.state.files import sync_directory
 from vedette.contracts.errors import StorageError
 from vedette.ports.outbox import CLOUD_CHANNEL
 
@@ -32,30 +33,75 @@ def everything(connection: sqlite3.Connection) -> Salvage:
 
 
 def from_damaged(path: Path, why: str, content: Salvage | None = None) -> StorageError:
-    """Put the file aside and make a new one of what can be read, with a new epoch.
+    """Make a new file of what can be read, with a new epoch, and only then put the old one aside.
 
     An alert whose receivers cannot be told any more goes to all of them again: a repeat has the same ``alert_id``, a
     loss has nothing.
 
+    Args:
+        path: nobody has it open.
+        why: what was found.
+        content: what was in it, where it was read before.
+
     Returns:
         The error to report (V403), with counts.
+
+    Raises:
+        OSError, sqlite3.Error: there is no room; the old file is as it was.
     """
-    aside = salvage.put_aside(path)
-    if content is None:
-        content = salvage.read(aside) if aside.exists() else Salvage({}, {}, None, {}, {})
-    connection = schema.open_database(path)
+    new = _new(path)
     try:
-        schema.in_transaction(connection, lambda: _fill(connection, content))
-    finally:
-        connection.close()
-    error = StorageError(
-        f"outbox {path} was damaged ({why}); {len(content.alerts)} alerts were read out of it"
-        f"{'' if content.judge else ', the position in the journal was not'}. It lies in {aside.name}.",
-        hint="Check the disk.",
-        code="V403",
+        if content is None:
+            content = salvage.read(path) if path.exists() else Salvage({}, {}, None, {}, {})
+        _write(new, content)
+    except (OSError, sqlite3.Error):
+        salvage.remove(new)
+        raise
+    kept = f" It lies in {salvage.put_aside(path).name}." if path.exists() else ""
+    salvage.remove(path)  # a log without its file
+    _take(new, path)
+    return _damaged(
+        path,
+        f" ({why}); {len(content.alerts)} alerts were read out of it"
+        f"{'' if content.judge else ', the position in the journal was not'}.{kept}",
     )
+
+
+def finish(path: Path) -> StorageError | None:
+    """Go on where a process was killed amid ``from_damaged``; the error to report where it had made the new file."""
+    salvage.forget_copies(path.parent)
+    new = _new(path)
+    if path.exists() or not new.exists():
+        salvage.remove(new)
+        return None
+    aside = salvage.put_aside(path)  # its log
+    _take(new, path)
+    return _damaged(path, f". It lies in {aside.name}.")
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-new{path.suffix}")
+
+
+def _take(new: Path, path: Path) -> None:
+    new.replace(path)
+    sync_directory(path.parent)
+
+
+def _damaged(path: Path, more: str) -> StorageError:
+    error = StorageError(f"outbox {path} was damaged{more}", hint="Check the disk.", code="V403")
     log.error("%s", error)
     return error
+
+
+def _write(new: Path, content: Salvage) -> None:
+    salvage.remove(new)
+    connection = schema.open_database(new)
+    try:
+        schema.in_transaction(connection, lambda: _fill(connection, content))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the file that gets the name
+    finally:
+        connection.close()
 
 
 def _fill(connection: sqlite3.Connection, content: Salvage) -> None:

@@ -1,9 +1,9 @@
 """Reads what can still be read of a damaged outbox into a new one.
 
-The damaged file is first moved away (the outbox has one process, which has closed it), then read range by range: where
-a range fails it is halved, so that one bad page costs only its own rows. Alerts below a page that leads to others are
-then read off the pages themselves. A destroyed first page, which holds the header and the table of tables, is replaced
-by that of a new file: every file of one format is laid out the same.
+A copy of the damaged file (the outbox has one process, which has closed it) is read range by range: where a range fails
+it is halved, so that one bad page costs only its own rows. Alerts below a page that leads to others are then read off
+the pages themselves. A destroyed first page, which holds the header and the table of tables, is replaced by that of a
+new file: every file of one format is laid out the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from vedette.adapters.outbox import pages, reports, schema
 
 log = logging.getLogger(__name__)
 
-_SUFFIXES: Final = ("", "-wal", "-shm")
+SUFFIXES: Final = ("", "-wal", "-shm")
+_FOLDER: Final = ".salvage-"
 _HEADER: Final = b"SQLite format 3\x00"
 #: Ranges that may fail before a table is given up, so that a hopeless file costs a second.
 MAX_FAILURES: Final = 20_000
@@ -67,19 +68,34 @@ class Salvage:
 
 
 def put_aside(path: Path) -> Path:
-    """Move the file with its log to ``<stem>-damaged<suffix>``, replacing what was put aside before."""
+    """Move the file with its log to ``<stem>-damaged<suffix>``, replacing what was put aside before.
+
+    Where only a log is left, the move of the two was interrupted: it follows.
+    """
     target = path.with_name(f"{path.stem}-damaged{path.suffix}")
-    for suffix in _SUFFIXES:
-        Path(f"{target}{suffix}").unlink(missing_ok=True)
-        source = Path(f"{path}{suffix}")
-        if source.exists():
-            source.replace(f"{target}{suffix}")
+    if path.exists():
+        remove(target)
+    for suffix in SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(f"{target}{suffix}")
     return target
+
+
+def remove(path: Path) -> None:
+    """Remove a file with its log, where they are."""
+    for suffix in SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def forget_copies(folder: Path) -> None:
+    """Remove copies that a process has left which was killed while it read one."""
+    for left in folder.glob(f"{_FOLDER}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def read(damaged: Path) -> Salvage:
     """Everything readable. Works on a copy, so that the damaged file stays as it was found."""
-    with tempfile.TemporaryDirectory(prefix=".salvage-", dir=damaged.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=damaged.parent) as folder:
         copy = Path(folder) / "copy.db"
         _copy(damaged, copy)
         if not _first_page_reads(copy):
@@ -109,9 +125,8 @@ def _reads_whole(connection: sqlite3.Connection) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    for suffix in _SUFFIXES:
-        Path(f"{target}{suffix}").unlink(missing_ok=True)
-    for suffix in _SUFFIXES[:2]:
+    remove(target)
+    for suffix in SUFFIXES[:2]:
         if Path(f"{source}{suffix}").exists():
             shutil.copyfile(f"{source}{suffix}", f"{target}{suffix}")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from vedette.adapters.state.files import sync_directory
 from vedette.contracts.alert import Severity
 from vedette.contracts.errors import StorageError
 
@@ -144,8 +145,4 @@ def _make_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o660))
     with contextlib.suppress(PermissionError):
         path.chmod(0o660)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

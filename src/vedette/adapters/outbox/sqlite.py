@@ -54,7 +54,7 @@ class SqliteOutbox:
         max_volatile: alerts that may wait in memory while the disk refuses.
 
     Raises:
-        StorageError: V401, the directory cannot be used, or another process has the outbox.
+        StorageError: see ``OutboxFile``.
     """
 
     def __init__(
