@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -207,6 +208,28 @@ def test_descriptors_and_zombies_do_not_grow(
         watched.until(lambda n=round_number: len(watched.hellos("cam")) == n)  # type: ignore[misc]
     assert len(os.listdir("/proc/self/fd")) <= before
     assert all(not Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.parametrize("template", [(), TEMPLATE], ids=["started", "copied"])
+def test_a_child_whose_end_could_not_be_seen_is_ended_and_started_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, template: tuple[str, ...]
+) -> None:
+    """The last descriptor that a child needs is one too many."""
+    monkeypatch.setattr(supervisor_module, "QUICK_FAILURE_WAIT_S", (0.1,))
+    refused: list[int] = []
+    pidfd_open = os.pidfd_open
+
+    def none_left(pid: int) -> int:
+        if len(refused) < 3:
+            refused.append(pid)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return pidfd_open(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", none_left)
+    watched.supervisor.set_children([ChildSpec("cam", (sys.executable, PROGRAM), {"mode": "beat"}, template=template)])
+    watched.until(lambda: len(watched.hellos("cam")) == 1)
+    assert len(refused) == 3
+    assert all(not Path(f"/proc/{pid}").exists() for pid in refused)
 
 
 def test_starting_a_child_by_hand_says_what_is_wrong() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -97,6 +98,9 @@ class Child:
         heard: whether it ever sent a message.
         leave_by_s: when it is killed, after having been asked to end.
         waits: when it was last heard, and how long its threads had waited for a processor some time after that.
+
+    Raises:
+        OSError: no memory, no process slot, no descriptors left; no process is left either.
     """
 
     def __init__(
@@ -123,7 +127,15 @@ class Child:
         self._writing = False
         self._lines = LineReader()
         self._refused = 0
-        self._pidfd = os.pidfd_open(self._process.pid)
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError:  # nobody would see its end
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILL_WAIT_S)
+            to.close()
+            out.close()
+            raise
         selector.register(self._from, selectors.EVENT_READ, self)
         selector.register(self._pidfd, selectors.EVENT_READ, self)
         self.send(first)
