@@ -123,7 +123,7 @@ install_code() {
 }
 
 venv=venv-$(sha256sum <"$here/requirements.txt" | cut -c1-16)
-rm -rf venv-new.* # of an installation that was interrupted
+rm -rf venv-new.* venv-*/.shared # of an installation that was interrupted
 if ! [ -e "$venv" ] || ! verify environment "$here" "$PWD" || ! "$venv/bin/python3" -c '' 2>/dev/null; then
     new=venv-new.$$
     trap 'rm -rf "$new"' EXIT # where it fails; there is nothing of this name where it does not

@@ -205,6 +205,16 @@ def test_installing_again_mends_an_environment_that_was_changed(small: Installed
     assert small.start("-c", "import packaging.tags; " + CODE).returncode == 0
 
 
+def test_a_link_that_a_killed_installation_left_does_not_count_as_a_change(small: Installed) -> None:
+    os.link(site(small) / "packaging" / "tags.py", small.environment / ".shared")
+    made = (small.environment / "pyvenv.cfg").stat().st_ino
+    said = small.install()
+    assert said.returncode == 0
+    assert "V606" not in said.stderr
+    assert (small.environment / "pyvenv.cfg").stat().st_ino == made, "nothing had to be made anew"
+    assert small.start("-c", CODE).returncode == 0
+
+
 def test_a_wheel_or_the_installer_that_was_changed_is_not_installed(small: Installed) -> None:
     for folder in ("wheelhouse", "installer"):
         wheel = next((small.artefact / folder).glob("*.whl"))
