@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 import verify
 from tests.building.conftest import or_skip
 from tests.building.installed import Installed
-from vedette.contracts.errors import ERROR_CODES
+from vedette.contracts.errors import ERROR_CODES, UsageError
 from vedette.core.fleet.build_target import Platform
 from vedette.local.building.archive import Member
 from vedette.local.building.sealed import sealed
@@ -262,3 +263,16 @@ def test_what_cannot_be_read_is_a_difference(tmp_path: Path, capsys: pytest.Capt
     assert "No such file" in said
     assert "it cannot be used" in said
     os.unlink(tmp_path / "a")
+
+
+@pytest.mark.parametrize("record", [None, "", "small/__init__.py,sha256=\u00e4,0\n"])
+def test_a_wheel_that_does_not_say_what_it_installs_is_not_packed(tmp_path: Path, record: str | None) -> None:
+    wheel = tmp_path / "small-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("small/__init__.py", "")
+        if record is not None:
+            archive.writestr("small-1.0.dist-info/RECORD", record)
+    house = [Member("wheelhouse/small-1.0-py3-none-any.whl", wheel), Member("requirements.txt", b"small==1.0\n")]
+    with pytest.raises(UsageError, match=r"small-1.0-py3-none-any.whl: .* record") as caught:
+        sealed(document("small"), {"small.zip": [*script_members(), *house]}, HERE)
+    assert caught.value.code == "V710"

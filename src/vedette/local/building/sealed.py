@@ -8,7 +8,6 @@ the scripts themselves, before they start any of these. The recipe is not part o
 from __future__ import annotations
 
 import base64
-import binascii
 import csv
 import hashlib
 import io
@@ -104,7 +103,9 @@ def _installed(wheel: Member, site: str) -> Iterator[tuple[str, tuple[int, str]]
     assert isinstance(wheel.source, Path)
     with zipfile.ZipFile(wheel.source) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-        record = next(name for name in sizes if name.count("/") == 1 and name.endswith(".dist-info/RECORD"))
+        record = next((name for name in sizes if name.count("/") == 1 and name.endswith(".dist-info/RECORD")), None)
+        if record is None:
+            raise UsageError(f"{wheel.source.name}: it has no record of its files.", code="V710")
         told = {row[0]: row[1] for row in csv.reader(io.StringIO(archive.read(record).decode())) if row}
     for name, size in sizes.items():
         if name.startswith(record):  # pip writes its own; signatures of it have no digest
@@ -126,7 +127,7 @@ def _hexadecimal(wheel: str, name: str, told: str) -> str:
     kind, _, text = told.partition("=")
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
+    except ValueError:
         raw = b""
     if kind != "sha256" or len(raw) != 32:
         raise UsageError(f"{wheel}: its record has no SHA-256 of {name}.", code="V710")
