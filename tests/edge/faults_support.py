@@ -176,7 +176,7 @@ class Site:
 
     def processes(self) -> set[int]:
         """Every process of the components."""
-        return descendants(s.pid for s in self.watched.edge.core.states().values() if s.pid is not None)
+        return descendants(self.watched.mains())
 
     def set_password(self, camera: str, password: str) -> None:
         """Change the secret of a camera where the components ask for it."""

@@ -54,6 +54,10 @@ class Watched:
                 for name, figures in message.json().get("cameras", {}).items():
                     self.analysed[name] = int(figures.get("analysed", 0))
 
+    def mains(self) -> set[int]:
+        """The components' first processes."""
+        return {status.pid for status in self.edge.core.states().values() if status.pid}
+
     def alerts(self) -> list[Alert]:
         """Every alert so far, in the order of the file."""
         if not self.alerts_file.exists():

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.actions.receivers import Broker, until
+from tests.edge.faults_support import percentile
 from tests.faults import scorecard
 from tests.faults.alerts import new_alert
 from tests.faults.judging_broker import JudgingBroker
@@ -101,10 +102,6 @@ def outages(folder: Path, seconds: Sequence[float], receivers: int) -> tuple[lis
                 site += [receiver.last_s - back_s for _, receiver, _ in watched]
                 cloud.append(link.last_s - back_s)
     return site, cloud
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def test_r8_broker_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -54,7 +54,7 @@ def limits(pid: int) -> tuple[int, int]:
 
 def programs(watched: Watched) -> tuple[dict[int, str], set[int]]:
     """Every process of the components with its module, and which are their first ones."""
-    first = {status.pid for status in watched.edge.core.states().values() if status.pid}
+    first = watched.mains()
     found = {}
     for pid in descendants(first):
         with contextlib.suppress(OSError):

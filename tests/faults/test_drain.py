@@ -12,10 +12,10 @@ from typing import Final
 import pytest
 
 from tests.actions.receivers import Broker
+from tests.edge.faults_support import percentile
 from tests.faults import scorecard
 from tests.faults.alerts import new_alert
 from tests.faults.scorecard import Anchor, Control, Row
-from tests.faults.test_broker_back import percentile
 from tests.faults.test_outage import commit, multiply
 from vedette.adapters.actions.mqtt import MqttReceiver
 from vedette.adapters.egress import MqttConnection, MqttSettings

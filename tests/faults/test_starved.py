@@ -89,7 +89,7 @@ def rate(analysed: Analysed, from_s: float, to_s: float) -> float:
 def watch(watched: Watched, analysed: Analysed, client: ControlClient, seconds: float) -> Found:
     """Some seconds with enough, then with little."""
     found = Found()
-    mains = {status.pid for status in watched.edge.core.states().values() if status.pid}
+    mains = watched.mains()
     before_s = time.monotonic()
     time.sleep(5.0)
     everything = descendants(mains)

@@ -66,8 +66,7 @@ def supervisors(watched: Watched, analysed: Analysed, seconds: float, happened: 
 def everything(watched: Watched, analysed: Analysed, seconds: float, happened: Happened) -> None:
     """All components at once, as where a virtual machine is paused."""
     before = len(analysed.batches("gate"))
-    mains = [status.pid for status in watched.edge.core.states().values() if status.pid]
-    stand_still(sorted(descendants(mains)), seconds)
+    stand_still(sorted(descendants(watched.mains())), seconds)
     resumed_s = time.monotonic()
     happened.back_s = analysed.first_after_s("gate", resumed_s, 60.0) - resumed_s
     wait_until(lambda: len(analysed.batches("gate")) > before + 50, 60, "pictures go on")
