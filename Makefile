@@ -46,7 +46,7 @@ bench: setup ## every measurement, beside floors and peers, and bench/REPORT.md 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench
 
-faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs/scorecard.md. VEDETTE_FAULTS=quick for minutes
+faults: setup ## the slow suite: outages, power cuts, kills, damage; writes docs/scorecard.md. All of it as root, with gcc, ip and tc. VEDETTE_FAULTS=quick for minutes
 	@$(MAKE) --no-print-directory $(AUDIT) || echo "pip-audit could not be installed: known weaknesses (X12-known) are not measured."
 	@rm -rf build/scorecard
 	@status=0; \

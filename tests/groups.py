@@ -137,7 +137,7 @@ class Runs:
     def __init__(self, scratch: Path, tell: Callable[[Outcome], None]) -> None:
         self._scratch = scratch
         self._tell = tell
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come to the thread that holds it
         self._running: set[subprocess.Popen[str]] = set()
         self.ended = False
         self.outcomes: list[Outcome] = []

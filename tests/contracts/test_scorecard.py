@@ -90,6 +90,41 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     assert "R10-boot | power on to first analysed picture | needs a Jetson" in page
 
 
+def test_failed_test_without_a_red_row_and_skipped_ones_are_said(tmp_path: Path) -> None:
+    scorecard.record(made(value=0), 1.0, tmp_path)
+    here = json.loads((tmp_path / "R4.json").read_text())["command"].split(" ")[-1]
+    scorecard.note_end(here, "failed", "AssertionError: after the green row", tmp_path)
+    scorecard.note_end("tests/faults/test_a.py::test_a", "failed", "first\n  time", tmp_path)
+    scorecard.note_end("tests/faults/test_a.py::test_a", "failed", "second\n  time", tmp_path)
+    scorecard.note_end("tests/faults/test_c.py::test_c", "failed", "once", tmp_path)
+    scorecard.note_end("tests/faults/test_c.py::test_c", "passed", "", tmp_path)
+    scorecard.note_end("tests/faults/test_b.py::test_b", "skipped", "power cuts need root", tmp_path)
+    assert report.main(["--rows", str(tmp_path), "--docs", str(tmp_path)]) == 1
+    page = (tmp_path / "scorecard.md").read_text()
+    opened, skipped = page.split("## Open")[1].split("## Not measured")
+    assert f"* {report.RED} `{here}` failed, whatever rows it has: AssertionError: after the green row" in opened
+    assert f"* {report.RED} `tests/faults/test_a.py::test_a` failed, whatever rows it has: second time\n" in opened
+    assert "first" not in opened
+    assert "test_c" not in page
+    assert f"* {report.GREY} `tests/faults/test_b.py::test_b`: power cuts need root\n" in skipped
+
+
+def test_failed_test_with_a_red_row_is_said_once(tmp_path: Path) -> None:
+    scorecard.record(made(passed=False, value=2), 1.0, tmp_path)
+    here = json.loads((tmp_path / "R4.json").read_text())["command"].split(" ")[-1]
+    scorecard.note_end(here, "failed", "AssertionError", tmp_path)
+    assert report.main(["--rows", str(tmp_path), "--docs", str(tmp_path)]) == 1
+    assert "whatever rows it has" not in (tmp_path / "scorecard.md").read_text()
+
+
+def test_rows_of_the_quick_profile_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEDETTE_FAULTS", "quick")
+    scorecard.record(made(), 1.0, tmp_path)
+    report.main(["--rows", str(tmp_path), "--docs", str(tmp_path)])
+    page = (tmp_path / "scorecard.md").read_text()
+    assert page.count(f"| {report.GREEN} R4, quick | alerts lost |") == 2
+
+
 def test_row_of_what_is_wanted_itself_counts_for_that_only() -> None:
     row = {"id": "R10-boot"}
     found = {line.wanted.id: line.found for line in report.lines(catalogue.RELIABILITY, [row])}

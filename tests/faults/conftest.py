@@ -22,3 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.faults)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What failed or was skipped is in the scorecard, whether or not it came to a figure."""
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        scorecard.note_end(report.nodeid, "failed", str(getattr(crash, "message", report.longrepr)))
+    elif report.skipped and isinstance(report.longrepr, tuple):
+        scorecard.note_end(report.nodeid, "skipped", report.longrepr[2].removeprefix("Skipped: "))
+    elif report.when == "call":
+        scorecard.note_end(report.nodeid, "passed", "")

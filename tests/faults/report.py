@@ -26,7 +26,7 @@ What is broken on purpose, how often, and what came of it. Made by `make faults`
 
 A share of nothing is shown with its upper bound at 95 %: none of 300 means no more than 1 %. A control is the same
 meter over a loss that was put in on purpose; a row whose control was not seen has failed. {green} goal met,
-{red} not met, {grey} no figure.
+{red} not met, {grey} no figure; "quick": of fewer tries than a full run makes.
 """
 
 
@@ -53,6 +53,16 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: _order(str(row["id"])))
 
 
+def ended(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Tests that failed without a row that says so, and tests that were skipped; the last word of each counts."""
+    path = folder / scorecard.ENDED
+    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    last = {str(each["test"]): each for each in told}
+    said = {str(row["command"]).split(" ")[-1] for row in rows if not row["passed"]}
+    silent = {test for test, each in last.items() if each["outcome"] == "failed" and test not in said}
+    return [each for test, each in last.items() if each["outcome"] == "skipped" or test in silent]
+
+
 def lines(wanted: Sequence[Wanted], rows: Iterable[Mapping[str, Any]]) -> list[Line]:
     """Each figure that is wanted with its rows: of its id, or of its id and a dash unless that is wanted itself."""
     own = {each.id for each in catalogue.ALL}
@@ -70,8 +80,12 @@ def lines(wanted: Sequence[Wanted], rows: Iterable[Mapping[str, Any]]) -> list[L
     ]
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page."""
+def markdown(rows: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, str]] = ()) -> str:
+    """The whole page.
+
+    Args:
+        tests: those that ``ended`` found.
+    """
     parts = [_HEAD.format(green=GREEN, red=RED, grey=GREY)]
     headlines = [next(each for each in catalogue.ALL if each.id == name) for name in catalogue.HEADLINES]
     parts += ["## At a glance\n", *_glance(lines(headlines, rows)), ""]
@@ -85,7 +99,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     others = [row for row in rows if not any(row in line.found for line in lines(catalogue.ALL, rows))]
     if others:
         parts += ["## Others\n", *_table([Line(_wanted_of(row), (row,)) for row in others]), ""]
-    parts += _open(rows)
+    parts += _open(rows, tests)
     parts += _how(rows)
     return "\n".join(parts).rstrip() + "\n"
 
@@ -95,7 +109,7 @@ def _glance(found: Iterable[Line]) -> list[str]:
     for line in found:
         if not line.found:
             out.append(f"| {GREY} {line.wanted.id} | {line.wanted.name} | {line.wanted.without} | |")
-        out += [f"| {_mark(row)} {row['id']} | {row['name']} | {_value(row)} | {_anchors(row)} |" for row in line.found]
+        out += [f"| {_id(row)} | {row['name']} | {_value(row)} | {_anchors(row)} |" for row in line.found]
     return out
 
 
@@ -106,21 +120,33 @@ def _table(found: Iterable[Line]) -> list[str]:
             wanted = line.wanted
             out.append(f"| {GREY} {wanted.id} | {wanted.name} | {wanted.without} | | {wanted.goal} | | |")
         out += [
-            f"| {_mark(row)} {row['id']} | {row['name']} | {_value(row)} | {row['n']:,} | {row['goal']} "
+            f"| {_id(row)} | {row['name']} | {_value(row)} | {row['n']:,} | {row['goal']} "
             f"| {_control(row)} | {_anchors(row)} |"
             for row in line.found
         ]
     return out
 
 
-def _open(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    failed = [row for row in rows if not row["passed"]]
-    if not failed:
-        return []
-    said = [
-        f"* {RED} **{row['id']}** {row['name']}: {_value(row)}, goal {row['goal']}. {row['notes']}" for row in failed
+def _open(rows: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, str]]) -> list[str]:
+    failed = [
+        f"* {RED} **{row['id']}** {row['name']}: {_value(row)}, goal {row['goal']}. {row['notes']}"
+        for row in rows
+        if not row["passed"]
     ]
-    return ["## Open\n", *said, ""]
+    failed += [
+        f"* {RED} `{each['test']}` failed, whatever rows it has: {_short(each['why'])}"
+        for each in tests
+        if each["outcome"] == "failed"
+    ]
+    skipped = [f"* {GREY} `{each['test']}`: {_short(each['why'])}" for each in tests if each["outcome"] == "skipped"]
+    return [
+        *(["## Open\n", *failed, ""] if failed else []),
+        *(["## Not measured\n", *skipped, ""] if skipped else []),
+    ]
+
+
+def _short(why: str) -> str:
+    return " ".join(why.split())[:300]
 
 
 def _how(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -137,22 +163,27 @@ def _how(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return out
 
 
-def _mark(row: Mapping[str, Any]) -> str:
-    return GREEN if row["passed"] else RED
+def _id(row: Mapping[str, Any]) -> str:
+    mark = GREEN if row["passed"] else RED
+    return f"{mark} {row['id']}{', quick' if row['profile'] == 'quick' else ''}"
 
 
 def _value(row: Mapping[str, Any]) -> str:
     value = float(row["value"])
     text = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
-    bound = f" (failures <= {100 * float(row['upper95']):.2g} % at 95 %)" if row["upper95"] is not None else ""
-    return f"{text} {row['unit']}".strip() + bound
+    if row["upper95"] is None:
+        return f"{text} {row['unit']}".strip()
+    share = 100.0 * float(row["upper95"])
+    return f"{text} {row['unit']}".strip() + f" (failures <= {f'{share:.2g}' if share < 99.5 else '100'} % at 95 %)"
 
 
 def _control(row: Mapping[str, Any]) -> str:
     control = row["control"]
     if control is None:
         return ""
-    return f"{control['what']}: {float(control['value']):.4g}{'' if control['seen'] else ', **not seen**'}"
+    value = float(control["value"])
+    text = f"{value:.0f}" if value == int(value) else f"{value:.4g}"
+    return f"{control['what']}: {text}{'' if control['seen'] else ', **not seen**'}"
 
 
 def _anchors(row: Mapping[str, Any]) -> str:
@@ -179,11 +210,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the two files go")
     asked = parser.parse_args(arguments)
     rows = read(asked.rows)
-    (asked.docs / "scorecard.md").write_text(markdown(rows), encoding="utf-8")
+    tests = ended(asked.rows, rows)
+    (asked.docs / "scorecard.md").write_text(markdown(rows, tests), encoding="utf-8")
     (asked.docs / "scorecard.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     failed = [str(row["id"]) for row in rows if not row["passed"]]
+    failed += [each["test"] for each in tests if each["outcome"] == "failed"]
+    skipped = sum(each["outcome"] == "skipped" for each in tests)
     print(
-        f"{len(rows)} rows, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}; docs/scorecard.md written"
+        f"{len(rows)} rows, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}, {skipped} tests skipped; "
+        "docs/scorecard.md written"
     )
     return 1 if failed else 0
 

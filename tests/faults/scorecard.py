@@ -19,6 +19,8 @@ from typing import Final, Literal, TypeVar
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
 #: Where rows are kept until the report is made.
 FOLDER: Final = REPOSITORY / "build" / "scorecard"
+#: Beside them: how each test ended, a JSON object a line.
+ENDED: Final = "ended.jsonl"
 #: Where no other is asked for.
 DEFAULT_SEED: Final = 7
 
@@ -171,6 +173,13 @@ def record(row: Row, seconds: float, folder: Path = FOLDER) -> None:
     new.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     new.replace(folder / f"{row.id}.json")
     print(f"{row.id}: {row.value:g} {row.unit} (n {row.n}, goal {row.goal}): {'passed' if row.passed else 'FAILED'}")
+
+
+def note_end(test: str, outcome: Literal["passed", "failed", "skipped"], why: str, folder: Path = FOLDER) -> None:
+    """Keep how a test ended: one that failed or was skipped may have recorded nothing, or what was right until then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ENDED).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"test": test, "outcome": outcome, "why": why}) + "\n")
 
 
 def revision() -> str:
