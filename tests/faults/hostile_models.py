@@ -220,7 +220,7 @@ def _steps(graph: models.Graph, score: str) -> str:
 
 
 def _products(graph: models.Graph, score: str) -> str:
-    """Fault: ten thousand products of large matrices, thus hours."""
+    """Fault: two thousand products of large matrices, thus hours."""
     big = graph.add("Mul", graph.constant(np.ones((1500, 1500), np.float32)), graph.add("ReduceMax", score, keepdims=0))
     for _ in range(2_000):
         big = graph.add("MatMul", big, big)

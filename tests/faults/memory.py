@@ -39,6 +39,13 @@ def held_kb(pids: Iterable[int | str]) -> int:
     return total
 
 
+def peak_bytes() -> int:
+    """This process' highest resident memory since the last call."""
+    peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(peak) * 1024
+
+
 def per_cycles(samples: Sequence[Sample], cycles: int) -> Slope:
     """MB per so many cycles, without the first quarter of them."""
     last = samples[-1].cycles

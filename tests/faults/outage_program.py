@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.faults.alerts import new_alert
+from tests.faults.memory import peak_bytes
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.ports.outbox import CLOUD_CHANNEL
 
@@ -42,15 +43,6 @@ def work(path: Path, first: int) -> dict[str, float]:
         "pending": health.channels[CLOUD_CHANNEL].pending,
         "evicted": sum(health.evicted.values()),
     }
-
-
-def peak_bytes() -> int:
-    """Highest resident memory since the last call."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            found = int(line.split()[1]) * 1024
-    Path("/proc/self/clear_refs").write_text("5")
-    return found
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import shutil
 import tempfile
@@ -28,6 +27,8 @@ SILENT = ("silent", "deaf")
 KINDS = (*SILENT, "cut", "restart")
 #: One outage of each camera is this long: recovery must not depend on it.
 LONG_S = 60.0
+#: Who is not noticed, or not back, after so long counts as that late: a row needs a figure.
+NOTICED_LIMIT_S, BACK_LIMIT_S = 15.0, 30.0
 
 
 @dataclass
@@ -94,11 +95,11 @@ def _misfortunes(running: Site, run: Run) -> None:
             while True:
                 with lock:
                     after = [t for t in running.analysed.ended_s(camera) if t > end_s]
-                if after or time.monotonic() > end_s + 30:
+                if after or time.monotonic() > end_s + BACK_LIMIT_S:
                     break
                 time.sleep(0.05)
             with lock:
-                run.outages.append(Outage(kind, lasts_s, noticed_s, after[0] - end_s if after else math.inf))
+                run.outages.append(Outage(kind, lasts_s, noticed_s, after[0] - end_s if after else BACK_LIMIT_S))
 
     threads = [threading.Thread(target=of, args=(number,)) for number in range(len(MISFORTUNATE))]
     for thread in threads:
@@ -109,12 +110,12 @@ def _misfortunes(running: Site, run: Run) -> None:
 
 def _until_not_well(watched: Watched, camera: str, begin_s: float) -> float:
     """When the camera's published state first was not that of a camera that is well, seconds after the fault began."""
-    while time.monotonic() < begin_s + 15:
+    while time.monotonic() < begin_s + NOTICED_LIMIT_S:
         for t_s, status in list(watched.history):
             if status.camera == camera and t_s >= begin_s and status.state is not CameraState.STREAMING:
                 return t_s - begin_s
         time.sleep(0.02)
-    return math.inf
+    return NOTICED_LIMIT_S
 
 
 def test_silent_cameras_are_noticed(happened: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.edge.faults_support import percentile
 from tests.faults import scorecard
 from tests.faults.scorecard import Anchor, Control, Row, upper95
 from tests.local.conftest import deploy_probe, make_core, probe_recipe, recipe
@@ -139,23 +140,23 @@ def test_r17_failed_updates(tmp_path: Path, short_tmp: Path) -> None:
     asked(device, Ask.CONFIRM)
     stays = until_put_back(device) == PATIENCE_TICKS and device.runs == "new"
     n, value = sum(tried.values()), sum(ok.values())
-    ordered = sorted([*took_s, *each_s])
-    p95_s = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    seen_s = [*took_s, *each_s]
+    p95_s = percentile(seen_s, 0.95)
     row = Row(
         "R17",
         "failed updates after which everything is as before",
         value,
         f"of {n}",
         n,
-        "all of >= 50; p95 <= 60 s",
+        "all of >= 50; p95 of those that are seen to fail <= 60 s",
         passed=value == n and p95_s <= GOAL_S and stays and (n >= 50 or scorecard.profile() == "quick"),
         upper95=upper95(n - value, n),
         control=Control("a good update that is confirmed: not put back", float(stays), stays),
         anchors=(Anchor("Greengrass nucleus lite, one deployment", "40-67 s, on armv7 17-254 s", "documented"),),
         seed=scorecard.seed(),
         notes=f"{', '.join(f'{name.replace(chr(95), chr(32))} {ok[name]} of {count}' for name, count in tried.items())}. "
-        f"p95 {p95_s:.2f} s, max {ordered[-1]:.2f} s, the real helper on a made-up machine and a real LocalCore. Where "
-        f"nobody confirms, it goes back by itself after {max(minutes)} min, which is the helper's patience. Not in it: "
+        f"p95 {p95_s:.2f} s, max {max(seen_s):.2f} s of all but the one that nobody confirms: that goes back by itself after "
+        f"{max(minutes)} min, which is the helper's patience. The real helper on a made-up machine and a real LocalCore. Not in it: "
         "deployments that a nucleus rolls back, and rollouts that the account stops (tests/cloud/test_sandbox_rollout.py).",
     )
     scorecard.record(row, time.monotonic() - begun_s)
