@@ -104,6 +104,7 @@ KINDS = [
     ("h264", 0, 4, False),
     ("h265", 2, 2, False),
     ("h264", 4, 2, True),
+    ("h264", 2, 2, True),  # as with four, a picture lets go of one before the key picture
     ("h265", 4, 2, True),
 ]
 
@@ -171,12 +172,40 @@ def test_what_came_before_a_loss_is_seen(clip: tuple[bytes, int]) -> None:
     assert last not in played.numbers
 
 
+def test_a_loss_told_with_a_picture_that_is_passed_over_may_be_of_the_one_after_it() -> None:
+    data = make_clip(
+        frames=SECONDS * FPS, gop=2 * FPS, b_frames=2, crf=28, open_gop=True, container="mpegts", draw=street
+    )
+    calm = play(data, Motion(floor_s=5.0))
+    with av.open(io.BytesIO(data), "r") as container:
+        stamps = [(packet.pts or 0, packet.is_keyframe) for packet in container.demux(video=0) if packet.size]
+    at = next(n for n, (_, key) in enumerate(stamps) if key and calm.rested[n] and stamps[n + 1][0] < stamps[n][0])
+    last = next(n for n in range(at + 1, len(stamps)) if stamps[n + 1][0] > stamps[at][0])
+    played = play(data, Motion(floor_s=5.0), lost=(last,))
+    shown = round((stamps[at][0] - min(pts for pts, _ in stamps)) / 90_000 * FPS)
+    assert shown in played.numbers
+    assert not set(range(shown + 1, shown + 2 * FPS - 2)) & set(played.numbers)
+
+
 def test_where_the_next_key_picture_does_not_come_everything_is_decoded_in_time() -> None:
     data = make_clip(frames=SECONDS * FPS, gop=FPS, b_frames=0, crf=28, container="mpegts", draw=street)
     played = play(data, Motion(floor_s=2.0), no_key_from=5.5)
     resting = [number / FPS for number, rested in enumerate(played.rested) if rested]
     assert min(resting) >= 3.0
     assert max(resting) < 5.0 + 1.1 * 2.0 + 0.1
+
+
+@pytest.mark.parametrize("b_frames", [2, 4])
+def test_a_stream_joined_at_a_key_picture_that_is_no_fresh_start_is_shown_from_there(b_frames: int) -> None:
+    data = make_clip(frames=100, gop=50, b_frames=b_frames, open_gop=True, container="mpegts", draw=street)
+    with av.open(io.BytesIO(data), "r") as container:
+        stream = container.streams.video[0]
+        packets = list(container.demux(stream))
+        key = next(number for number, packet in enumerate(packets) if number and packet.is_keyframe)
+        stamps = [packet.pts for packet in packets[key:] if packet.pts is not None]
+        decoder = PacketDecoder(stream.codec_context, StreamProgress(), watch_losses(), 1)
+        shown = [found.frame.pts for packet in packets[key:] for found in decoder.decode(packet, 0.0)]
+    assert shown == sorted(pts for pts in stamps if pts >= stamps[0])
 
 
 def test_references_are_told_from_what_nobody_refers_to() -> None:

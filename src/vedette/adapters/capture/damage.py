@@ -41,6 +41,9 @@ _LOST: Final = re.compile(
     r"|Illegal combination of S and E|Too short RTP/",
     re.I,
 )
+#: What H.264's decoder says where a picture lets go of one that it does not have. After the key picture that was begun
+#: with, that is one from before it: a key picture need not be a fresh start, and nothing after it refers to such a one.
+_LET_GO: Final = "mmco: unref"
 #: How many damaged packets are remembered by their time stamp, in case their picture comes out later.
 _REMEMBERED: Final = 32
 #: FFmpeg's reader is a packet ahead: a loss that it reports may be of the packet that it hands out, or the one after.
@@ -56,15 +59,18 @@ class LossWatch(logging.Handler):
 
     Attributes:
         losses: lines seen so far.
+        begins: whether decoding has begun with a key picture a moment ago.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.losses = 0
+        self.begins = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count a record."""
-        if _LOST.search(record.getMessage()):
+        text = record.getMessage()
+        if _LOST.search(text) and not (self.begins and _LET_GO in text):
             self.losses += 1
 
 
@@ -82,6 +88,11 @@ class PacketWatch:
         self._known = losses.losses
         self._numbers = PictureNumbers(codec, extradata)
         self._suspect = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """What comes before the next key picture is not decoded."""
+        self._keys_to_come, self._losses.begins = 2, True
 
     def take_loss(self) -> bool:
         """Whether FFmpeg has reported a loss since this was asked last, or about a packet."""
@@ -94,19 +105,19 @@ class PacketWatch:
 
     def damaged(self, packet: Packet[Any]) -> bool:
         """Whether a packet may be; each is asked about once, in the order in which they come."""
+        if packet.is_keyframe and self._keys_to_come:
+            self._keys_to_come -= 1
+            self._losses.begins = self._keys_to_come > 0
         if self.take_loss():
             self.suspect()
         suspect, self._suspect = self._suspect > 0, max(0, self._suspect - 1)
         in_order = self._numbers.in_order(memoryview(packet))
         return packet.is_corrupt or suspect or not in_order
 
-    def pass_over(self, packet: Packet[Any]) -> None:
-        """A packet is not decoded, and is not missing either."""
-        self._numbers.in_order(memoryview(packet))
-
     def forget(self) -> None:
         """Packets were passed over without a word: the next one is not compared with those before."""
         self._numbers.forget()
+        self.begin()
 
 
 _install_lock = threading.Lock()

@@ -103,14 +103,13 @@ class PacketDecoder:
         """Whether FFmpeg has reported a loss since this was asked, or a packet decoded."""
         return self._watch.take_loss()
 
-    def damage(self, packet: Packet[Any], now_s: float) -> None:
-        """Something was lost before a packet, or in it: nothing is shown until a key picture after it."""
-        self._gate.damage(now_s, packet.pts)
+    def suspect(self) -> None:
+        """Something was lost before the next packet, or in it."""
         self._watch.suspect()
 
     def pass_over(self, packet: Packet[Any]) -> None:
         """A packet is not decoded, and is not missing either."""
-        self._watch.pass_over(packet)
+        self._watch.damaged(packet)
 
     def decode(self, packet: Packet[Any], now_s: float) -> Iterator[Decoded]:
         """The pictures that a packet completes."""
@@ -126,6 +125,7 @@ class PacketDecoder:
             context.skip_frame = "NONKEY" if self._skipping else "DEFAULT"
             self._joining = True
             gate.damage(now_s)  # what was skipped is missing as a reference
+            self._watch.begin()
         try:
             frames = packet.decode()
         except av.error.EOFError:
@@ -339,11 +339,11 @@ class RestingDecoder:
         for one in kept:
             # It takes a while, in which nothing is read: that is no silence of the camera.
             self._progress.last_packet_s = time.monotonic()
+            if one.lost:
+                self._decoder.suspect()
             if first is not None and one.packet.pts is not None and one.packet.pts < first:
                 self._decoder.pass_over(one.packet)  # shown before the key picture and refers to what is not decoded
                 continue
-            if one.lost:
-                self._decoder.damage(one.packet, one.arrived_s)
             yield from self._plain(one.packet, one.arrived_s)
         self._progress.last_packet_s = time.monotonic()
 
