@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vedette.adapters.capture.damage import watch_losses
 from vedette.adapters.capture.decoding import SparedPicture
-from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, as_planes, default_layout
+from vedette.adapters.capture.gst_library import Gst, GstError, Pipeline, Sample, as_planes, default_layout
 from vedette.adapters.capture.gstreamer import Elements, GstDecoder, find_elements, pipeline_text
 from vedette.adapters.capture.planes import as_pixels
 from vedette.contracts.errors import CameraError
@@ -139,6 +139,20 @@ def test_key_pictures_only_where_no_others_are_wanted(gst: Gst) -> None:
     assert quiet == [75, 100, 125]
     assert played.numbers[-50:] == list(range(150, 200))
     assert played.progress.corrupt == 0, "what was not wanted is not damaged"
+
+
+def test_what_is_not_decoded_is_not_waited_for(gst: Gst, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    pull = Pipeline.pull
+
+    def counted(pipeline: Pipeline, wait_s: float) -> Sample | None:
+        waits.append(wait_s)
+        return pull(pipeline, wait_s)
+
+    monkeypatch.setattr(Pipeline, "pull", counted)
+    clip = make_clip(container="mpegts", frames=100, b_frames=2, gop=100)
+    Played(gst, clip, keys_only=range(50, 100))  # 50 went in, after which what the decoder keeps back is measured
+    assert sum(wait_s > 0 for wait_s in waits[-50:]) <= 2
 
 
 def test_another_size_in_the_middle_of_the_stream(gst: Gst) -> None:

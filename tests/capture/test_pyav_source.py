@@ -190,6 +190,20 @@ def test_a_camera_over_rtsp(tmp_path: Path, codec: str, transport: Transport) ->
     assert source.progress.codec == {"h264": "h264", "h265": "hevc"}[codec]
 
 
+def test_whoever_takes_long_with_a_picture_does_not_make_the_camera_silent(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(make_clip(frames=25))
+    with CameraSimulator([CameraSource(path, name="cam")], "127.0.0.1", port=0) as simulator:
+        source = PyAvSource(address(simulator.url("cam")), camera="cam", read_limit_s=1.0)
+        for number, _ in enumerate(source):
+            if number == 5:
+                time.sleep(1.2)  # as a decoder that is given no processor
+            if number == 20:
+                break
+        source.close()
+    assert number == 20
+
+
 def test_credentials_with_odd_characters_work_and_stay_secret(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(make_clip(frames=25))

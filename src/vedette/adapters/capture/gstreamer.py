@@ -220,13 +220,12 @@ class GstDecoder:
         Raises:
             CameraError: V203, the decoder fails or gives no pictures.
         """
-        if packet.size:
-            if self._takes(packet, now_s):
-                self._push(packet)
-            yield from self._ready(now_s)
-        else:
+        pushed = bool(packet.size) and self._takes(packet, now_s)
+        if pushed:
+            self._push(packet)
+        if not packet.size:
             self._pipeline.end()
-            yield from self._ready(now_s, end=True)
+        yield from self._ready(now_s, measure=pushed and self._pushed % _MEASURE_EVERY == 0, end=not packet.size)
         self._check(now_s)
         self._progress.waiting_for_key_s = self._gate.closed_since_s
 
@@ -299,11 +298,10 @@ class GstDecoder:
             raise self._unusable(str(error)) from None
         self._pushed += 1
 
-    def _ready(self, now_s: float, *, end: bool = False) -> Iterator[Decoded]:
+    def _ready(self, now_s: float, *, measure: bool, end: bool) -> Iterator[Decoded]:
         """Pictures that have come out, waiting a moment for one that is due."""
-        measure = end or self._pushed % _MEASURE_EVERY == 0
         while True:
-            due = bool(self._sent) and (measure or len(self._sent) > self._kept_back)
+            due = bool(self._sent) and (measure or end or len(self._sent) > self._kept_back)
             try:
                 sample = self._pipeline.pull((_END_WAIT_S if end else _WAIT_S) if due else 0)
             except GstError as error:

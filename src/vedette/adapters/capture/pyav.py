@@ -169,17 +169,8 @@ class PyAvSource:
         return container
 
     def _pictures(self) -> Iterator[tuple[FrameInfo, Pixels]]:
-        stream = self._container.streams.video[0]
-        context = stream.codec_context
-        context.thread_count = self._threads
-        context.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.FRAME
-        progress = self.progress
-        progress.codec = context.name
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-        frame_s = 1 / rate if FPS_RANGE[0] <= rate <= FPS_RANGE[1] else 0.04
-        clock = PictureClock(self._file, self._realtime, frame_s, self._wall_start_s, self._address.target)
-        epoch = _file_epoch(self._address.target) if not self._realtime else uuid.uuid4().hex[:16]
-        self._video = _video_stream(stream, epoch)
+        stream, progress = self._container.streams.video[0], self.progress
+        clock, epoch = self._begin(stream)
         number = -1
         meter, lag = RateMeter(progress), Lag()
         use_dts = self._uses_dts()
@@ -228,6 +219,19 @@ class PyAvSource:
                 self._resting.look(frame, times.t_s)
             yield info, as_pixels(frame)
 
+    def _begin(self, stream: Any) -> tuple[PictureClock, str]:
+        """Set up what a stream's pictures need; their clock and epoch."""
+        context = stream.codec_context
+        context.thread_count = self._threads
+        context.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.FRAME
+        self.progress.codec = context.name
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        frame_s = 1 / rate if FPS_RANGE[0] <= rate <= FPS_RANGE[1] else 0.04
+        clock = PictureClock(self._file, self._realtime, frame_s, self._wall_start_s, self._address.target)
+        epoch = uuid.uuid4().hex[:16] if self._realtime else _file_epoch(self._address.target)
+        self._video = _video_stream(stream, epoch)
+        return clock, epoch
+
     def _uses_dts(self) -> bool:
         """AVI has no presentation times: what FFmpeg gives as such goes back and forth with B pictures."""
         return bool(self._container.format.name == "avi")
@@ -245,12 +249,13 @@ class PyAvSource:
     def _received(self) -> Iterator[tuple[Packet[Any], float]]:
         """Packets as they come, with their time of arrival."""
         progress = self.progress
+        asked_s = time.monotonic()
         try:
             for packet in self._container.demux(self._container.streams.video[0]):
                 if self._closed.is_set():
                     return
                 now_s = time.monotonic()
-                if self._live and now_s - progress.last_packet_s >= self._read_limit_s:
+                if self._live and now_s - asked_s >= self._read_limit_s:
                     # Interrupted, FFmpeg first hands out the picture it was still collecting, as if all were well.
                     raise explain(TimeoutError(), self._address, self._read_limit_s)
                 if packet.size:
@@ -264,6 +269,7 @@ class PyAvSource:
                             EncodedPacket(self._video, bytes(packet), packet.is_keyframe, packet.pts, packet.dts, now_s)
                         )
                 yield packet, now_s
+                asked_s = time.monotonic()  # decoding may have taken long on a busy machine: the camera was not silent
         except (av.error.FFmpegError, OSError) as error:
             if self._closed.is_set():
                 return
