@@ -88,6 +88,8 @@ def _modern(data: bytes) -> Any:
     from onnx import version_converter
 
     model = onnx.load_from_string(data)
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"operator {number}"  # what stays in floating point is told by names
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     return model if opset >= _PER_CHANNEL_OPSET else version_converter.convert_version(model, _OPSET)
 
