@@ -184,6 +184,15 @@ def test_a_closed_detector_leaves_nothing_behind(interpreter: str) -> None:
         detector.detect(picture(64, 64))
 
 
+def test_a_model_that_fails_its_trial_leaves_nothing_behind(make: Any) -> None:
+    detector = make(compiled(behaviour="refuse"))
+    pid, directory = detector.dlr.worker_pid, Path(detector._directory.name)
+    with pytest.raises(ModelError, match="bad shape"):
+        detector.trial()
+    assert gone(pid)
+    assert not directory.exists()
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

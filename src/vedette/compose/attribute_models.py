@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vedette.adapters.engines.gate import read_model
 from vedette.adapters.models.store import ModelStore, resolve_model
+from vedette.compose.gate_memory import trial_mark
 from vedette.contracts.errors import ModelError, VedetteError
-from vedette.contracts.manifest import ClassifierAttribute, CodesAttribute, ColourAttribute, DetectorAttribute
+from vedette.contracts.manifest import ClassifierAttribute, CodesAttribute, ColourAttribute, DetectorAttribute, Model
 from vedette.contracts.plan import AttributePlan, PipelinePlan
 
 if TYPE_CHECKING:  # NumPy comes with these: the process loads it while the gate's canary runs
@@ -31,13 +32,19 @@ class AttributeModels:
     Args:
         store: names a file that is no path.
         monotonic: clock of all intervals.
+        passed: marks of what the process before ran well; the rest is tried first.
     """
 
-    def __init__(self, store: ModelStore, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: ModelStore, monotonic: Callable[[], float] = time.monotonic, passed: Collection[str] = ()
+    ) -> None:
         self._store = store
         self._monotonic = monotonic
+        self._passed = passed
+        self._mark = ""  # of the model that is being loaded
         self._lock = threading.Lock()
         self._loaded: dict[str, Observer] = {}
+        self._marks: dict[str, str] = {}
         self._failed: dict[str, tuple[float, ModelError]] = {}
         self._loading: threading.Thread | None = None
 
@@ -48,7 +55,7 @@ class AttributeModels:
             return False
         with self._lock:
             for key in [key for key in self._loaded if key not in wanted]:
-                del self._loaded[key]
+                del self._loaded[key], self._marks[key]
             now_s = self._monotonic()
             self._failed = {k: f for k, f in self._failed.items() if k in wanted and now_s - f[0] < RETRY_S}
             missing = [p for key, p in wanted.items() if key not in self._loaded and key not in self._failed]
@@ -76,6 +83,12 @@ class AttributeModels:
         return AttributeLook(steps) if steps else None
 
     @property
+    def marks(self) -> tuple[str, ...]:
+        """Marks of the models that are loaded."""
+        with self._lock:
+            return tuple(filter(None, self._marks.values()))
+
+    @property
     def problem(self) -> ModelError | None:
         """Why an attribute is not told; None where all are."""
         with self._lock:
@@ -83,8 +96,9 @@ class AttributeModels:
 
     def _load(self, plans: Sequence[AttributePlan]) -> None:
         for plan in plans:
+            self._mark = ""
             try:
-                observer = make_observer(plan, self._store)
+                observer = make_observer(plan, self._store, self._to_try)
             except VedetteError as error:
                 logger.error("attribute %s: %s", plan.name, error)
                 text = f"attribute {plan.name}: {error.message}"
@@ -93,11 +107,22 @@ class AttributeModels:
                     self._failed[_key(plan)] = (self._monotonic(), failure)
             else:
                 with self._lock:
-                    self._loaded[_key(plan)] = observer
+                    self._loaded[_key(plan)], self._marks[_key(plan)] = observer, self._mark
+
+    def _to_try(self, data: bytes, model: Model) -> bool:
+        self._mark = trial_mark(data, model)
+        return self._mark not in self._passed
 
 
-def make_observer(plan: AttributePlan, store: ModelStore) -> Observer:
+def make_observer(
+    plan: AttributePlan, store: ModelStore, to_try: Callable[[bytes, Model], bool] = lambda *_: True
+) -> Observer:
     """What looks at the parts of objects for one attribute.
+
+    Args:
+        plan: of the attribute.
+        store: names a file that is no path.
+        to_try: whether a model is to be tried in a process of its own before it is loaded.
 
     Raises:
         ModelError: its model is missing, refused or does not fit.
@@ -109,7 +134,8 @@ def make_observer(plan: AttributePlan, store: ModelStore) -> Observer:
 
             assert plan.model is not None
             data = read_model(_path(plan, store), plan.model)
-            return ClassifierObserver(load_detector(plan.model, data), plan.settings.min_confidence)
+            detector = load_detector(plan.model, data, gate=to_try(data, plan.model))
+            return ClassifierObserver(detector, plan.settings.min_confidence)
         case DetectorAttribute():
             from vedette.adapters.engines.observers import DetectorObserver
             from vedette.adapters.engines.onnx import load_detector
@@ -117,7 +143,8 @@ def make_observer(plan: AttributePlan, store: ModelStore) -> Observer:
             assert plan.model is not None
             least = plan.settings.min_confidence
             model = plan.model.model_copy(update={"min_confidence": least})
-            detector = load_detector(model, read_model(_path(plan, store), model))
+            data = read_model(_path(plan, store), model)
+            detector = load_detector(model, data, gate=to_try(data, model))
             return DetectorObserver(detector, plan.settings.classes, least)
         case ColourAttribute():
             from vedette.core.colour import ColourJudge

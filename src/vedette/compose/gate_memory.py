@@ -1,8 +1,8 @@
 """What passed the gate need not be tried again by the process that replaces a killed one.
 
 The trial is for files nobody knows. One that passed it and then ran well for a while is known: the process tells its
-supervisor, which hands it to the next process, once. So a model that ends its process soon after it was loaded is tried
-again first.
+supervisor, which hands it to the next process, once; with it go the models of its attributes. So a model that ends its
+process soon after it was loaded is tried again first.
 """
 
 from __future__ import annotations

@@ -91,7 +91,11 @@ class InferenceService(PlanService[InferenceConfig]):
                 self._tracks.append((str(message["tracks"]), json.loads(message["batch"])))
                 del self._tracks[:-_TRACKS_LIMIT]
             elif "passed" in message:
-                self._passed[name] = {"passed": str(message["passed"]), "passed_run_s": float(message["run_s"])}
+                self._passed[name] = {
+                    "passed": str(message["passed"]),
+                    "passed_run_s": float(message["run_s"]),
+                    "passed_parts": [str(mark) for mark in message["parts"]],
+                }
             elif "stalled" in message:
                 self._states[name] |= {"state": "RESTARTING", "error": str(message["stalled"]), "code": "V302"}
                 self._changed.add(name)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +32,7 @@ from vedette.compose.attribute_models import AttributeModels
 from vedette.compose.gate_memory import WELL_S, trial_mark
 from vedette.compose.model_spec import ModelSpec, ModelState
 from vedette.compose.processes import configure_logging
-from vedette.compose.successor import Successor, goes_on, replaceable
+from vedette.compose.successor import Successor, bare, goes_on, replaceable
 from vedette.compose.track_copies import TrackCopies
 from vedette.contracts.errors import ModelError, StorageError, VedetteError
 from vedette.contracts.manifest import Model
@@ -41,7 +42,6 @@ from vedette.core.plan import same_session
 
 if TYPE_CHECKING:
     from vedette.adapters.engines.engine_build import EngineBuild
-    from vedette.adapters.engines.onnx import OnnxDetector
     from vedette.pipeline.camera import BatchTracker
     from vedette.pipeline.detect import DetectLoop
     from vedette.ports.detector import Detector, SequenceDetector
@@ -96,7 +96,7 @@ class ModelProcess:
         self._spec = ModelSpec.model_validate(link.spec)
         self._layout = StateLayout(Path(self._spec.state_directory))
         self._store = ModelStore(Path(self._spec.model_directory))
-        self._attributes = AttributeModels(self._store, monotonic)
+        self._attributes = AttributeModels(self._store, monotonic, self._spec.passed_parts)
         self._plan_file = PlanFile(self._layout.plan)
         self._monotonic = monotonic
         self._plan: ModelPlan | None = None
@@ -124,11 +124,13 @@ class ModelProcess:
                 self._tell(ModelState.WAITING, "the plan does not mention this model")
                 self._link.closed.wait(TICK_S)
                 continue
+            failed: VedetteError | None = None
             try:
                 self._serve()
             except VedetteError as error:
-                if not self._gives_way(error):
-                    self._rest(error)
+                failed = bare(error)
+            if failed is not None and not self._gives_way(failed):
+                self._rest(failed)
 
     def give_way(self) -> None:
         """In the background: run when nobody else wants to. Pictures that are not reached in time are left out."""
@@ -217,7 +219,7 @@ class ModelProcess:
                 loop.set_pipelines(plan.pipelines)
             self._progress = loop.progress
             if self._trial_mark and self._monotonic() >= well_s:
-                self._link.send({"passed": self._trial_mark, "run_s": loaded.run_s})
+                self._link.send({"passed": self._trial_mark, "run_s": loaded.run_s, "parts": self._attributes.marks})
                 self._trial_mark = ""
             if self._monotonic() >= well_s:
                 self._good = self._running
@@ -263,7 +265,7 @@ class ModelProcess:
         return read_model(resolve_model(plan.file, None, self._store), plan.model)
 
     def _load_data(self, data: bytes, plan: ModelPlan) -> _Loaded:
-        """A model by its bytes; tried first, unless it ran well in the process before, or was tried beside another."""
+        """A model by its bytes; tried first, unless it ran well in the process before, or this one has tried it."""
         self._running = (plan.model, data) if replaceable(plan) else None
         if is_neo_archive(data):
             from vedette.adapters.engines.dlr import DlrDetector
@@ -272,25 +274,23 @@ class ModelProcess:
             return _Loaded(compiled, compiled.trial(), "", compiled.close)
         self._trial_mark = trial_mark(data, plan.model)
         mark, run_s = self._passed
-        if self._trial_mark == mark and run_s > 0:
-            from vedette.adapters.engines.onnx import OnnxDetector
+        if self._trial_mark != mark or run_s <= 0:
+            with Gate(data, plan.model).start() as gate:
+                import_module("vedette.adapters.engines.onnx")  # while the canary runs
+                run_s = gate.result().run_s
+            self._passed = (self._trial_mark, run_s)  # it may be loaded again: with its engine, or the disk has room
+        return self._load_onnx(data, plan.model, run_s)
 
-            return self._load_onnx(OnnxDetector, data, plan.model, run_s)
-        with Gate(data, plan.model).start() as gate:
-            from vedette.adapters.engines.onnx import OnnxDetector
-
-            report = gate.result()
-        return self._load_onnx(OnnxDetector, data, plan.model, report.run_s)
-
-    def _load_onnx(self, make: type[OnnxDetector], data: bytes, model: Model, run_s: float) -> _Loaded:
+    def _load_onnx(self, data: bytes, model: Model, run_s: float) -> _Loaded:
         """Where TensorRT has no engine of it yet, CUDA or the processor runs it until there is one."""
         from vedette.adapters.engines.engine_build import plan_engine
+        from vedette.adapters.engines.onnx import OnnxDetector
 
         spec = self._spec
         limits = Accelerator(spec.gpu, spec.gpu_memory_bytes, spec.engine_workspace_bytes, model.precision)
         check_precision(data, model.file, model.precision)
         plan = plan_engine(data, model, limits, self._layout.engines)
-        detector = make(data, model, plan.accelerator, plan.require)
+        detector = OnnxDetector(data, model, plan.accelerator, plan.require)
         if detector.provider == "CPU":  # drivers of other devices map more than any limit could tell from greed
             bound_memory(memory_bytes(data))
         if (engines := plan.accelerator.engines) is not None and detector.degraded and self._renewed != self._digest:

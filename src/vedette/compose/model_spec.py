@@ -23,6 +23,7 @@ class ModelSpec(Contract):
         engine_workspace_bytes: memory TensorRT may try out while it builds; 0 leaves it to TensorRT.
         passed: mark of what the process before ran well; empty: everything is tried first.
         passed_run_s: what one run of it takes.
+        passed_parts: marks of the models of attributes that it ran well.
     """
 
     key: str
@@ -37,6 +38,7 @@ class ModelSpec(Contract):
     engine_workspace_bytes: int = 0
     passed: str = ""
     passed_run_s: float = 0.0
+    passed_parts: tuple[str, ...] = ()
 
 
 class ModelState(StrEnum):

@@ -29,6 +29,11 @@ def goes_on(error: VedetteError) -> str:
     return f"{error.message} The version that ran before goes on."
 
 
+def bare(error: VedetteError) -> VedetteError:
+    """An error that may be kept: the one that was raised holds the file and the session it was raised in."""
+    return type(error)(error.message, hint=error.hint, code=error.code)
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """What came of the trial.
@@ -85,7 +90,7 @@ class Successor:
                 report = gate.result()
             self._tried = Tried(digest, mark, report.run_s)
         except VedetteError as error:
-            self._tried = Tried(digest, error=error)
+            self._tried = Tried(digest, error=bare(error))
         except Exception as error:  # a thread's outermost frame: the main thread raises it
             logger.exception("the trial of a new version failed")
             self._failure = error

@@ -160,16 +160,20 @@ class DlrDetector(SessionDetector):
         """Seconds of one run on a black picture, the second one.
 
         Raises:
-            ModelError: V302, it fails.
+            ModelError: V302, it fails; its worker is ended: no two fit beside each other on such devices.
         """
         feeds = {
             t.name: np.zeros([side or 1 for side in t.shape], _numpy_type(t.dtype)) for t in self.dlr.signature.inputs
         }
         seconds = 0.0
-        for _ in range(2):
-            started_s = time.perf_counter()
-            self.dlr.run(None, feeds)
-            seconds = time.perf_counter() - started_s
+        try:
+            for _ in range(2):
+                started_s = time.perf_counter()
+                self.dlr.run(None, feeds)
+                seconds = time.perf_counter() - started_s
+        except ModelError:
+            self.close()
+            raise
         return seconds
 
     def close(self) -> None:
