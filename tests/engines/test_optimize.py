@@ -25,6 +25,9 @@ def _optimize(data: Path, store: Path, capsys: pytest.CaptureFixture[str], *more
 def test_a_copy_that_agrees_is_stored_with_where_it_came_from(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"another model that is stored under this one's name")
+    ModelStore(tmp_path).add_file(other, name="yolox_nano", licence="proprietary")
     code, document = _optimize(shared_data, tmp_path, capsys)
     assert not code
     assert document["agreement"]["original"] > 0
@@ -33,6 +36,7 @@ def test_a_copy_that_agrees_is_stored_with_where_it_came_from(
     assert entry is not None
     assert entry.source.startswith("fp16 of yolox_nano 695e750a")
     assert "person-parking-lot-7sec.mp4" in entry.source
+    assert entry.licence == "Apache-2.0"
 
 
 def test_a_copy_that_agrees_less_than_asked_for_is_not_stored(

@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from vedette.adapters.engines.gate import check_model
 from vedette.adapters.engines.onnx import OnnxDetector
+from vedette.adapters.models.catalogue import recognise
 from vedette.adapters.models.described import described_model, find_card, model_file
 from vedette.adapters.models.optimise import FLOAT_HEADS, Feeds, to_fp16, to_int8
 from vedette.adapters.models.store import ModelStore, resolve_model
@@ -74,11 +75,11 @@ def optimize(
     where label and place are (IoU 0.5). Nothing is stored, and the exit code is 1, where too few are.
 
     Examples:
-    vedette model optimize yolox_nano --calibrate gate.mp4 --calibrate yard.mp4
+        vedette model optimize yolox_nano --calibrate gate.mp4 --calibrate yard.mp4
 
-    vedette model optimize ./parts.onnx -c belt.mp4 --least-agreement 0.98 -o parts_int8.onnx
+        vedette model optimize ./parts.onnx -c belt.mp4 --precision int8 --least-agreement 0.98 -o parts_int8.onnx
 
-    vedette model optimize yolox_nano -c gate.mp4 --precision fp16 --json
+        vedette model optimize yolox_nano -c gate.mp4 --precision fp16 --json
     """
     if importlib.util.find_spec("onnx") is None:
         raise UsageError("the package onnx is missing.", hint="Type: pip install 'vedette[optimize]'")
@@ -209,8 +210,10 @@ def _store(
 ) -> dict[str, Any]:
     stem = Path(what).name.removesuffix(".onnx")
     digests = ", ".join(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}" for path in recordings)
-    source = f"{precision.value} of {stem} {hashlib.sha256(original).hexdigest()}; recordings {digests}"
-    known = models.find(stem)
+    digest = hashlib.sha256(original).hexdigest()
+    source = f"{precision.value} of {stem} {digest}; recordings {digests}"
+    # By content: another model may be stored under the name that this file has.
+    known = next((one for one in models.entries() if one.sha256 == digest), None) or recognise(digest)
     if output is not None:
         try:
             output.write_bytes(made)
