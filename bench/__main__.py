@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 import traceback
 
@@ -25,14 +24,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    there = [name for name in ORDER if importlib.util.find_spec(f"bench.rows.{name}") is not None]
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"report, or of: {', '.join(there)}")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"report, or of: {', '.join(ORDER)}")
     parser.add_argument("--quick", action="store_true", help="one short round of each; nothing is kept")
     arguments = parser.parse_args()
-    wanted = [name for name in arguments.rows if name != "report"] or ([] if arguments.rows else there)
-    unknown = [name for name in wanted if name not in there]
+    wanted = [name for name in arguments.rows if name != "report"] or ([] if arguments.rows else list(ORDER))
+    unknown = [name for name in wanted if name not in ORDER]
     if unknown:
-        parser.error(f"no measurement is called {', '.join(unknown)}; there are {', '.join(there)}")
+        parser.error(f"no measurement is called {', '.join(unknown)}; there are {', '.join(ORDER)}")
     failed: list[str] = []
     for number, name in enumerate(wanted, 1):
         print(f"[{number}/{len(wanted)}] {name} …", flush=True)

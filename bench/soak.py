@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from typing import Any
 from bench.processes import descendants, pss_mb
 from bench.result import Figure, Row, Series, at_most, write
 from bench.slopes import Slope, theil_sen
-from bench.visits import Blind, Seen, Tally, missing, tally, visits_of
+from bench.visits import Blind, Seen, Tally, Visit, missing, tally, visits_of
 from tests.actions.receivers import Broker, Subscriber, WebhookLedger
 from tests.edge.made_up import ZONE, application, clip, model
 from tests.edge.running import Watched, running
@@ -248,10 +248,8 @@ def _misfortune(run: Soak, rng: random.Random) -> None:
         victim = rng.choice(children)
         # A killed model or worker loses nothing; a camera's process, or the one it is copied from, is blind meanwhile.
         run.note(f"{kind} of a child of {component}", run.names if component == CHILDREN_OF[0] else (), 0.0)
-        try:
+        with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL if kind == "kill" else signal.SIGSTOP)
-        except ProcessLookupError:
-            return
         return
     run.note(f"{kind} down for {seconds:.0f} s")
     receiver: WebhookLedger | Broker = run.hook if kind == "hook" else run.broker
@@ -306,7 +304,7 @@ def _seen(written: Sequence[Alert]) -> list[Seen]:
     return [Seen(a.alert_id, a.camera or "", a.rule, a.time.timestamp()) for a in written]
 
 
-def _control(found: Tally, visits: Sequence[Any], blind: Sequence[Blind], counted: list[Seen]) -> bool:
+def _control(found: Tally, visits: Sequence[Visit], blind: Sequence[Blind], counted: list[Seen]) -> bool:
     """Whether the count notices one alert that is taken away and one that is doubled, tried until one counts."""
     for at in range(len(counted)):
         without = tally(visits, blind, counted[:at] + counted[at + 1 :], tuple(RULES), SLACK_S)
@@ -365,12 +363,19 @@ def _row(
         tuple(figures),
         (
             f"{found.undecided} alerts of visits that a fault of their own camera touched count for nothing.",
-            *(f"lost: {rule}, {visit}" for rule, visit in found.lost[:10]),
+            *(f"lost: {rule} of {visit.camera}; {_around(visit, run.faults)}" for rule, visit in found.lost[:10]),
             *(f"twice: {alert}" for alert in found.duplicated[:10]),
             *(f"uncaused: {alert}" for alert in found.uncaused[:10]),
         ),
         tuple(series),
     )
+
+
+def _around(visit: Visit, faults: Sequence[tuple[float, float, str]]) -> str:
+    """The faults that may have to do with a visit, by their time from its beginning."""
+    times = [(at_s - visit.begin_s, what) for at_s, _, what in faults]
+    near = [f"{what} at {t_s:+.0f} s" for t_s, what in times if -15 <= t_s <= STAY_S]
+    return ", ".join(near) or "no fault near it"
 
 
 def _growth(name: str, unit: str, slope: Slope, minutes: float) -> Figure:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,19 +56,29 @@ class Stretch:
 
     Attributes:
         seconds: its length.
-        cpu_s: processor time of all components.
+        cpu_by: seconds of processor of each component.
         core_cpu_s: of LocalCore, in this process, together with what measures.
         analysed: pictures, by camera.
         ages_s: of each analysed picture when its objects were known.
-        pss_mb: of all components at its end.
+        pss_by: MB of each component at its end.
     """
 
     seconds: float
-    cpu_s: float
+    cpu_by: Mapping[str, float]
     core_cpu_s: float
     analysed: Mapping[str, int]
     ages_s: tuple[float, ...]
-    pss_mb: float
+    pss_by: Mapping[str, float]
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time of all components."""
+        return sum(self.cpu_by.values())
+
+    @property
+    def pss_mb(self) -> float:
+        """Memory of all components."""
+        return sum(self.pss_by.values())
 
     @property
     def pictures(self) -> int:
@@ -114,21 +124,23 @@ class System:
         self.watched = watched
 
     @property
-    def pids(self) -> set[int]:
-        """All processes of all components."""
-        return descendants(status.pid for status in self.watched.edge.core.states().values() if status.pid)
+    def pids(self) -> dict[str, set[int]]:
+        """All processes of each component."""
+        states = self.watched.edge.core.states()
+        return {name: descendants([status.pid]) for name, status in states.items() if status.pid}
 
     def measure(self, seconds: float) -> Stretch:
         """Let it run for a while."""
         pids, begun_wall_s = self.pids, time.time()
-        used_s, core_s, begun_s = cpu_s(pids), time.process_time(), time.monotonic()
+        before, core_s, begun_s = _each(cpu_s, pids), time.process_time(), time.monotonic()
         time.sleep(seconds)
         pids, ended_wall_s = self.pids, time.time()
-        used_s, core_s, elapsed_s = cpu_s(pids) - used_s, time.process_time() - core_s, time.monotonic() - begun_s
-        memory_mb = pss_mb(pids)
+        after, core_s, elapsed_s = _each(cpu_s, pids), time.process_time() - core_s, time.monotonic() - begun_s
+        used = {name: used_s - before.get(name, 0.0) for name, used_s in after.items()}
+        memory = _each(pss_mb, pids)
         seen = self.batches(begun_wall_s, ended_wall_s)
         ages_s = tuple(batch.analysed_wall_s - batch.frame.wall_s for batch in seen)
-        return Stretch(elapsed_s, used_s, core_s, Counter(batch.frame.camera for batch in seen), ages_s, memory_mb)
+        return Stretch(elapsed_s, used, core_s, Counter(batch.frame.camera for batch in seen), ages_s, memory)
 
     def batches(self, from_wall_s: float, to_wall_s: float = float("inf")) -> list[TrackBatch]:
         """What was analysed in a stretch of time."""
@@ -140,6 +152,10 @@ class System:
         wait_until(
             lambda: all(self.watched.analysed.get(name, 0) > 0 for name in cameras), timeout_s, "cameras analysed"
         )
+
+
+def _each(measured: Callable[[set[int]], float], pids: Mapping[str, set[int]]) -> dict[str, float]:
+    return {name: measured(own) for name, own in pids.items()}
 
 
 @contextmanager

@@ -18,5 +18,4 @@ ORDER = (
     "backtest",
     "bytes",
     "size",
-    "alone",
 )

@@ -7,19 +7,20 @@ import sys
 
 from bench.footage import MAIN, SUB, encoded, model
 from bench.result import Figure, Row, at_most
-from bench.system import application, simulated, system
+from bench.system import Stretch, application, simulated, system
 
 VIDEO = "car-detection.mp4"
 
 
 def measure(quick: bool) -> Row:
-    """Four cameras, then one more."""
-    seconds = 3.0 if quick else 10.0
-    four = _memory(4, 0, seconds)
-    rounds = 1 if quick else 3
-    base = [four] + [_memory(4, 0, seconds) for _ in range(rounds - 1)]
-    mains = [(_memory(6, 0, seconds) - four) / 2 for _ in range(rounds)]
-    subs = [(_memory(4, 2, seconds) - four) / 2 for _ in range(rounds)]
+    """Four cameras, and two more of each kind."""
+    rounds, seconds = (1, 3.0) if quick else (3, 10.0)
+    base, mains, subs = [], [], []
+    for _ in range(rounds):
+        four = _stretch(4, 0, seconds)
+        base.append(four)
+        mains.append((_stretch(6, 0, seconds).pss_mb - four.pss_mb) / 2)
+        subs.append((_stretch(4, 2, seconds).pss_mb - four.pss_mb) / 2)
     return Row(
         "memory",
         "Memory of four 1080p cameras, and of each further one",
@@ -27,7 +28,8 @@ def measure(quick: bool) -> Row:
         f"RTSP cameras, main stream {MAIN.words}; sub stream {SUB.words}. Proportional set size of all processes of all "
         f"components, rings included, without LocalCore, {seconds:g} s after everything is analysed.",
         (
-            at_most("four cameras, everything", "MB PSS", base, 400.0),
+            at_most("four cameras, everything", "MB PSS", [one.pss_mb for one in base], 400.0),
+            *(Figure(f"of it, {name}", "MB PSS", tuple(one.pss_by[name] for one in base)) for name in base[0].pss_by),
             at_most("each further camera, main stream", "MB PSS", mains, 70.0),
             at_most("each further camera, sub stream", "MB PSS", subs, 40.0),
             Figure(
@@ -41,11 +43,11 @@ def measure(quick: bool) -> Row:
     )
 
 
-def _memory(mains: int, subs: int, seconds: float) -> float:
+def _stretch(mains: int, subs: int, seconds: float) -> Stretch:
     names = [f"main{n}" for n in range(mains)] + [f"sub{n}" for n in range(subs)]
     files = {name: encoded(VIDEO, MAIN if name.startswith("main") else SUB) for name in names}
     with simulated(files) as cameras, system(application(model(), names, 2.0), cameras.urls) as running:
-        return running.measure(seconds).pss_mb
+        return running.measure(seconds)
 
 
 def _bare() -> float:

@@ -38,6 +38,10 @@ def measure(quick: bool) -> Row:
         (
             at_most("whole system over the paced floor", "×", ratios, 1.10),
             Figure("whole system: processor", "ms/picture", tuple(whole)),
+            *(
+                Figure(f"of it, {name}", "ms/picture", tuple(1000 * s.cpu_by[name] / s.pictures for s in figures))
+                for name in figures[0].cpu_by
+            ),
             Figure("paced floor: processor", "ms/picture", tuple(paced), peer=True),
             Figure("hot floor: processor", "ms/picture", tuple(hot), peer=True),
             Figure(

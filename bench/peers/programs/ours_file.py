@@ -35,10 +35,15 @@ def pictures() -> PyAvSource:
     return PyAvSource(address, camera="gate", fps=math.inf, realtime=False, wall_start_s=0.0)
 
 
+seen = 0
 for _, pixels in pictures():
+    seen += 1
     found = looker.look(pixels)
     told(0, np.array([0 if detector.labels[index] == "person" else 1 for index in found.classes], int))
 backtest = Backtest(manifest, file.parent, bound.cameras, bound.bindings, threads=1)
 tell("ready")
 list(backtest.alerts())
-tell("done", pictures=sum(backtest.report.pictures.values()))
+tell("done")
+analysed = sum(backtest.report.pictures.values())
+if analysed != seen:  # the time would be divided by pictures that it was not spent on
+    sys.exit(f"the backtest analysed {analysed} of {seen} pictures")
