@@ -42,7 +42,7 @@ format: $(STAMP) ## rewrite the code in the project's style
 	$(BIN)/ruff format src components infra lambdas tests bench examples
 	$(BIN)/ruff check --fix src components infra lambdas tests bench examples
 
-bench: setup ## every measurement, beside floors and peers, and bench/REPORT.md (about half an hour on a quiet machine)
+bench: setup ## every measurement, beside floors and peers, and bench/REPORT.md (more than an hour on a quiet machine)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench
 

@@ -26,7 +26,8 @@ METHOD = """
 ## How it was measured
 
 - **In turns.** What is compared runs one after the other, round after round, within the same run, on the same files,
-  with the same model and one thread for a run of it. A machine that is slower for a while is slower for all.
+  with the same model and one thread for a run of it. A machine that is slower for a while is slower for all. Where a
+  row says otherwise, it was not so.
 - **Everything is counted.** Processor time is user and system time of every process of the program from `/proc`, of
   children too. Memory is the proportional set size of the same processes: a page that several share counts once.
 - **Not counted** are the cameras, a simulator in a process of its own, and LocalCore, which stands for AWS's nucleus
@@ -39,7 +40,7 @@ METHOD = """
   recording decodes somewhat faster than a camera's own, for every program alike.
 - **A target that was missed stays in the table**, with the reason in its section.{peers}
 """
-PEERS = "\n- **The other programs** are set up as [PEERS.md](PEERS.md) says, as their own documents advise."
+PEERS = "\n- **The other programs** are set up as [PEERS.md](PEERS.md) says, with each deviation from their documents."
 
 
 def write_report() -> Path:
@@ -54,6 +55,9 @@ def write_report() -> Path:
                 text.append(
                     f"| {figure['name']} | {figure['target']} {figure['unit']} | {_spread(figure)} | {verdict} |"
                 )
+    missing = [f"`python -m bench {name}`" for name in ORDER if name not in {row["id"] for row in rows}]
+    if missing:
+        text.append(f"\nNot on this page, because no measurement of it was kept: {', '.join(missing)}.")
     text.append(METHOD.format(peers=PEERS if (ROOT / "PEERS.md").exists() else "").rstrip())
     for row in rows:
         text += _section(row, plots.get(row["id"], []))

@@ -1,7 +1,7 @@
 """Environments of the peers.
 
 Examples:
-    python -m bench.peers install             all: about 8 GB and a quarter of an hour, most of it Roboflow's
+    python -m bench.peers install             all: about 9 GB and a quarter of an hour, most of it Roboflow's
     python -m bench.peers install opencv pyav these alone
     python -m bench.peers list                what is there and how large it is
 """

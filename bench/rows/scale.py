@@ -77,9 +77,10 @@ def measure(quick: bool) -> Row:
         tuple(figures),
         (
             f"{os.cpu_count()} cores hold {os.cpu_count()} × 1000 / (run + decoding) pictures a second and no more; above that "
-            "pictures are left out, evenly, and none waits. The cameras' simulator takes part of the same cores.",
+            "pictures are left out, and the age of those that are analysed hardly grows. The cameras' simulator takes part of the same cores.",
             "Of this footage a picture waits for its turn behind a B picture, one interval of 100 ms, which no decoder can "
-            "spare; the time is from its capture. What is above that with one camera is the run, the rules and the delivery.",
+            "spare; the time is from its capture. What is above that with one camera is the run, the rules and the delivery; what "
+            "more cameras add is waiting for each other's runs, as the cores fill (their last lines).",
         ),
         (
             Series("rate", "analysed", "cameras", "pictures/s per camera", tuple(numbers), tuple(rates)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from bench import report, result
 from bench.result import Figure, Row, at_least, at_most
+from bench.rows import ORDER
 
 
 @pytest.fixture
@@ -32,6 +34,7 @@ def test_median_and_spread_decide_and_a_missed_target_stays(page: Path) -> None:
     assert "| *another's: core per camera* | 21.5 | 21 | 22 | % |  |" in text
     assert "\nWhy." in text
     assert "`python -m bench site`" in text
+    assert "no measurement of it was kept: `python -m bench system`, `python -m bench peers`" in text
 
 
 def test_links_to_what_is_there_alone(page: Path) -> None:
@@ -46,3 +49,17 @@ def test_bars_stand_beside_each_other_only_where_another_has_the_same_figure(pag
     assert {name: [who for who, _ in bars] for name, bars in compared.items()} == {
         "core per camera, %": ["ours", "another's"]
     }
+
+
+def test_every_row_of_the_order_can_be_measured() -> None:
+    assert [name for name in ORDER if importlib.util.find_spec(f"bench.rows.{name}") is None] == []
+
+
+def test_whoever_misses_a_target_says_why() -> None:
+    """The page says that the reason is in the row's section."""
+    silent = [
+        row["id"]
+        for row in result.read_all()
+        if any(figure["met"] is False for figure in row["figures"]) and not row["notes"]
+    ]
+    assert silent == []

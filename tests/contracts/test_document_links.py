@@ -13,6 +13,7 @@ DOCUMENTS = sorted(
     path.relative_to(REPOSITORY).as_posix()
     for path in (
         *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "bench").glob("*.md"),
         *(REPOSITORY / "docs").rglob("*.md"),
         *(REPOSITORY / "examples").glob("*/*.md"),
         *(REPOSITORY / "components").glob("*/*.md"),
@@ -22,8 +23,10 @@ DOCUMENTS = sorted(
 
 def anchors(page: Path) -> set[str]:
     """What its headings are linked by."""
-    titles = [line.lstrip("# ") for line in page.read_text().splitlines() if line.startswith("#")]
-    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
+    text = page.read_text()
+    titles = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    named = set(re.findall(r'<a id="([^"]+)">', text))
+    return named | {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
