@@ -14,6 +14,7 @@ from camera_ingest.diagnostics import thing_name
 from camera_ingest.runtime import RuntimeDocument
 from camera_ingest.settings import Settings, read_settings
 from camera_ingest.statuses import StatusBook
+from camera_ingest.wanted import Wanted
 from vedette.adapters.egress.secrets_manager import remote_secrets
 from vedette.adapters.secrets import SecretStore
 from vedette.adapters.state.files import write_component_status
@@ -23,7 +24,7 @@ from vedette.adapters.supervision import ChildSpec, Supervisor
 from vedette.contracts import topics
 from vedette.contracts.camera import CameraConfig, CameraState
 from vedette.contracts.errors import VedetteError
-from vedette.contracts.plan import Plan, StreamPlan
+from vedette.contracts.plan import Plan
 from vedette.core.redact import RedactingFilter
 from vedette.ports.bus import Bus
 
@@ -39,8 +40,6 @@ SECRET_REFRESH_S: Final = 300.0
 SILENCE_LIMIT_S: Final = 2.0
 #: Where memory is short a camera goes after custom code and models, before what delivers alerts.
 GIVES_WAY: Final = 200
-#: What the process of a camera is told that nobody needs pictures of.
-NOTHING_WANTED: Final[dict[str, Any]] = {"fps": 0.0, "pre_roll_s": 0.0, "rest": None}
 
 
 class IngestService:
@@ -69,8 +68,8 @@ class IngestService:
         )
         self._logins = Logins(self._secrets)
         self._secrets_checked_s = 0.0
-        self._told: dict[str, dict[str, Any]] = {}
-        self._streams: dict[str, str] = {}
+        self._wanted = Wanted(self._supervisor.send)
+        self._choosing = threading.Lock()
         self._publish_failed = False
 
     def stop(self) -> None:
@@ -132,7 +131,7 @@ class IngestService:
         self._cameras = self._document.judge(config.cameras, config.cameraNetworks)
         self._fetch_secrets()
         try:
-            self._apply_plan(self._owner.set_cameras(self._cameras))
+            self._wanted.take(self._owner.set_cameras(self._cameras))
         except VedetteError as error:
             logger.error("the plan cannot be written: %s", error)
         self._book.configured(self._cameras, self._settings.problems, self._document.document.paused)
@@ -143,40 +142,32 @@ class IngestService:
         )
 
     def _on_plan(self, plan: Plan) -> None:
-        self._apply_plan(plan)
+        """What a process is told changes live; a change between main and sub stream restarts the camera's process."""
+        self._wanted.take(plan)
         self._set_children()
 
-    def _apply_plan(self, plan: Plan) -> None:
-        """What a process is told changes live; a change between main and sub stream restarts the camera's process."""
-        self._streams = {stream.camera: stream.stream for stream in plan.streams}
-        told, self._told = self._told, {stream.camera: _wanted_of(stream) for stream in plan.streams}
-        for name in told.keys() | self._told.keys():
-            before, now = told.get(name, NOTHING_WANTED), self._told.get(name, NOTHING_WANTED)
-            changed = {what: value for what, value in now.items() if value != before[what]}
-            if changed:
-                self._supervisor.send(name, changed)
-
     def _set_children(self) -> None:
-        config = self._settings.config
-        self._supervisor.set_children(
-            ChildSpec(
-                name=camera.name,
-                argv=(sys.executable, "-s", "-P", "-m", "camera_ingest.camera"),
-                spec=self._spec(camera, config.cameraNetworks),
-                live=self._login(camera),
-                silence_limit_s=SILENCE_LIMIT_S,
-                template=(sys.executable, "-s", "-P", "-m", "camera_ingest.template"),
-                gives_way=GIVES_WAY,
+        # Also by the thread that answers applications: who comes last has seen what the other one changed.
+        with self._choosing:
+            config = self._settings.config
+            self._supervisor.set_children(
+                ChildSpec(
+                    name=camera.name,
+                    argv=(sys.executable, "-s", "-P", "-m", "camera_ingest.camera"),
+                    spec=self._spec(camera, config.cameraNetworks),
+                    live=self._login(camera),
+                    silence_limit_s=SILENCE_LIMIT_S,
+                    template=(sys.executable, "-s", "-P", "-m", "camera_ingest.template"),
+                    gives_way=GIVES_WAY,
+                )
+                for camera in self._cameras
+                if camera.enabled
             )
-            for camera in self._cameras
-            if camera.enabled
-        )
 
     def _spec(self, camera: CameraConfig, networks: tuple[str, ...]) -> dict[str, Any]:
         return {
             "camera": camera.model_dump(mode="json"),
-            # Where no application needs the camera yet, the small stream is enough to tell that it is well.
-            "stream": self._streams.get(camera.name, "sub"),
+            "stream": self._wanted.stream(camera.name),
             "socket": str(self._owner.layout.frames / f"{camera.name}.sock"),
             "packets": str(self._owner.layout.packets / f"{camera.name}.sock"),
             "networks": networks,
@@ -228,7 +219,7 @@ class IngestService:
 
     def _on_message(self, name: str, message: dict[str, Any]) -> None:
         if "hello" in message:
-            self._supervisor.send(name, self._told.get(name, NOTHING_WANTED))
+            self._wanted.tell(name)
         if "status" in message and self._book.heard(name, message["status"]):
             self._wake.set()
         if "failed" in message:
@@ -254,8 +245,3 @@ class IngestService:
             write_component_status(self._directory, COMPONENT, self._book.summary())
         except VedetteError as error:
             logger.warning("the component's status cannot be written: %s", error)
-
-
-def _wanted_of(stream: StreamPlan) -> dict[str, Any]:
-    """What the process of a camera is told by messages, as ``compose.capture`` takes it."""
-    return stream.model_dump(mode="json", include=set(NOTHING_WANTED))
