@@ -17,6 +17,8 @@ from vedette.core.fleet.device_job import Ask
 
 JOB = "j1"
 
+TIMER_ON = "systemctl enable --now vedette-device-revert.timer"
+
 
 @pytest.fixture
 def device(tmp_path: Path) -> JobDevice:
@@ -46,7 +48,7 @@ def test_a_signed_runtime_is_put_in_confirmed_and_kept(device: JobDevice) -> Non
     package = runtime("new")
     assert asked(device, Ask.APPLY, device.update(package), package) == "done: "
     assert device.runs == "new"
-    assert "systemctl enable --now vedette-device-revert.timer" in device.machine.calls()
+    assert TIMER_ON in device.machine.calls()
     assert asked(device, Ask.CONFIRM) == "confirmed: "
     assert device.runs == "new"
     assert "systemctl disable --now vedette-device-revert.timer" in device.machine.calls()
@@ -75,10 +77,13 @@ def test_it_is_put_back_when_asked_or_when_nobody_confirms(device: JobDevice) ->
 def test_a_second_update_waits_for_the_first(device: JobDevice) -> None:
     package = runtime("new")
     assert asked(device, Ask.APPLY, device.update(package), package) == "done: "
+    begun = device.machine.calls().count(TIMER_ON)
     assert (
         asked(device, Ask.APPLY, device.update(package), package, job="j2")
         == "refused: another update waits to be confirmed"
     )
+    # A power cut may have left it off; then nobody would put the first one back, and no second one were taken ever.
+    assert device.machine.calls().count(TIMER_ON) == begun + 1
     assert asked(device, Ask.RESTORE, job="j2").startswith("refused: no such update")
     assert device.runs == "new"
 

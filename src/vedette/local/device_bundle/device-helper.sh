@@ -71,7 +71,10 @@ take_package() {
 
 apply() {
     case $kind in nucleus | runtime) ;; *) refuse "no such kind of update" ;; esac
-    [ ! -f "$own/pending" ] || refuse "another update waits to be confirmed"
+    if [ -f "$own/pending" ]; then
+        systemctl enable --now vedette-device-revert.timer >/dev/null 2>&1 || : # a power cut may have come before it
+        refuse "another update waits to be confirmed"
+    fi
     take_package
     # What an update before this one left would be taken for the way back from this one.
     rm -f "$python/previous" "$own/nucleus/previous"
