@@ -85,7 +85,7 @@ def test_after_a_restart_numbers_go_on(gap_s: float) -> None:
     before.track(frame(1.0), seen((10, 0, 0.9), (400, 1, 0.9)))
     last = before.track(frame(1.2), seen((12, 0, 0.9)))
     after = tracker(plan())
-    after.restore(TrackBatch.from_json(last.to_json()))
+    after.restore([TrackBatch.from_json(last.to_json())])
     assert after.track(frame(1.2 + gap_s), seen((13, 0, 0.9), (700, 0, 0.8))).track_ids == (1, 3)
 
 
@@ -93,7 +93,7 @@ def test_numbers_are_not_given_twice_even_after_an_empty_picture() -> None:
     before = tracker(plan())
     before.track(frame(1.0), seen((10, 0, 0.9)))
     after = tracker(plan())
-    after.restore(before.track(frame(1.2), Detections.empty()))
+    after.restore([before.track(frame(1.2), Detections.empty())])
     assert after.track(frame(1.4), seen((10, 0, 0.9))).track_ids == (2,)
 
 
@@ -101,7 +101,7 @@ def test_after_a_reboot_nobody_keeps_a_number() -> None:
     before = tracker(plan())
     last = before.track(frame(100.0), seen((10, 0, 0.9)))
     after = tracker(plan())
-    after.restore(last)
+    after.restore([last])
     later = replace(frame(101.0, epoch="new"), wall_s=frame(101.0).wall_s + 3600)
     assert after.track(later, seen((10, 0, 0.9))).track_ids == (2,)
 
@@ -109,7 +109,7 @@ def test_after_a_reboot_nobody_keeps_a_number() -> None:
 def test_a_class_the_model_no_longer_has_is_dropped() -> None:
     last = tracker(plan()).track(frame(1.0), seen((10, 2, 0.9), (400, 1, 0.9)))
     after = PipelineTracker(plan(), ("car",))
-    after.restore(last)
+    after.restore([last])
     moved = Detections(*(getattr(seen((401, 0, 0.9)), name) for name in ("boxes", "scores", "classes")))
     assert after.track(frame(1.2), moved).track_ids == (2,)
 

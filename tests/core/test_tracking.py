@@ -198,19 +198,19 @@ def test_a_jump_in_time_drops_tracks_and_never_reuses_numbers(jump_s: float) -> 
 def test_after_a_restart_the_same_object_has_the_same_number(gap_s: float) -> None:
     tracker = ByteTracker(Tracker(), first_id=40)
     old = person(300, 300)
-    tracker.restore([17, 39], [old[:4], person(600, 300)[:4]], [0.8, 0.4], [0, 0], 50.0)
+    tracker.follow([17, 39], [old[:4], person(600, 300)[:4]], [0.8, 0.4], [0, 0], 50.0)
     tracks = tracker.update(seen(person(306, 298), person(900, 300)), 50.0 + gap_s)
     assert tracks.ids.tolist() == [17]
     tracks = tracker.update(seen(person(306, 298), person(905, 300)), 50.2 + gap_s)
     assert tracks.ids.tolist() == [17, 40]
 
 
-def test_restore_moves_the_next_number_past_what_was_given() -> None:
+def test_following_moves_the_next_number_past_what_was_given() -> None:
     tracker = ByteTracker(Tracker())
-    tracker.restore([8], [[0, 0, 10, 10]], [0.9], [1], 1.0)
+    tracker.follow([8], [[0, 0, 10, 10]], [0.9], [1], 1.0)
     assert tracker.next_id == 9
     with pytest.raises(ValueError, match="columns differ"):
-        tracker.restore([8, 9], [[0, 0, 10, 10]], [0.9], [1], 1.0)
+        tracker.follow([8, 9], [[0, 0, 10, 10]], [0.9], [1], 1.0)
     with pytest.raises(ValueError, match="finite"):
         tracker.update(seen(), float("nan"))
 

@@ -153,7 +153,7 @@ def test_a_tracker_goes_on_with_the_names_of_the_journal() -> None:
     def resumed(plan: PipelinePlan) -> PipelineTracker:
         tracker = PipelineTracker(plan, ())
         tracker.know(last.labels)
-        tracker.restore(last)
+        tracker.restore([last])
         return tracker
 
     again = OutputTracks("shop", {"cam": "hall"}, 10, journal, resumed)

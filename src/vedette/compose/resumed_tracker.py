@@ -8,7 +8,6 @@ from pathlib import Path
 
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.contracts.plan import PipelinePlan
-from vedette.pipeline.resume import with_lost_objects
 from vedette.pipeline.track import PipelineTracker
 
 
@@ -28,9 +27,8 @@ def resumed_tracker(
         last = reader.last(pipeline.key, pipeline.camera, 0.0)
         if last is not None:
             since_s = last.analysed_wall_s - pipeline.tracker.lost_s
-            earlier = reader.recent(pipeline.key, pipeline.camera, since_s)
-            found, seen_s = with_lost_objects(last, earlier, pipeline.tracker.lost_s)
+            batches = [*reader.recent(pipeline.key, pipeline.camera, since_s)][::-1] or [last]
             if more_labels:
-                tracker.know(found.labels)
-            tracker.restore(found, seen_s)
+                tracker.know([label for batch in batches for label in batch.labels])
+            tracker.restore(batches)
     return tracker

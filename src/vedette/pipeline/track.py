@@ -61,15 +61,12 @@ class PipelineTracker:
 
     def track(self, frame: FrameInfo, detections: Detections) -> TrackBatch:
         """Follow the objects of one picture; classes the pipeline does not keep are dropped before."""
-        last, self._restored = self._restored, None
-        if last is not None and _rebooted(last, frame):
-            self._tracker.reset()
-            self._last_s, self._still_s = None, 0.0
+        t_s = self._time_of(frame)
         known = (detections.classes >= 0) & (detections.classes < len(self._labels))
         if self._kept is not None:
             known[known] = self._kept[detections.classes[known]]
         kept = detections if known.all() else detections.where(known)
-        tracks = self._tracker.update(kept, self._moving_s(frame))
+        tracks = self._tracker.update(kept, t_s)
         # By number, so the oldest stay when there are too many.
         few = slice(0, MAX_OBJECTS)
         # As the journal rounds them, so that a backtest judges the same numbers as the live path.
@@ -88,8 +85,15 @@ class PipelineTracker:
             attributes=_read(kept, tracks, few),
         )
 
-    def _moving_s(self, frame: FrameInfo) -> float:
-        """The picture's time without the stretches in which nothing moved: no object is lost by them."""
+    def _time_of(self, frame: FrameInfo) -> float:
+        """The picture's time without the stretches in which nothing moved: no object is lost by them.
+
+        Nobody is known any more where the device was started anew since the picture before a restart.
+        """
+        restored, self._restored = self._restored, None
+        if restored is not None and _rebooted(restored, frame):
+            self._tracker.reset()
+            self._last_s, self._still_s = None, 0.0
         last_s, self._last_s = self._last_s, frame.t_s
         if last_s is not None and frame.still_s > 0.0:
             self._still_s += max(0.0, min(frame.still_s, frame.t_s - last_s))
@@ -108,31 +112,28 @@ class PipelineTracker:
         """Class names, in the order of ``Detections.classes``."""
         return self._labels
 
-    def restore(self, batch: TrackBatch, seen_s: Sequence[float] | None = None) -> None:
-        """Go on after a restart from the last batch of this pipeline and camera in the journal.
+    def restore(self, batches: Sequence[TrackBatch]) -> None:
+        """Go on after a restart from the last batches of this pipeline and camera in the journal, oldest first.
 
-        Objects keep their numbers where they are found again within ``lost_s``; other objects get numbers that were
-        not given before. Objects of a class the model no longer has are dropped.
-
-        Args:
-            batch: objects that were followed.
-            seen_s: when each was seen last, in the time of the batch's picture; None: all in that picture.
+        Objects keep their numbers where the tracker that is gone would have found them again: still or moving, and
+        within ``lost_s`` of when they were seen last. Other objects get numbers that were not given before. Objects of
+        a class the model no longer has are dropped.
         """
         index = {label: position for position, label in enumerate(self._labels)}
-        rows = [row for row, label in enumerate(batch.labels) if label in index]
         self._tracker = ByteTracker(
-            self._plan.tracker, max(self._tracker.next_id, batch.next_track_id, *(n + 1 for n in batch.track_ids), 1)
+            self._plan.tracker, max(self._tracker.next_id, *(batch.next_track_id for batch in batches), 1)
         )
-        self._tracker.restore(
-            [batch.track_ids[row] for row in rows],
-            [batch.boxes[row] for row in rows],
-            [batch.scores[row] for row in rows],
-            [index[batch.labels[row]] for row in rows],
-            batch.frame.t_s,
-            None if seen_s is None else [seen_s[row] for row in rows],
-        )
-        self._restored = batch.frame
-        self._last_s, self._still_s = batch.frame.t_s, 0.0
+        self._last_s, self._still_s, self._restored = None, 0.0, None
+        for batch in batches:
+            rows = [row for row, label in enumerate(batch.labels) if label in index]
+            self._tracker.follow(
+                [batch.track_ids[row] for row in rows],
+                [batch.boxes[row] for row in rows],
+                [batch.scores[row] for row in rows],
+                [index[batch.labels[row]] for row in rows],
+                self._time_of(batch.frame),
+            )
+            self._restored = batch.frame
 
 
 def _read(detections: Detections, tracks: Tracks, few: slice) -> tuple[tuple[Attribute, ...], ...]:

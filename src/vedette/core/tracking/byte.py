@@ -107,48 +107,47 @@ class ByteTracker:
         self._table = TrackTable.empty()
         self._last_s = None
 
-    def restore(
-        self,
-        batch_ids: ArrayLike,
-        boxes: ArrayLike,
-        scores: ArrayLike,
-        classes: ArrayLike,
-        t_s: float,
-        seen_s: ArrayLike | None = None,
-    ) -> None:
-        """Start from what was seen last before a restart; replaces all tracks.
+    def follow(self, ids: ArrayLike, boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike, t_s: float) -> None:
+        """Take in a picture whose objects have their numbers, given before a restart by the tracker that is gone.
+
+        One picture after the other, this leads to what that tracker knew: who was there, how they move, and for how
+        long those have been gone that are not there any more.
 
         Args:
-            batch_ids: numbers, (n,).
+            ids: numbers, (n,).
             boxes: (n, 4), pixels of the original picture.
             scores: (n,).
             classes: (n,), index into the model's labels.
-            t_s: time of the last picture.
-            seen_s: when each was seen last, (n,), not after ``t_s``; None: all in the last picture.
+            t_s: time of that picture, seconds.
 
         Raises:
-            ValueError: the columns differ in length, or a time is not a finite number.
+            ValueError: the columns differ in length, or ``t_s`` is not a finite number.
         """
-        ids = np.asarray(batch_ids, np.int64).reshape(-1)
+        numbers = np.asarray(ids, np.int64).reshape(-1)
         places = np.asarray(boxes, np.float64).reshape(-1, 4)
         weights = np.asarray(scores, np.float64).reshape(-1)
         kinds = np.asarray(classes, np.int64).reshape(-1)
-        times = np.full(len(ids), t_s) if seen_s is None else np.asarray(seen_s, np.float64).reshape(-1)
-        if not len(ids) == len(places) == len(weights) == len(kinds) == len(times):
+        if not len(numbers) == len(places) == len(weights) == len(kinds):
             raise ValueError(
-                f"columns differ in length: {len(ids)} ids, {len(places)} boxes, "
-                f"{len(weights)} scores, {len(kinds)} classes, {len(times)} times"
+                f"columns differ in length: {len(numbers)} ids, {len(places)} boxes, "
+                f"{len(weights)} scores, {len(kinds)} classes"
             )
-        if not math.isfinite(t_s) or not np.isfinite(times).all():
-            raise ValueError(f"times must be finite numbers; they are {t_s} and {times.tolist()}")
-        if len(ids):
-            self._next_id = max(self._next_id, int(ids.max()) + 1)
-        good = _usable(places, weights) & (ids > 0)
-        self._table = TrackTable.begin(places[good], weights[good], kinds[good], t_s)
-        self._table.ids[:] = ids[good]
-        self._table.seen_s[:] = np.minimum(times[good], t_s)
-        self._table.hits[:] = self._settings.min_hits
-        self._last_s = t_s
+        if not math.isfinite(t_s):
+            raise ValueError(f"t_s must be a finite number; it is {t_s}")
+        if len(numbers):
+            self._next_id = max(self._next_id, int(numbers.max()) + 1)
+        self._advance(t_s)
+        good = _usable(places, weights) & (numbers > 0)
+        numbers, places, weights, kinds = numbers[good], places[good], weights[good], kinds[good]
+        row_of = {number: row for row, number in enumerate(self._table.ids.tolist()) if number}
+        rows = np.array([row_of.get(number, -1) for number in numbers.tolist()], np.intp)
+        old = rows >= 0
+        self._sight(rows[old], self._predicted(t_s), places[old], weights[old], kinds[old], np.full(old.sum(), -1), t_s)
+        fresh = TrackTable.begin(places[~old], weights[~old], kinds[~old], t_s)
+        fresh.ids[:] = numbers[~old]
+        fresh.hits[:] = self._settings.min_hits
+        self._table = self._table.joined(fresh)
+        self._forget(t_s)
 
     def update(self, detections: Detections, t_s: float) -> Tracks:
         """Take in one picture.
@@ -171,7 +170,7 @@ class ByteTracker:
         boxes, scores, classes, order = self._in_order(detections)
         table = self._table
         unseen_s = t_s - table.seen_s
-        predicted = motion.predict(table.state, unseen_s, max(STEADY_S, 1.5 * self._interval_s))
+        predicted = self._predicted(t_s)
         expected = motion.corners(predicted[:, motion.PLACE])
         similarity = iou(expected, boxes)
         if not self._settings.class_agnostic:
@@ -246,18 +245,35 @@ class ByteTracker:
         t_s: float,
     ) -> None:
         """Correct the matched tracks and confirm those that have been seen often enough."""
-        table = self._table
         columns = (track_of >= 0).nonzero()[0]
         rows = track_of[columns]
         if not len(rows):
             return
-        table.state[rows] = motion.correct(predicted[rows], boxes[columns])
-        table.sight(rows, boxes[columns], scores[columns], t_s, order[columns])
+        self._sight(rows, predicted, boxes[columns], scores[columns], classes[columns], order[columns], t_s)
         # An unsure box keeps a track alive, but only sure ones confirm it.
-        table.hits[rows] += scores[columns] >= self._settings.high_confidence
-        if self._settings.class_agnostic:
-            table.vote(rows, classes[columns], scores[columns])
+        self._table.hits[rows] += scores[columns] >= self._settings.high_confidence
         self._confirm()
+
+    def _predicted(self, t_s: float) -> Floats:
+        """Where the tracks are expected; ``motion``'s state."""
+        return motion.predict(self._table.state, t_s - self._table.seen_s, max(STEADY_S, 1.5 * self._interval_s))
+
+    def _sight(
+        self,
+        rows: Integers,
+        predicted: Floats,
+        boxes: Floats,
+        scores: Floats,
+        classes: NDArray[np.int64],
+        sources: Integers,
+        t_s: float,
+    ) -> None:
+        """Note where tracks were seen; ``predicted`` is of all tracks, the rest of those in ``rows``."""
+        table = self._table
+        table.state[rows] = motion.correct(predicted[rows], boxes)
+        table.sight(rows, boxes, scores, t_s, sources)
+        if self._settings.class_agnostic:
+            table.vote(rows, classes, scores)
 
     def _born(
         self,
