@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.adapters.capture.damage import watch_losses
+from vedette.adapters.capture.damage import LossWatch, PacketWatch, watch_losses
 from vedette.adapters.capture.decoding import PacketDecoder, RestingDecoder, SparedPicture
 from vedette.contracts.manifest import Motion
 from vedette.core.nal import first_slice, length_size
@@ -206,6 +207,18 @@ def test_a_stream_joined_at_a_key_picture_that_is_no_fresh_start_is_shown_from_t
         decoder = PacketDecoder(stream.codec_context, StreamProgress(), watch_losses(), 1)
         shown = [found.frame.pts for packet in packets[key:] for found in decoder.decode(packet, 0.0)]
     assert shown == sorted(pts for pts in stamps if pts >= stamps[0])
+
+
+@pytest.mark.parametrize("open_gop", [False, True])
+def test_a_picture_to_let_go_that_is_not_there_is_a_loss_after_a_fresh_start(open_gop: bool) -> None:
+    data = make_clip(frames=100, gop=50, b_frames=2, open_gop=open_gop, container="mpegts", draw=street)
+    with av.open(io.BytesIO(data), "r") as container:
+        key = [packet for packet in container.demux(video=0) if packet.is_keyframe][1]
+        losses = LossWatch()
+        watch = PacketWatch(losses, "h264", b"")
+        assert not watch.damaged(key)
+        losses.emit(logging.LogRecord("libav.h264", logging.ERROR, "", 0, "mmco: unref short failure", None, None))
+    assert watch.take_loss() is not open_gop
 
 
 def test_references_are_told_from_what_nobody_refers_to() -> None:

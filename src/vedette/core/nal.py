@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 _START: Final = b"\x00\x00\x01"
 #: Where the first slice is looked for; what may stand before it are small sets of parameters.
 _LOOK_BYTES: Final = 512
-_H264_SLICES: Final = frozenset({1, 2, 3, 4, 5})
+_H264_IDR: Final = 5
+_H264_SLICES: Final = frozenset({1, 2, 3, 4, _H264_IDR})
 
 
 class Slice(NamedTuple):
@@ -48,6 +49,18 @@ def first_slice(packet: bytes | memoryview, codec: str, length_bytes: int = 0) -
         if codec == "hevc" and kind < 32 and len(unit) > 1:
             return Slice(kind > 15 or bool(kind & 1), max(0, (unit[1] & 0x7) - 1))
     return _UNKNOWN
+
+
+def fresh_start(packet: bytes | memoryview, length_bytes: int = 0) -> bool:
+    """Whether an encoded picture of H.264 is an IDR picture: nothing from it on refers to what came before it.
+
+    Other key pictures are not: where groups are open, pictures after them may let go of some from before.
+
+    Args:
+        packet: the whole encoded picture.
+        length_bytes: see ``first_slice``.
+    """
+    return any(unit[0] & 0x1F == _H264_IDR for unit in units(bytes(packet), length_bytes))
 
 
 def units(data: bytes, length_bytes: int) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ import av
 import av.logging
 from av.packet import Packet
 
+from vedette.core.nal import fresh_start, length_size
 from vedette.core.picture_numbers import PictureNumbers
 
 #: What FFmpeg says when packets did not come (RTP reader) and when a picture cannot be what was encoded (decoders).
@@ -41,8 +42,8 @@ _LOST: Final = re.compile(
     r"|Illegal combination of S and E|Too short RTP/",
     re.I,
 )
-#: What H.264's decoder says where a picture lets go of one that it does not have. After the key picture that was begun
-#: with, that is one from before it: a key picture need not be a fresh start, and nothing after it refers to such a one.
+#: What H.264's decoder says where a picture lets go of one that it does not have. Where decoding was begun with a key
+#: picture that is no fresh start, that is one from before it, to which nothing after it refers.
 _LET_GO: Final = "mmco: unref"
 #: How many damaged packets are remembered by their time stamp, in case their picture comes out later.
 _REMEMBERED: Final = 32
@@ -59,7 +60,7 @@ class LossWatch(logging.Handler):
 
     Attributes:
         losses: lines seen so far.
-        begins: whether decoding has begun with a key picture a moment ago.
+        begins: whether decoding has begun with a key picture that is no fresh start, a moment ago.
     """
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class PacketWatch:
         self._losses = losses
         self._known = losses.losses
         self._numbers = PictureNumbers(codec, extradata)
+        self._length_bytes = length_size(extradata, codec)
         self._suspect = 0
         self.begin()
 
@@ -106,7 +108,7 @@ class PacketWatch:
     def damaged(self, packet: Packet[Any]) -> bool:
         """Whether a packet may be; each is asked about once, in the order in which they come."""
         if packet.is_keyframe and self._keys_to_come:
-            self._keys_to_come -= 1
+            self._keys_to_come = 0 if fresh_start(memoryview(packet), self._length_bytes) else self._keys_to_come - 1
             self._losses.begins = self._keys_to_come > 0
         if self.take_loss():
             self.suspect()
