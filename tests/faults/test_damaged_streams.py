@@ -177,7 +177,8 @@ def test_no_alert_comes_of_a_damaged_picture(measured: Measured, codec: str) -> 
         + ", ".join(f"{mode} {count}" for mode, count in wrong.most_common() if count)
         + f". The decoder alone: {alone['pictures']:,}, {100 * alone_share:.2g} % wrong, {alone['alerts']} alerts. "
         "Every picture is analysed, with a model that finds what is bright and rules for the half in which nothing ever is. "
-        "H.265 and CABAC code has no check of its own: flipped bits and cut ends decode to something. "
+        "H.265, CABAC code and sets of parameters have no check of their own: flipped bits and cut ends decode to something, "
+        "and cameras may change their sets. "
         "TCP and UDP carry checksums; packets that are lost are noticed.",
     )
     record(row, seconds)
