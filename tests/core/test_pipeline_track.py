@@ -114,6 +114,13 @@ def test_a_class_the_model_no_longer_has_is_dropped() -> None:
     assert after.track(frame(1.2), moved).track_ids == (2,)
 
 
+def test_the_number_of_a_class_the_model_no_longer_has_is_not_given_again() -> None:
+    last = replace(tracker(plan()).track(frame(1.0), seen((10, 2, 0.9), (400, 2, 0.9))), next_track_id=1)
+    after = PipelineTracker(plan(), ("car",))
+    after.restore([last])
+    assert after.track(frame(1.2), seen((700, 0, 0.9))).track_ids == (3,)
+
+
 def test_time_in_which_nothing_moved_loses_nobody() -> None:
     following = tracker(plan(lost_s=0.5))
     (known,) = following.track(frame(1.0), seen((10, 0, 0.9))).track_ids

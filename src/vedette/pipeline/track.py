@@ -120,9 +120,8 @@ class PipelineTracker:
         a class the model no longer has are dropped.
         """
         index = {label: position for position, label in enumerate(self._labels)}
-        self._tracker = ByteTracker(
-            self._plan.tracker, max(self._tracker.next_id, *(batch.next_track_id for batch in batches), 1)
-        )
+        given = [number for batch in batches for number in (batch.next_track_id - 1, *batch.track_ids)]
+        self._tracker = ByteTracker(self._plan.tracker, max(self._tracker.next_id, *(n + 1 for n in given), 1))
         self._last_s, self._still_s, self._restored = None, 0.0, None
         for batch in batches:
             rows = [row for row, label in enumerate(batch.labels) if label in index]
