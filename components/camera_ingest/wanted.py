@@ -36,10 +36,8 @@ class Wanted:
                 return
             self._revision = plan.revision
             self._streams = {stream.camera: stream.stream for stream in plan.streams}
-            told, self._told = (
-                self._told,
-                {s.camera: s.model_dump(mode="json", include=set(NOTHING)) for s in plan.streams},
-            )
+            told = self._told
+            self._told = {s.camera: s.model_dump(mode="json", include=set(NOTHING)) for s in plan.streams}
             for name in told.keys() | self._told.keys():
                 before, now = told.get(name, NOTHING), self._told.get(name, NOTHING)
                 changed = {what: value for what, value in now.items() if value != before[what]}

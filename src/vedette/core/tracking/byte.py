@@ -312,11 +312,10 @@ class ByteTracker:
             self._next_id += len(ready)
 
     def _forget(self, t_s: float) -> None:
-        """Drop what has been unseen for too long, and the longest unseen where there are too many."""
+        """Drop what was not confirmed in time, and the longest unseen where there are too many."""
         table = self._table
         unseen_s = t_s - table.seen_s
-        patience = np.where(table.ids > 0, self._patience_s, 2.5 * self._interval_s)
-        keep = (unseen_s <= patience).nonzero()[0]
+        keep = ((table.ids > 0) | (unseen_s <= 2.5 * self._interval_s)).nonzero()[0]
         if len(keep) > MAX_TRACKS:
             keep = np.sort(keep[np.argsort(unseen_s[keep], kind="stable")[:MAX_TRACKS]])
         if len(keep) < len(table):
