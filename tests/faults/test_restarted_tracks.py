@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from tests.capture.test_pyav_source import address
 from tests.faults.scorecard import Control, Row, record, size, upper95
 from vedette.adapters.capture.pyav import PyAvSource
 from vedette.adapters.engines.onnx import load_detector
+from vedette.compose.resumed_tracker import remembered
 from vedette.contracts.frames import FrameInfo
 from vedette.contracts.manifest import Model, ModelFamily, Tracker
 from vedette.contracts.plan import PipelinePlan
@@ -38,7 +39,7 @@ PLAN: Final = PipelinePlan(
 Seen = tuple[FrameInfo, Detections]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Found:
     """Over all restarts.
 
@@ -75,8 +76,9 @@ def places(follower: PipelineTracker, seen: Sequence[Seen], known: set[int]) -> 
 
 def journal(batches: Sequence[TrackBatch]) -> list[TrackBatch]:
     """What a restarted process reads of it."""
-    since_s = batches[-1].frame.t_s - PLAN.tracker.lost_s
-    return [TrackBatch.from_json(batch.to_json()) for batch in batches if batch.frame.t_s >= since_s]
+    kept = [TrackBatch.from_json(batch.to_json()) for batch in batches]
+    kept = [replace(batch, analysed_wall_s=batch.frame.t_s) for batch in kept]
+    return remembered(kept[-1], PLAN, lambda since_s: [one for one in reversed(kept) if one.analysed_wall_s >= since_s])
 
 
 def restarts(seen: Sequence[Seen], every: int, *, last_only: bool = False) -> Iterator[Found]:

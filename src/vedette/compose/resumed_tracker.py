@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from vedette.adapters.journal.sqlite import SqliteJournalReader
 from vedette.contracts.plan import PipelinePlan
+from vedette.contracts.tracks import TrackBatch
 from vedette.pipeline.track import PipelineTracker
 
 
@@ -26,9 +28,24 @@ def resumed_tracker(
     with closing(SqliteJournalReader(journal)) as reader:
         last = reader.last(pipeline.key, pipeline.camera, 0.0)
         if last is not None:
-            since_s = last.analysed_wall_s - pipeline.tracker.lost_s
-            batches = [*reader.recent(pipeline.key, pipeline.camera, since_s)][::-1] or [last]
+            batches = remembered(last, pipeline, partial(reader.recent, pipeline.key, pipeline.camera))
             if more_labels:
                 tracker.know([label for batch in batches for label in batch.labels])
             tracker.restore(batches)
     return tracker
+
+
+def remembered(
+    last: TrackBatch, pipeline: PipelinePlan, recent: Callable[[float], Sequence[TrackBatch]]
+) -> list[TrackBatch]:
+    """Batches as far back as a tracker remembers, oldest first.
+
+    Args:
+        last: the newest.
+        pipeline: whose objects are followed.
+        recent: batches that were analysed at or after a Unix time, newest first; only so many of them.
+    """
+    batches = recent(last.analysed_wall_s - pipeline.tracker.lost_s - 2 / pipeline.fps)
+    if any(batch.frame.still_s for batch in batches):  # stretches in which nothing moved do not count
+        batches = recent(0.0)
+    return [*reversed(batches)] or [last]
