@@ -204,6 +204,14 @@ class Subscriber:
     def ids(self) -> list[str]:
         return [message["alert_id"] for message in list(self.messages)]
 
+    def settle(self) -> None:
+        """Wait until the broker knows what was received here; a broker that ends before that sends it again."""
+        from awscrt import mqtt5
+
+        # Acknowledgements go before it on the same connection.
+        marker = mqtt5.PublishPacket(topic="settled", payload=b"", qos=mqtt5.QoS.AT_LEAST_ONCE)
+        self._client.publish(marker).result(WAIT_S)
+
     def close(self) -> None:
         self._client.stop()
         self._stopped.wait(WAIT_S)

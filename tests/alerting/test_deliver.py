@@ -200,6 +200,7 @@ def test_a_broker_down_and_up_again(outbox: SqliteOutbox, tmp_path: Path) -> Non
         commit(outbox, all_cameras(0, 10, "app/mqtt"))
         delivery.wake()
         until(lambda: len(subscriber.messages) == 10)
+        subscriber.settle()
         broker.down()
         commit(outbox, all_cameras(10, 60, "app/mqtt"))
         delivery.wake()

@@ -38,6 +38,7 @@ def outage(data: Path, root: Path, outage_s: float) -> None:
         ):
             watched.wait_streaming({"floor"})
             until(lambda: len(webhook.ids()) >= 1 and len(subscriber.messages) >= 1, "the first alert", 30)
+            subscriber.settle()
             webhook.down()
             broker.down()
             before = len(watched.alerts())
