@@ -117,6 +117,27 @@ def test_pictures_nobody_needs_cost_key_pictures_only(tmp_path: Path) -> None:
     assert numbers == [0, 25, 50, 75]
 
 
+def test_a_file_in_real_time_stands_until_its_pictures_are_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(make_clip(frames=20, gop=20))
+    source = PyAvSource(address(path), camera="cam", fps=0.0)
+    pictures = ((info, read_counter(pixels.y)) for info, pixels in source)
+    stood = [next(pictures), next(pictures)]
+    assert [number for _, number in stood] == [0, 0], "the second one tells that the file can still be read"
+    source.set_fps(math.inf)
+    wanted_s = time.monotonic()
+    played = list(pictures)
+    assert [number for _, number in played] == list(range(1, 20)), "the next key picture is not waited for"
+    infos = [info for info, _ in stood + played]
+    assert [info.frame_no for info in infos] == list(range(21))
+    assert all(before.t_s < after.t_s for before, after in itertools.pairwise(infos))
+    assert infos[2].t_s >= wanted_s + 0.039, "its time stood too"
+    assert [info.media_time_s for info in infos[2:]] == pytest.approx([number / 25 for number in range(1, 20)])
+    unwanted = PyAvSource(address(path), camera="cam", fps=0.0)
+    threading.Timer(0.1, unwanted.close).start()
+    assert len(list(unwanted)) == 1
+
+
 @pytest.mark.parametrize("name", ["missing.mp4", ".", "empty.mp4", "text.mp4"])
 def test_what_is_no_video_says_so(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")

@@ -81,7 +81,19 @@ def test_the_alerts_of_a_whole_run_are_kept_and_leave_the_outbox_empty(
     (tmp_path / "vedette.yaml").write_text(APPLICATION % (shared_data / "models" / "yolox_nano.onnx"))
     broker = credentials(sandbox, thing)
     state, alerts = tmp_path / "s", tmp_path / "alerts.jsonl"
-    command = [sys.executable, "-m", "vedette", "run", str(tmp_path), "--headless", "--for", "30s", "--thing", thing]
+    command = [
+        sys.executable,
+        "-m",
+        "vedette",
+        "run",
+        str(tmp_path),
+        "--headless",
+        "--loop",
+        "--for",
+        "25s",
+        "--thing",
+        thing,
+    ]
     command += ["--camera", f"yard={shared_data / 'videos' / 'person-parking-lot-7sec.mp4'}", "--state", str(state)]
     command += ["--json", str(alerts), "--broker", f"{broker.host}:{broker.port}", "--ca", str(broker.ca_file)]
     command += ["--cert", str(broker.cert_file), "--key", str(broker.key_file)]

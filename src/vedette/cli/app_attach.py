@@ -33,7 +33,7 @@ logger = logging.getLogger("vedette.app")
 _Config = TypeVar("_Config", bound=ApplicationConfig)
 
 #: Between two tries to reach the owner of the state directory. Constant: the owner is back within a second.
-RETRY_S: Final = 0.5
+RETRY_S: Final = 0.1
 #: Between two lines in the log about an owner that is not there.
 _REMIND_S: Final = 30.0
 

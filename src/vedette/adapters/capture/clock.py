@@ -39,6 +39,11 @@ class PictureClock:
             self._start_s = time.monotonic()
         return StreamTime(self._start_s + times.media_time_s, times.media_time_s)
 
+    def stand(self, media_time_s: float) -> StreamTime:
+        """A file in real time stands at this moment (seconds into it): it is shown now, whenever it was due."""
+        self._start_s = time.monotonic() - media_time_s
+        return StreamTime(self._start_s + media_time_s, media_time_s)
+
     def wall_s(self, times: StreamTime) -> float:
         """Unix time of a picture by this device's clock, as the clock stands now."""
         if self._realtime:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -55,7 +56,8 @@ class PyAvSource:
         address: where to read from, checked.
         camera: the device's name of the camera.
         fps: pictures a second wanted, by their time stamps; all where infinite; 0 where nobody needs pictures: then
-            key pictures only are decoded, once a second at most, which tells that the camera is well.
+            key pictures only are decoded, once a second at most, which tells that the camera is well. A file in real
+            time stands at its first picture until pictures are wanted: who comes a little later misses nothing.
         realtime: files only: at the pace of their time stamps, or as fast as possible. As fast as possible, times,
             epoch and pictures are the same on every run.
         transport: how RTP travels.
@@ -110,8 +112,11 @@ class PyAvSource:
         self._rest: Motion | None = None
         self._resting: RestingDecoder | None = None
         self._sampler = Sampler(IDLE_FPS)
-        self.set_fps(fps)
         self._closed = threading.Event()
+        self._begun = threading.Event()
+        if not (self._file and realtime):
+            self._begun.set()
+        self.set_fps(fps)
         self._reader = 0
         self._losses = watch_losses()
         self._reorder = ReorderDelay()
@@ -123,6 +128,8 @@ class PyAvSource:
         """Change the rate, from any thread; no reconnection."""
         self._keys_only = fps <= 0
         self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
+        if fps > 0:
+            self._begun.set()
 
     def set_rest(self, rest: Motion | None) -> None:
         """When decoding may rest because nothing moves, from any thread; None: never."""
@@ -135,6 +142,7 @@ class PyAvSource:
         container that is closed while it is read.
         """
         self._closed.set()
+        self._begun.set()
         if self._reader in (0, threading.get_ident()):
             self._container.close()
 
@@ -218,6 +226,20 @@ class PyAvSource:
             if self._resting is not None:
                 self._resting.look(frame, times.t_s)
             yield info, as_pixels(frame)
+            if not self._begun.is_set():
+                for again in self._standing(info, clock):
+                    number = again.frame_no
+                    yield again, as_pixels(frame)
+
+    def _standing(self, info: FrameInfo, clock: PictureClock) -> Iterator[FrameInfo]:
+        """The picture at which a file stands, again and again until pictures are wanted."""
+        while not self._begun.wait(1 / IDLE_FPS):
+            times = clock.stand(info.media_time_s)
+            self.progress.last_packet_s = times.t_s
+            wall_s = clock.wall_s(times)
+            info = replace(info, frame_no=info.frame_no + 1, t_s=times.t_s, wall_s=wall_s, gap_reason="")
+            yield info
+        clock.stand(info.media_time_s)
 
     def _begin(self, stream: Any) -> tuple[PictureClock, str]:
         """Set up what a stream's pictures need; their clock and epoch."""
@@ -289,7 +311,7 @@ class PyAvSource:
         decoder.will_take = None if self._uses_dts() else self._will_take
         self._resting = RestingDecoder(decoder, self.progress)
         for packet, now_s in self._received():
-            decoder.keys_only = self._keys_only
+            decoder.keys_only = self._keys_only and self._begun.is_set()
             # A file in real time is not asked to rest: its pace is that of its pictures.
             self._resting.set_rest(self._rest if self._live and not self._keys_only else None)
             for decoded in self._resting.decode(packet, now_s):
@@ -300,7 +322,7 @@ class PyAvSource:
     def _frames_by_gstreamer(self, decoder: GstDecoder) -> Iterator[Decoded]:
         with closing(decoder):
             for packet, now_s in self._received():
-                decoder.keys_only = self._keys_only
+                decoder.keys_only = self._keys_only and self._begun.is_set()
                 for decoded in decoder.decode(packet, now_s):
                     yield decoded
                     if self._closed.is_set():
