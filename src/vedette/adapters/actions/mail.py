@@ -82,13 +82,10 @@ class EmailReceiver:
             refused = conversation.send(self._plan.sender, missing, message.as_bytes(policy=_POLICY))
             self._recipients.have(one for one in missing if one not in refused)
             for name, refusal in refused.items():
-                if refusal.for_good:
-                    self._recipients.never(name, _said(name, refusal))
-        else:
-            refused = {}
-        deferred = [_said(name, refusal) for name, refusal in refused.items() if not refusal.for_good]
+                told = self._recipients.never if refusal.for_good else self._recipients.away
+                told(name, _said(name, refusal))
         try:
-            self._recipients.settle(deferred, BUSY_S)
+            self._recipients.settle(BUSY_S)
         except DeliveryError as error:
             if not error.retryable and self._recipients.somebody:
                 for row in rows[:-1]:  # those of a digest are with the others; the last one stands for all

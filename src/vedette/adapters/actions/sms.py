@@ -77,7 +77,6 @@ class SmsReceiver:
     def _send(self, row: OutboxRow) -> None:
         alert = Alert.model_validate_json(row.body)
         text = short_text(alert, self._plan.timezone)
-        deferred: list[str] = []
         failures = 0
         try:
             for number in self._recipients.missing(row.alert_id):
@@ -90,13 +89,13 @@ class SmsReceiver:
                     failures += 1
                     if failures >= IN_A_ROW or error.code != "V502" or isinstance(error, ReceiverBusyError):
                         raise
-                    deferred.append(f"{masked(number)} is not sent: {error.message}")
+                    self._recipients.away(number, f"{masked(number)} is not sent: {error.message}")
                     continue
                 self._recipients.have([number])
                 failures = 0
         finally:
             self._gateway.close()
-        self._recipients.settle(deferred, PAUSE_S)
+        self._recipients.settle(PAUSE_S)
 
 
 class WebGateway:
