@@ -15,9 +15,14 @@ SLACK_S = 1e-6
 
 
 class Bench:
-    """Does what the queue says, at once; ``fails`` says which attempts do not work."""
+    """Does what the queue says, at once.
 
-    def __init__(self, timing: Timing, fails: list[bool] | None = None) -> None:
+    Args:
+        fails: which attempts do not work.
+        meanwhile: what is added while a signal is being given, one with each: how much later than that it is due.
+    """
+
+    def __init__(self, timing: Timing, fails: list[bool] | None = None, meanwhile: list[float] | None = None) -> None:
         self.timing = timing
         self.queue = SignalQueue(timing)
         self.now_s = 0.0
@@ -25,6 +30,12 @@ class Bench:
         self.given_up: list[tuple[int, float]] = []
         self.rests: list[float] = []
         self.fails = list(fails or ())
+        self.meanwhile = list(meanwhile or ())
+        self.dues: list[float] = []
+
+    def add(self, due_s: float) -> None:
+        self.queue.add(len(self.dues), due_s)
+        self.dues.append(due_s)
 
     def works(self) -> bool:
         return not (self.fails and self.fails.pop(0))
@@ -40,6 +51,8 @@ class Bench:
                 self.now_s = step.until_s
             elif isinstance(step, Give):
                 assert self.now_s >= step.due_s
+                if self.meanwhile:
+                    self.add(self.now_s + self.meanwhile.pop(0))
                 if self.works():
                     self.queue.given(self.now_s)
                     self.given.append((step.key, self.now_s))
@@ -104,6 +117,13 @@ def test_a_moment_that_has_passed_is_not_served() -> None:
     assert bench.given == [(2, 10.0)]
 
 
+def test_a_signal_that_comes_while_another_is_given_is_not_taken_for_it() -> None:
+    bench = Bench(Timing(after_s=0.0, late_s=0.25), meanwhile=[-0.1])
+    bench.add(1.0)
+    bench.run(9.0)
+    assert bench.given == [(0, 1.0), (1, 1.0)], "the one that is due earlier came second, and each is given once"
+
+
 def test_without_a_moment_nothing_is_too_late() -> None:
     bench = Bench(Timing())
     bench.queue.add(1, -1e6)
@@ -131,17 +151,18 @@ moments = st.lists(st.floats(0, 3, allow_nan=False), min_size=1, max_size=12)
     st.sampled_from([0.001, 0.02, 0.1]),
     st.sampled_from([0.05, 0.25, 10.0]),
     st.lists(st.booleans(), max_size=30),
+    st.lists(st.floats(-0.04, 1.0), max_size=12),
 )
 def test_whatever_comes_nothing_is_swallowed_and_nothing_stays_on(
-    dues: list[float], pulse_s: float | None, again: bool, gap_s: float, late_s: float, fails: list[bool]
+    dues: list[float], pulse_s: float | None, again: bool, gap_s: float, late_s: float, fails: list[bool], more: list[float]
 ) -> None:
-    bench = Bench(Timing(after_s=0.0, late_s=late_s, pulse_s=pulse_s, again=again, gap_s=gap_s), fails)
-    for key, due_s in enumerate(dues):
-        bench.queue.add(key, due_s)
+    bench = Bench(Timing(after_s=0.0, late_s=late_s, pulse_s=pulse_s, again=again, gap_s=gap_s), fails, more)
+    for due_s in dues:
+        bench.add(due_s)
     bench.run(60.0)
-    assert sorted([key for key, _ in bench.given + bench.given_up]) == list(range(len(dues))), "each once"
+    assert sorted([key for key, _ in bench.given + bench.given_up]) == list(range(len(bench.dues))), "each once"
     for key, at_s in bench.given:
-        assert -SLACK_S <= at_s - dues[key] <= late_s + SLACK_S
+        assert -SLACK_S <= at_s - bench.dues[key] <= late_s + SLACK_S
     for _, late_by_s in bench.given_up:
         assert late_by_s > late_s
     assert bench.queue.pulse_end_s is None, "at rest in the end, or without a pulse"
@@ -155,7 +176,7 @@ def test_whatever_comes_nothing_is_swallowed_and_nothing_stays_on(
             assert rests, "an edge for each"
             assert after_s - rests[-1] >= gap_s - SLACK_S
             assert rests[0] - before_s >= min(gap_s, pulse_s) - SLACK_S, "seen by whoever looks that often"
-    elif not fails:
+    elif not fails and not more:
         assert times == sorted(dues), "each at its own moment"
         for at_s in times:
             end_s = next(rest_s for rest_s in bench.rests if rest_s > at_s)

@@ -73,6 +73,7 @@ class SignalQueue:
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
         self._waiting: list[tuple[float, int]] = []
+        self._giving = (math.inf, 0)  # the signal of the last ``Give``; another may be first by the time it was given
         self._end_s: float | None = None  # when the pulse under way ends; None where the line is at rest, or stays on
         self._begun_s = -math.inf  # when that pulse began
         self._rested_s = -math.inf
@@ -104,7 +105,7 @@ class SignalQueue:
             return GiveUp(key, now_s - due_s)
         give_s, rest_s = self._give_at_s(), self._rest_at_s()
         if now_s >= give_s:
-            due_s, key = self._waiting[0]
+            due_s, key = self._giving = self._waiting[0]
             return Give(key, due_s)
         if now_s >= rest_s:
             return Rest()
@@ -116,13 +117,13 @@ class SignalQueue:
 
     def given(self, now_s: float) -> None:
         """The signal of the last ``Give`` was given; the pulse counts from now."""
-        heapq.heappop(self._waiting)
+        self._take_out()
         self._give_hold_s = -math.inf
         self._begin_pulse(now_s)
 
     def refused(self, now_s: float, *, in_doubt: bool) -> None:
         """The signal of the last ``Give`` never can be given; ``in_doubt``: the line may be on all the same."""
-        heapq.heappop(self._waiting)
+        self._take_out()
         self._give_hold_s = -math.inf
         if in_doubt:
             self._begin_pulse(now_s)
@@ -148,6 +149,11 @@ class SignalQueue:
     def not_rested(self, now_s: float, pause_s: float) -> None:
         """The line could not be put at rest; tried again after ``pause_s``."""
         self._rest_hold_s = now_s + pause_s
+
+    def _take_out(self) -> None:
+        """The signal of the last ``Give`` waits no longer."""
+        self._waiting.remove(self._giving)
+        heapq.heapify(self._waiting)
 
     def _begin_pulse(self, now_s: float) -> None:
         if self._timing.pulse_s is not None:
