@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+#: Batches of several cameras come in no strict order; time that goes back by more is a clock that was put right.
+OUT_OF_ORDER_S: Final = 60.0
 #: As many alerts at once as the long-term rate gives in this many minutes.
 BURST_MINUTES: Final = 2.0
 
@@ -26,6 +28,8 @@ class AlertBudget:
 
     def admit(self, wall_s: float) -> bool:
         """Whether an alert of this time may go out; it is counted where it may. Time that goes back fills nothing."""
+        if self._last_s is not None and wall_s < self._last_s - OUT_OF_ORDER_S:
+            self._last_s = wall_s  # else nothing would be let through until the time of the wrong clock is reached
         if self._last_s is None or wall_s > self._last_s:
             if self._last_s is not None:
                 self._left = min(self._most, self._left + self._per_s * (wall_s - self._last_s))
