@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import stat
@@ -271,6 +272,24 @@ def test_a_broker_that_is_away_and_comes_back(broker: Broker) -> None:
             return False
 
     until(works, "delivered again", 4.0)
+    receiver.close()
+
+
+def test_a_broker_that_moves_is_found_by_its_name(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vedette.adapters.egress.mqtt.MQTT_LOOK_UP_S", 0.0)
+    asked, turns = list[str](), itertools.count()
+
+    def addresses(name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return ("127.0.0.2",) if len(asked) == 1 else ("127.0.0.3", "127.0.0.1")
+
+    settings = MqttSettings("broker.site", broker.port, False, "test-client")
+    receiver = MqttReceiver(lambda: MqttConnection(settings, resolver=addresses, turn=next(turns)), "site/alerts")
+    with pytest.raises(DeliveryError, match="broker.site") as caught:
+        hand_over(receiver, 1)
+    assert caught.value.retryable
+    assert hand_over(receiver, 1) == [1], "looked up anew, and another of its addresses tried"
+    assert asked == ["broker.site"] * 2
     receiver.close()
 
 

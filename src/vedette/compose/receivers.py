@@ -6,6 +6,7 @@ What an action needs is imported when there is such an action: a worker without 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -132,6 +133,8 @@ class Unusable:
 
 
 def _mqtt(key: str, plan: MqttAction, device: str, secrets: SecretStore) -> Callable[[], MqttConnection]:
+    turns = itertools.count()
+
     def connect() -> MqttConnection:
         pairs = secrets.get(plan.secret) if plan.secret is not None else {}
         # A client identifier is taken over by the next who uses it: it has to be this action's own.
@@ -145,7 +148,8 @@ def _mqtt(key: str, plan: MqttAction, device: str, secrets: SecretStore) -> Call
                 ca_file=plan.ca_file,
                 username=pairs.get("username", ""),
                 password=pairs.get("password", ""),
-            )
+            ),
+            turn=next(turns),
         )
 
     return connect

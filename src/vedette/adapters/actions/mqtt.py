@@ -47,6 +47,8 @@ class MqttReceiver:
             self._connection = self._connect()
         connection = self._connection
         if not connection.wait_connected(CONNECT_WAIT_S):
+            if connection.outdated:
+                self.close()
             raise AwayError(f"{connection.where} cannot be reached: {connection.problem}.", code="V502")
         futures = [connection.publish(self._topic, row.body) for row in rows]
         deadline_s = time.monotonic() + ACK_WAIT_S

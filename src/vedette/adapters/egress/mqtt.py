@@ -25,6 +25,8 @@ MQTT_THROWN_OUT_S: Final = (2.0, 30.0)
 #: Not every broker says why it closes a connection: so many in a row that lasted no longer, seconds, mean the same.
 #: A broker that restarts refuses some in between.
 MQTT_SHORT: Final = (3, 5.0)
+#: Away for so long, a broker may have another address by now, seconds.
+MQTT_LOOK_UP_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ class MqttConnection:
     Args:
         settings: the broker.
         resolver: name → addresses.
+        turn: which of several addresses is connected to, counted round; with TLS the name is, whose addresses are tried
+            one after the other.
 
     Raises:
         ConfigurationError: V105, the address is not allowed; V103, the certificate authority cannot be read.
         DeliveryError: V502, the name cannot be resolved at the moment.
     """
 
-    def __init__(self, settings: MqttSettings, *, resolver: Resolve = resolve) -> None:
+    def __init__(self, settings: MqttSettings, *, resolver: Resolve = resolve, turn: int = 0) -> None:
         from awscrt import mqtt5
 
         self.where = f"MQTT broker {settings.host}:{settings.port}"
@@ -66,10 +70,12 @@ class MqttConnection:
         self._connected = threading.Event()
         self._stopped = threading.Event()
         self._up_s = float("-inf")
+        self._away_since_s = time.monotonic()
+        self._by_name = settings.tls
         self._pause_s = 0.0
         self._short = 0
         self._again_s: float | None = None
-        self._client = mqtt5.Client(self._options(settings, _host(settings, resolver)))
+        self._client = mqtt5.Client(self._options(settings, _host(settings, resolver, turn)))
         self._client.start()
 
     def publish(self, topic: str, payload: bytes) -> Future[Any]:
@@ -91,6 +97,12 @@ class MqttConnection:
             self._stopped.clear()
             self._client.start()
         return self._connected.wait(max(0.0, end_s - time.monotonic()))
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it should be made anew: away for so long that the broker may have another address by now."""
+        waits = self._by_name or self._again_s is not None or self._connected.is_set()
+        return not waits and time.monotonic() - self._away_since_s >= MQTT_LOOK_UP_S
 
     def close(self) -> None:
         """Disconnect; idempotent."""
@@ -140,7 +152,8 @@ class MqttConnection:
     def _disconnected(self, event: Any) -> None:
         from awscrt import mqtt5
 
-        lasted_s, (most, short_s) = time.monotonic() - self._up_s, MQTT_SHORT
+        self._away_since_s = time.monotonic()
+        lasted_s, (most, short_s) = self._away_since_s - self._up_s, MQTT_SHORT
         self._short = self._short + 1 if lasted_s <= short_s else 0
         said = event.disconnect_packet
         if said is not None and said.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
@@ -164,7 +177,7 @@ class MqttConnection:
         self._connected.clear()
 
 
-def _host(settings: MqttSettings, resolver: Resolve) -> str:
+def _host(settings: MqttSettings, resolver: Resolve, turn: int) -> str:
     """What the client connects to: the name where TLS verifies it, else the address that was checked."""
     try:
         addresses: Sequence[str] = check_broker(
@@ -174,7 +187,7 @@ def _host(settings: MqttSettings, resolver: Resolve) -> str:
         raise DeliveryError(
             f"MQTT broker {settings.host}: its name cannot be resolved ({error.strerror or error}).", code="V502"
         ) from error
-    return settings.host if settings.tls else addresses[0]
+    return settings.host if settings.tls else addresses[turn % len(addresses)]
 
 
 def _tls(settings: MqttSettings) -> Any:
