@@ -208,6 +208,28 @@ def test_the_last_batch_of_a_camera(make_writer: MakeWriter, reader: SqliteJourn
     assert reader.last("app/other", "a", 0.0) is None
 
 
+def test_what_is_asked_for_is_found_however_far_back(
+    make_writer: MakeWriter, reader: SqliteJournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vedette.adapters.journal.reader.NEAR_LIMIT", 4)
+    monkeypatch.setattr("vedette.adapters.journal.reader.LAST_LIMIT", 30)
+    writer = make_writer()
+    for number in range(40):
+        writer.append(batch(number, camera="b" if number % 10 else "a", at=100.0 + number))
+    committed(writer, 40)
+
+    def numbers(camera: str, since_s: float, limit: int = 256) -> list[int]:
+        return [one.frame.frame_no for one in reader.recent("app/people", camera, since_s, limit)]
+
+    assert numbers("b", 137.0) == [39, 38, 37], "among the nearest"
+    assert numbers("b", 134.0) == [39, 38, 37, 36, 35, 34], "some of them farther back"
+    assert numbers("a", 100.0) == [30, 20, 10], "and no farther than that"
+    assert numbers("b", 100.0, 2) == [39, 38]
+    found = reader.last("app/people", "a", 0.0)
+    assert found is not None
+    assert found.frame.frame_no == 30
+
+
 def test_a_row_that_is_no_batch_is_left_out(
     make_writer: MakeWriter, reader: SqliteJournalReader, journal: Path
 ) -> None:
@@ -339,6 +361,31 @@ def test_a_reader_that_meets_damage_reports_it_and_writers_follow(
     one.close()
     two.close()
     assert sorted(each.frame.camera for _, each in everything(reader)) == ["a", "b"], "closing old files harms nobody"
+
+
+def test_damage_where_there_is_no_room_for_another_file_is_survived(
+    make_writer: MakeWriter, reader: SqliteJournalReader, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make_writer()
+    writer.append(batch(0))
+    committed(writer, 1)
+    make, full = files._make, threading.Event()
+
+    def refuse(path: Path) -> None:
+        full.set()
+        raise StorageError(f"{path}: disk is full", code="V401")
+
+    def damaged(*_: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "_make", refuse)
+        patched.setattr("vedette.adapters.journal.sqlite.insert", damaged)
+        writer.append(batch(1))
+        assert full.wait(WAIT_S)
+    assert files._make is make
+    committed(writer, 2)
+    assert 1 in [each.frame.frame_no for _, each in everything(reader)], "written as soon as there is room"
 
 
 def test_a_removed_journal_is_made_again(make_writer: MakeWriter, reader: SqliteJournalReader, journal: Path) -> None:

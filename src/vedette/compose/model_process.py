@@ -384,9 +384,10 @@ class ModelProcess:
         return FrameStoreClient(self._layout.frames / f"{camera}.sock")
 
     def _make_tracker(self, pipeline: PipelinePlan, labels: tuple[str, ...]) -> BatchTracker:
-        """A tracker that goes on where the journal ends."""
+        """A tracker that goes on where the journal ends. Reading a long one takes a while, for many trackers seconds."""
         from vedette.compose.resumed_tracker import resumed_tracker
 
+        self._link.beat(self._progress)
         return resumed_tracker(self._layout.root / "journal.db", pipeline, labels)
 
 

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: `last` looks at no more than this many of the newest rows.
 LAST_LIMIT: Final = 50_000
+#: Those are looked at first: what is asked for is mostly among the last seconds, and to walk through all takes a while.
+NEAR_LIMIT: Final = 2_000
 #: Without a doorbell the file is looked at this often.
 POLL_S: Final = 0.1
 
@@ -87,25 +89,19 @@ class SqliteJournalReader:
 
     def last(self, pipeline: str, camera: str, since_wall_s: float) -> TrackBatch | None:
         """The newest batch of a pipeline and camera analysed at or after ``since_wall_s``."""
-        if not self._name:
-            self.identity()
-        rows = self._query(
-            "SELECT seq, CAST(body AS BLOB) FROM (SELECT * FROM batches ORDER BY seq DESC LIMIT ?)"
-            " WHERE pipeline = ? AND camera = ? AND at >= ? ORDER BY seq DESC LIMIT 1",
-            (LAST_LIMIT, pipeline, camera, since_wall_s),
-        )
-        for _seq, body in rows:
-            with contextlib.suppress(StorageError):
-                return TrackBatch.from_json(bytes(body))
-        return None
+        return next(iter(self.recent(pipeline, camera, since_wall_s, 1)), None)
 
     def recent(self, pipeline: str, camera: str, since_wall_s: float, limit: int = 256) -> Sequence[TrackBatch]:
         """Up to ``limit`` batches of a pipeline and camera analysed at or after ``since_wall_s``, newest first."""
-        rows = self._query(
-            "SELECT seq, CAST(body AS BLOB) FROM (SELECT * FROM batches ORDER BY seq DESC LIMIT ?)"
-            " WHERE pipeline = ? AND camera = ? AND at >= ? ORDER BY seq DESC LIMIT ?",
-            (LAST_LIMIT, pipeline, camera, since_wall_s, limit),
-        )
+        rows: list[tuple[int, bytes]] = []
+        for depth in (NEAR_LIMIT, LAST_LIMIT):
+            rows = self._query(
+                "SELECT seq, CAST(body AS BLOB) FROM (SELECT * FROM batches ORDER BY seq DESC LIMIT ?)"
+                " WHERE pipeline = ? AND camera = ? AND at >= ? ORDER BY seq DESC LIMIT ?",
+                (depth, pipeline, camera, since_wall_s, limit),
+            )
+            if len(rows) >= limit or self._are_older(depth, since_wall_s):
+                break
         found = []
         for _seq, body in rows:
             with contextlib.suppress(StorageError):
@@ -143,6 +139,11 @@ class SqliteJournalReader:
         if self._bell is not None:
             self._bell.close()
             self._bell = None
+
+    def _are_older(self, depth: int, wall_s: float) -> bool:
+        """Whether the rows before so many of the newest were analysed before a time."""
+        statement = "SELECT seq, x'' FROM (SELECT seq, at FROM batches ORDER BY seq DESC LIMIT 1 OFFSET ?) WHERE at < ?"
+        return bool(self._query(statement, (depth, wall_s)))
 
     def _query(self, statement: str, values: tuple[object, ...]) -> list[tuple[int, bytes]]:
         if not self._name and not self.identity():

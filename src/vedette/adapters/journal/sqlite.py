@@ -170,11 +170,8 @@ class SqliteJournalWriter:
             if self._connection is None:
                 self._connection = self._open()
             insert(self._connection, rows)
-        except sqlite3.Error as error:
-            self._refused(error)
-            return False
-        except StorageError as error:
-            self._say(error.message)
+        except (sqlite3.Error, StorageError) as error:
+            self._not_taken(error)
             return False
         with self._changed:
             gone = self._dropped - dropped  # by an append that came meanwhile; those were committed after all
@@ -197,6 +194,16 @@ class SqliteJournalWriter:
                 self._connection.close()
                 self._connection = None
             self._name = name or files.ensure(self._path)
+
+    def _not_taken(self, error: sqlite3.Error | StorageError) -> None:
+        """The rows wait; where the file is damaged another is begun, for which there may be no room either."""
+        try:
+            if isinstance(error, sqlite3.Error):
+                self._refused(error)
+                return
+        except StorageError as worse:
+            error = worse
+        self._say(error.message)
 
     def _refused(self, error: sqlite3.Error) -> None:
         if self._connection is not None:
