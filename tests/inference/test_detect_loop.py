@@ -21,6 +21,7 @@ from vedette.contracts.plan import PipelinePlan
 from vedette.contracts.tracks import TrackBatch
 from vedette.core.detections import Detections
 from vedette.core.pixels import Pixels
+from vedette.pipeline.camera import CameraAnalysis
 from vedette.pipeline.detect import DetectLoop
 from vedette.pipeline.look import Looker
 from vedette.pipeline.track import PipelineTracker
@@ -359,6 +360,38 @@ def test_an_unforeseen_failure_is_not_swallowed(start: Any, journal: Journal, sh
     attached(loop)
     camera.show(picture(64, 64))
     wait(lambda: isinstance(loop.failure, ZeroDivisionError))
+
+
+def test_a_camera_whose_socket_cannot_be_named_keeps_no_other_from_being_connected(
+    start: Any, journal: Journal, short_tmp: Path
+) -> None:
+    loop = start([plan("c" * 100), plan()])
+    wait(lambda: "V401" in loop.figures()["c" * 100].error)
+    camera = Camera(short_tmp)
+    attached(loop)
+    camera.show(picture(64, 64))
+    journal.until(lambda found: len(found) == 1)
+
+
+def test_where_connecting_fails_the_loop_says_so(start: Any) -> None:
+    loop = start([])
+    loop._open_reader = lambda _: 1 / 0
+    loop.set_pipelines([plan()])
+    wait(lambda: isinstance(loop.failure, ZeroDivisionError))
+
+
+def test_pipelines_that_change_while_a_camera_is_connected() -> None:
+    rates: list[float] = []
+    analysis: CameraAnalysis
+
+    def make(pipeline: PipelinePlan) -> PipelineTracker:
+        if pipeline.pipeline == "q":
+            rates.append(analysis.fps)  # as the thread that connects asks for it meanwhile
+        return PipelineTracker(pipeline, LABELS)
+
+    analysis = CameraAnalysis([plan(fps=3)], make)
+    analysis.set_pipelines([plan(pipeline="q", fps=5)])
+    assert (rates, analysis.fps) == ([3.0], 5.0)
 
 
 def test_busy_workers_are_shared_by_the_rates_asked_for(start: Any, journal: Journal, short_tmp: Path) -> None:

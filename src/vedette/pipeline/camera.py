@@ -143,8 +143,7 @@ class CameraAnalysis:
 
     def set_pipelines(self, pipelines: Sequence[PipelinePlan]) -> None:
         """Replace the pipelines; one that has not changed keeps its tracker, and its attributes are made anew."""
-        before = self._stages
-        self._stages = {}
+        before, stages = self._stages, dict[str, _Stage]()
         for plan in pipelines:
             old = before.get(plan.key)
             if old is None or old.plan != plan:
@@ -153,8 +152,9 @@ class CameraAnalysis:
                 reason = "" if old is None else old.gap_reason
                 old = _Stage(plan, tracker, Sampler(plan.fps), gate, _view(plan), gap_reason=reason)
             old.attributes = self._make_attributes(plan)
-            self._stages[plan.key] = old
-        views = {stage.view for stage in self._stages.values()}
+            stages[plan.key] = old
+        self._stages = stages  # at once: who connects to the camera asks for its rate meanwhile
+        views = {stage.view for stage in stages.values()}
         self._seen = {view: self._seen.get(view, _Seen()) for view in views}
 
     def note_gap(self, reason: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vedette.contracts.errors import CameraError, ModelError
+from vedette.contracts.errors import CameraError, ModelError, VedetteError
 from vedette.contracts.plan import PipelinePlan
 from vedette.core.scheduling import FairQueue
 from vedette.pipeline.attributes import AttributeLook
@@ -344,6 +344,15 @@ class DetectLoop:
         self._missing.notify_all()
 
     def _keep(self) -> None:
+        """The thread that connects."""
+        try:
+            self._keep_connected()
+        except Exception as error:  # a thread's outermost frame, as of a worker
+            logger.exception("connecting to cameras failed")
+            self._failure = self._failure or error
+            self._stopping.set()
+
+    def _keep_connected(self) -> None:
         """Connect to the frame stores of cameras that have none, again and again."""
         while not self._stopping.is_set():
             with self._missing:
@@ -363,7 +372,7 @@ class DetectLoop:
         """One attempt."""
         try:
             reader = self._open_reader(camera.name)
-        except CameraError as error:
+        except VedetteError as error:  # also where its name makes the path of its socket too long
             camera.figures.error = f"{error.code} {error.message}"
             return
         try:
