@@ -48,6 +48,7 @@ class Played:
     alone: list[int] = field(default_factory=list)
     rested: list[bool] = field(default_factory=list)
     decoded: int = 0
+    away_s: float = 0.0
 
 
 def play(
@@ -90,6 +91,7 @@ def play(
                     played.alone.append(number)
                 resting.look(found.frame, number / FPS)
             played.rested.append(progress.resting)
+            played.away_s = max(played.away_s, progress.away_s)
     played.decoded = progress.decoded
     return played
 
@@ -134,6 +136,7 @@ def test_nothing_that_moves_is_lost_and_the_rest_is_spared(clip: tuple[bytes, in
     assert moving() <= set(played.numbers)
     assert played.decoded < 0.75 * played.packets
     assert len(played.alone) >= 2
+    assert played.away_s > 0, "how long nothing was read while what had been passed over was decoded"
     assert all(number % (gop_s * FPS) == 0 for number in played.alone), "alone are key pictures only"
     quiet = range(int((9.4 + SETTLE_S + 2 * gop_s) * FPS), int(15.1 * FPS))
     if len(quiet) > gop_s * FPS:

@@ -44,6 +44,30 @@ def test_bursts_on_the_way_do_not_show(delays: list[float]) -> None:
     assert times[-1].media_time_s == pytest.approx(len(delays) / 25, abs=1e-6)
 
 
+def test_what_waited_while_nothing_was_read_keeps_its_time() -> None:
+    timeline, away_s, fps = LiveTimeline(), 6.0, 25
+    times = [timeline.next(number / fps, 1000 + number / fps).t_s for number in range(250)]
+    arrival = 1010 + away_s
+    timeline.away(away_s, arrival)
+    for number in range(250, 700):  # four times as fast as they were sent, until they are up to date
+        arrival = max(arrival + 1 / (4 * fps), 1000 + number / fps)
+        times.append(timeline.next(number / fps, arrival).t_s)
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert max(gaps) < 1.1 / fps
+    assert times[-1] == pytest.approx(arrival, abs=0.01)
+
+
+def test_a_camera_that_paused_while_nothing_was_read_is_not_late_for_ever() -> None:
+    timeline, fps = LiveTimeline(), 25
+    for number in range(250):
+        timeline.next(number / fps, 1000 + number / fps)
+    timeline.away(6.0, 1016.0)
+    for number in range(250, 1000):
+        arrival = 1016 + number / fps - 10
+        late_s = arrival - timeline.next(number / fps, arrival).t_s
+    assert late_s < 0.1
+
+
 def test_a_jump_of_the_stamps_is_no_jump_of_time() -> None:
     for jump in (3600.0, -3600.0, 2**31 / 90000, -(2**31) / 90000):
         timeline = LiveTimeline()

@@ -36,7 +36,8 @@ class LiveTimeline:
     The stamps are even but their zero is unknown; the arrivals are ours but uneven. The smallest difference seen
     between the two is the transmission without queueing, so ``stamp + smallest difference`` is when a picture was
     sent, as evenly as the camera's clock. The difference may grow slowly (clocks run apart) and starts anew when the
-    stamps go back, jump ahead, or the lag passes ``LAG_LIMIT_S``. ``t_s`` is never after the arrival by more than
+    stamps go back, jump ahead, or the lag passes ``LAG_LIMIT_S``; what came while nothing was read has waited here and
+    may be later by that (``away``). ``t_s`` is never after the arrival by more than
     ``STEP_S`` per picture, and strictly increasing.
     """
 
@@ -46,6 +47,11 @@ class LiveTimeline:
         self._arrival_s = 0.0
         self._t_s: float | None = None
         self._media_s = 0.0
+        self._away_s, self._away_until_s = 0.0, -math.inf
+
+    def away(self, seconds: float, now_s: float) -> None:
+        """Nothing was read for so long until now (monotonic): what came meanwhile is read from now on, and soon up to date."""
+        self._away_s, self._away_until_s = seconds, now_s + 2 * seconds
 
     def next(self, stamp_s: float | None, arrival_s: float) -> StreamTime:
         """Times of the next picture.
@@ -55,7 +61,7 @@ class LiveTimeline:
             arrival_s: monotonic time at which it arrived, seconds.
         """
         late_s = self._lag.note(stamp_s, arrival_s)
-        if late_s > LAG_LIMIT_S:
+        if late_s > LAG_LIMIT_S + (self._away_s if arrival_s < self._away_until_s else 0.0):
             self._lag.accept()
             late_s = 0.0
         t_s = arrival_s - late_s

@@ -39,6 +39,11 @@ class PictureClock:
             self._start_s = time.monotonic()
         return StreamTime(self._start_s + times.media_time_s, times.media_time_s)
 
+    def away(self, seconds: float) -> None:
+        """Nothing was read for so long until now."""
+        if self._live is not None:
+            self._live.away(seconds, time.monotonic())
+
     def stand(self, media_time_s: float) -> StreamTime:
         """A file in real time stands at this moment (seconds into it): it is shown now, whenever it was due."""
         self._start_s = time.monotonic() - media_time_s

@@ -335,6 +335,7 @@ class RestingDecoder:
         if self._still is not None:
             self._still.stir(now_s)
         self._decoder.begin_anew()
+        begun_s = time.monotonic()
         first = kept[0].packet.pts if kept[0].packet.is_keyframe else None
         for one in kept:
             # It takes a while, in which nothing is read: that is no silence of the camera.
@@ -346,6 +347,7 @@ class RestingDecoder:
                 continue
             yield from self._plain(one.packet, one.arrived_s)
         self._progress.last_packet_s = time.monotonic()
+        self._progress.away_s = time.monotonic() - begun_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,9 @@ class PyAvSource:
                 arrived_s -= self._reorder.seconds
             if self._live and stamp_s is not None:
                 progress.behind_s = lag.note(stamp_s, arrived_s)
+            if progress.away_s:
+                clock.away(progress.away_s)
+                progress.away_s = 0.0
             times = clock.next(stamp_s, arrived_s)
             self._ahead_s = None if stamp_s is None else times.t_s - stamp_s
             if not decoded.alone:
