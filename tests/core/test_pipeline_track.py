@@ -130,6 +130,61 @@ def test_time_in_which_nothing_moved_loses_nobody() -> None:
     assert following.track(frame(9.2), seen((10, 0, 0.9))).track_ids != (known,), "a gap of which nobody knows"
 
 
+def test_who_is_missed_while_nothing_moves_is_not_shown_and_not_lost() -> None:
+    following = tracker(plan(lost_s=0.5))
+    one, two = following.track(frame(1.0), seen((10, 0, 0.9), (200, 0, 0.9))).track_ids
+    still = [replace(frame(t_s), still_s=2.0) for t_s in (3.0, 5.0, 7.0)]
+    assert following.track(still[0], seen((10, 0, 0.9), (200, 0, 0.9))).track_ids == (one, two)
+    assert following.track(still[1], seen((200, 0, 0.9))).track_ids == (two,)
+    assert following.track(still[2], seen((10, 0, 0.9), (200, 0, 0.9))).track_ids == (one, two)
+
+
+def test_what_is_seen_once_while_nothing_moves_is_not_there() -> None:
+    following = tracker(plan(min_hits=2))
+    still = [frame(1.0), *(replace(frame(t_s), still_s=2.0) for t_s in (3.0, 5.0, 7.0))]
+    assert following.track(still[0], seen()).track_ids == ()
+    assert following.track(still[1], seen((10, 0, 0.9))).track_ids == ()
+    assert [len(following.track(one, seen()).track_ids) for one in still[2:]] == [0, 0]
+
+
+def test_texts_stay_with_their_objects_while_nothing_moves() -> None:
+    following = tracker(plan())
+
+    def codes(*objects: tuple[float, str]) -> Detections:
+        return replace(seen(*((x, 0, 0.9) for x, _ in objects)), texts=tuple(text for _, text in objects))
+
+    still = [frame(1.0), *(replace(frame(t_s), still_s=2.0) for t_s in (3.0, 5.0, 7.0))]
+    following.track(still[0], codes((10, "A"), (200, "B")))
+    for one in still[1:]:
+        batch = following.track(one, codes((10, "A")))
+        assert [found.value for (found,) in batch.attributes] == ["A"]
+
+
+def size(t_s: float, width: int, height: int) -> FrameInfo:
+    return replace(frame(t_s, f"{width}"), width=width, height=height)
+
+
+def resized(detections: Detections, across: float, down: float) -> Detections:
+    return replace(detections, boxes=detections.boxes * np.array([across, down, across, down], np.float32))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(("across", "down"), [(3.0, 3.0), (1 / 3, 1 / 3), (1.5, 2.0)])
+def test_a_picture_of_another_size_shows_the_same_objects(across: float, down: float, restarted: bool) -> None:
+    here = tracker(plan())
+    small = [here.track(size(1.0 + step * 0.2, 1000, 500), seen((100 + 8 * step, 0, 0.9), (700, 0, 0.8)))
+             for step in range(10)]  # fmt: skip
+    assert {batch.track_ids for batch in small} == {(1, 2)}
+    if restarted:
+        here = tracker(plan())
+        here.restore(small)
+    for step in range(10, 15):
+        walks, stands = (100 + 8 * step, 0, 0.9), (700, 0, 0.8)
+        other = size(1.6 + step * 0.2, round(1000 * across), round(500 * down))
+        assert here.track(other, resized(seen(walks, stands), across, down)).track_ids == (1, 2)
+        assert here.track(replace(other, t_s=other.t_s + 0.1), resized(seen(walks, stands), across, down)).track_ids == (1, 2)
+
+
 def test_the_clock_of_rules_goes_on_while_nothing_moves() -> None:
     clock = StreamClock(fps=5)
     assert clock.advance(frame(1.0)) is not None

@@ -49,6 +49,7 @@ class PipelineTracker:
         self._restored: FrameInfo | None = None
         self._last_s: float | None = None
         self._still_s = 0.0
+        self._size: tuple[int, int] | None = None
         self._kept: NDArray[np.bool_] | None = None
         if plan.labels is not None:
             wanted = frozenset(plan.labels)
@@ -88,12 +89,16 @@ class PipelineTracker:
     def _time_of(self, frame: FrameInfo) -> float:
         """The picture's time without the stretches in which nothing moved: no object is lost by them.
 
-        Nobody is known any more where the device was started anew since the picture before a restart.
+        Nobody is known any more where the device was started anew since the picture before a restart. Where the picture
+        has another size, as the camera's other stream has, everybody is still where they were.
         """
         restored, self._restored = self._restored, None
         if restored is not None and _rebooted(restored, frame):
             self._tracker.reset()
             self._last_s, self._still_s = None, 0.0
+        size, self._size = self._size, (frame.width, frame.height)
+        if size is not None and size != self._size and min(size) > 0:
+            self._tracker.rescale(frame.width / size[0], frame.height / size[1])
         last_s, self._last_s = self._last_s, frame.t_s
         if last_s is not None and frame.still_s > 0.0:
             self._still_s += max(0.0, min(frame.still_s, frame.t_s - last_s))
@@ -122,7 +127,7 @@ class PipelineTracker:
         index = {label: position for position, label in enumerate(self._labels)}
         given = [number for batch in batches for number in (batch.next_track_id - 1, *batch.track_ids)]
         self._tracker = ByteTracker(self._plan.tracker, max(self._tracker.next_id, *(n + 1 for n in given), 1))
-        self._last_s, self._still_s, self._restored = None, 0.0, None
+        self._last_s, self._still_s, self._restored, self._size = None, 0.0, None, None
         for batch in batches:
             rows = [row for row, label in enumerate(batch.labels) if label in index]
             self._tracker.follow(

@@ -107,6 +107,11 @@ class ByteTracker:
         self._table = TrackTable.empty()
         self._last_s = None
 
+    def rescale(self, across: float, down: float) -> None:
+        """The picture has so many times as many pixels across and down: objects are where they were, in new pixels."""
+        self._table.boxes *= (across, down, across, down)
+        motion.rescale(self._table.state, across, down)
+
     def follow(self, ids: ArrayLike, boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike, t_s: float) -> None:
         """Take in a picture whose objects have their numbers, given before a restart by the tracker that is gone.
 
@@ -169,6 +174,7 @@ class ByteTracker:
         self._advance(t_s)
         boxes, scores, classes, order = self._in_order(detections)
         table = self._table
+        table.sources[:] = -1  # nobody is seen in this picture yet, though it may have the time of the one before
         unseen_s = t_s - table.seen_s
         predicted = self._predicted(t_s)
         expected = motion.corners(predicted[:, motion.PLACE])
@@ -202,7 +208,7 @@ class ByteTracker:
         self._take_in(predicted, track_of, boxes, scores, classes, order, t_s)
         self._born(boxes, scores, classes, order, sure & (track_of < 0), track_of >= 0, t_s)
         self._forget(t_s)
-        return self._seen_now(t_s)
+        return self._seen_now()
 
     def _advance(self, t_s: float) -> None:
         """Learn the time between pictures; drop all tracks where time broke, and those unseen for too long by now.
@@ -321,9 +327,9 @@ class ByteTracker:
         if len(keep) < len(table):
             self._table = table.rows(keep)
 
-    def _seen_now(self, t_s: float) -> Tracks:
+    def _seen_now(self) -> Tracks:
         table = self._table
-        rows = ((table.seen_s == t_s) & (table.ids > 0)).nonzero()[0]
+        rows = ((table.sources >= 0) & (table.ids > 0)).nonzero()[0]
         rows = rows[np.argsort(table.ids[rows], kind="stable")]
         return Tracks(
             ids=table.ids[rows],

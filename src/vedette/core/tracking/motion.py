@@ -66,6 +66,14 @@ def begin(boxes: Floats) -> Floats:
     return state
 
 
+def rescale(state: Floats, across: float, down: float) -> None:
+    """Give a state, float64 (n, 11), in other pixels, so many times as many across and down; in place."""
+    axes = (across, down, across, down)
+    state[:, PLACE] *= axes
+    state[:, SPEED] *= axes
+    state[:, VAR_PLACE:] *= (0.5 * (across + down)) ** 2
+
+
 def predict(state: Floats, unseen_s: Floats, steady_s: float) -> Floats:
     """State of tracks some time after they were last seen.
 
