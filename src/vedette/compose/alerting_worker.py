@@ -26,7 +26,8 @@ from vedette.adapters.state.layout import StateLayout
 from vedette.adapters.state.plan_file import PlanFile
 from vedette.compose.device_health import health_message
 from vedette.compose.evidence_uploads import EvidenceUploads, open_bucket
-from vedette.compose.receivers import Channel, Surroundings, make_report_file, open_channel
+from vedette.compose.open_receivers import OpenReceivers
+from vedette.compose.receivers import Surroundings, make_report_file, open_channel
 from vedette.compose.receivers_health import receivers_health
 from vedette.contracts import topics
 from vedette.contracts.alert import Alert
@@ -34,7 +35,6 @@ from vedette.contracts.config import AlertingConfig
 from vedette.contracts.errors import VedetteError
 from vedette.contracts.health import AlertingHealth
 from vedette.contracts.insight import InsightReport
-from vedette.contracts.manifest import Action
 from vedette.contracts.plan import EvidencePlan, HookPlan, Plan
 from vedette.pipeline.deliver import Delivery
 from vedette.pipeline.judge import JudgeLoop
@@ -50,6 +50,8 @@ COMPONENT: Final = "vedette.Alerting"
 #: Longest wait for the doorbell, and how often the plan's file is looked at.
 STEP_S: Final = 0.25
 PLAN_S: Final = 0.5
+#: Longest wait for the doorbell while a receiver cannot be opened before the one in its place has ended.
+SOON_S: Final = 0.05
 #: How often the journal is trimmed, the state told on the device, and to the cloud.
 TRIM_S: Final = 2.0
 LOCAL_HEALTH_S: Final = 2.0
@@ -91,6 +93,7 @@ class AlertingWorker:
         self._device = device
         self._bus = bus
         self._beat = beat
+        self._rounds = 0
         self._wants_evidence = wants_evidence
         self._asked: dict[str, EvidencePlan] = {}
         layout = self._layout = StateLayout(Path(config.stateDirectory))
@@ -102,8 +105,11 @@ class AlertingWorker:
         self._reader = SqliteJournalReader(journal, layout.run / "alerting.bell")
         self._retention = JournalRetention(journal, max_age_s=config.journalMaxAgeS, max_bytes=config.journalMaxBytes)
         secrets = SecretStore(bus.secret, layout.secrets, learned=learned)
-        self._surroundings = Surroundings(layout.root, device, secrets)
         self._pictures = PictureTimes()
+        surroundings = Surroundings(layout.root, device, secrets)
+        self._receivers = OpenReceivers(
+            lambda key, action: open_channel(key, action, self._outbox, surroundings, self._pictures)
+        )
         self._judge = JudgeLoop(
             device, self._reader, self._outbox, self._committed, judged=self._pictures.note, reported=self._reported
         )
@@ -115,9 +121,6 @@ class AlertingWorker:
         )
         self._latest = LatestInsights(layout.root)
         self._to_show: deque[InsightReport] = deque(maxlen=PUBLISH_LIMIT)
-        self._lock = threading.Lock()
-        self._actions: dict[str, Action] = {}
-        self._deliveries: dict[str, Channel] = {}
         self._absent_since_s: dict[str, float] = {}
         self._to_publish: deque[Alert] = deque(maxlen=PUBLISH_LIMIT)
         self._plan_problem = ""
@@ -135,24 +138,21 @@ class AlertingWorker:
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Judge until ``stopped`` says so, then commit and close everything."""
-        rounds = 0
         try:
             while not stopped():
                 self._look_at_plan()
-                self._judge.step(STEP_S)
+                self._judge.step(SOON_S if self._receivers.waiting else STEP_S)
                 self._judged = self._judge.position
                 self._outbox.flush()
-                rounds += 1
-                self._beat(rounds)
+                self._rounds += 1
+                self._alive()
         finally:
             self._close()
 
     def health(self) -> AlertingHealth:
         """How everything is now."""
         judge, outbox = self._judge.health(), self._outbox.health()
-        with self._lock:
-            told = {key: delivery.health() for key, delivery in self._deliveries.items()}
-        told[CLOUD_CHANNEL] = self._uplink.health()
+        told = {**self._receivers.health(), CLOUD_CHANNEL: self._uplink.health()}
         damage, sent = self._outbox.damage, self._reports.health()
         problems = (judge.problem, outbox.problem, self._reader.problem, self._plan_problem, str(damage or ""))
         return AlertingHealth(
@@ -178,43 +178,35 @@ class AlertingWorker:
             problems=tuple(problem for problem in problems if problem),
         )
 
+    def _alive(self) -> None:
+        self._beat(self._rounds)
+
     # -- the judging thread -----------------------------------------------------------------------------------------
 
     def _look_at_plan(self) -> None:
         now_s = time.monotonic()
-        if now_s < self._plan_due_s:
+        if now_s < self._plan_due_s and not self._receivers.waiting:
             return
         self._plan_due_s = now_s + PLAN_S
         self._abandon(now_s)
-        if not self._plan_file.changed():
-            return
         try:
+            self._receivers.look()
+            if not self._plan_file.changed():
+                return
             plan = self._plan_file.read()
             if plan is not None:
                 self._judge.set_plan(plan)
-                self._set_receivers(plan)
+                self._receivers.follow(
+                    {key: action for key, action in plan.actions.items() if action.type != CLOUD_CHANNEL}
+                )
                 self._set_evidence(plan)
                 self._hooks = plan.hooks
             self._plan_problem = ""
         except (VedetteError, ValueError) as error:
-            self._plan_problem = f"the plan cannot be used: {error}"
-            log.error("%s", self._plan_problem)
-
-    def _set_receivers(self, plan: Plan) -> None:
-        """Go on with receivers that are as they were, replace those that changed, end those that are gone."""
-        wanted = {key: action for key, action in plan.actions.items() if action.type != CLOUD_CHANNEL}
-        gone = [key for key, action in self._actions.items() if wanted.get(key) != action]
-        with self._lock:
-            ending = [self._deliveries.pop(key) for key in gone]
-        for key in gone:
-            del self._actions[key]
-        _close_all(ending)
-        for key, action in wanted.items():
-            if key not in self._actions:
-                channel = open_channel(key, action, self._outbox, self._surroundings, self._pictures)
-                self._actions[key] = action
-                with self._lock:
-                    self._deliveries[key] = channel
+            problem = f"the plan cannot be used: {error}"
+            if problem != self._plan_problem:
+                log.error("%s", problem)
+            self._plan_problem = problem
 
     def _set_evidence(self, plan: Plan) -> None:
         """What applications ask for; the receiver stays once it was needed, for what is still in its queue."""
@@ -222,31 +214,24 @@ class AlertingWorker:
         if bool(asked) != bool(self._asked):
             self._wants_evidence(bool(asked))
         self._asked = asked
-        with self._lock:
-            needed = bool(asked) and EVIDENCE_CHANNEL not in self._deliveries
-        if needed:
+        if asked and not self._receivers.has(EVIDENCE_CHANNEL):
             store = EvidenceStore(self._layout.evidence)
             receiver = EvidenceReceiver(store, self._asked_of, self._config.privacyCeiling)
-            delivery = Delivery(self._outbox, EVIDENCE_CHANNEL, receiver)
-            with self._lock:
-                self._deliveries[EVIDENCE_CHANNEL] = delivery
+            self._receivers.add(EVIDENCE_CHANNEL, Delivery(self._outbox, EVIDENCE_CHANNEL, receiver))
 
     def _asked_of(self, application: str) -> EvidencePlan | None:
         return self._asked.get(application)
 
     def _abandon(self, now_s: float) -> None:
         ours = (CLOUD_CHANNEL, EVIDENCE_CHANNEL)
-        gone = {name for name in self._outbox.channels() if name not in ours and name not in self._actions}
+        gone = {name for name in self._outbox.channels() if name not in ours and not self._receivers.wants(name)}
         self._absent_since_s = {name: self._absent_since_s.get(name, now_s) for name in gone}
         for name, since_s in self._absent_since_s.items():
             if now_s - since_s > ABANDON_S:
                 self._outbox.abandon(name, "no application has this action any more")
 
     def _committed(self, alerts: Sequence[Alert]) -> None:
-        with self._lock:
-            deliveries = list(self._deliveries.values())
-        for delivery in deliveries:
-            delivery.wake()
+        self._receivers.wake()
         self._uplink.wake()
         if self._config.publishAlerts:
             self._to_publish.extend(alerts)
@@ -347,20 +332,10 @@ class AlertingWorker:
         self._house_wake.set()
         self._uplink.close()
         self._reports.close()
-        with self._lock:
-            deliveries = list(self._deliveries.values())
-        _close_all(deliveries)
+        self._receivers.close(self._alive)
         self._house.join(STEP_S)
         self._reader.close()
         self._outbox.close()
-
-
-def _close_all(channels: Sequence[Channel]) -> None:
-    """Close all at the same time: each may take some seconds."""
-    for channel in channels:
-        channel.stop()
-    for channel in channels:
-        channel.close()
 
 
 def main() -> None:

@@ -44,6 +44,11 @@ class Channel(Protocol):
         """Begin to stop; does not wait."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has stopped: it is in no call, and the outbox knows what it delivered."""
+        ...
+
     def close(self) -> None:
         """Stop; idempotent."""
         ...

@@ -77,6 +77,11 @@ class Delivery:
         self._closing.set()
         self._wake.set()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has stopped: it is in no call, and the outbox knows what it delivered."""
+        return not self._thread.is_alive()
+
     def close(self) -> None:
         """Stop after the alert under way; idempotent."""
         self.stop()

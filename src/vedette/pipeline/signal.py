@@ -94,6 +94,7 @@ class SignalDelivery:
         self._rows: dict[int, OutboxRow] = {}
         self._settled: deque[_Settled] = deque()
         self._closing = False
+        self._gave_last = False
         self._seen = -1  # fresh rows are read from here on; below, from the other one up to its end
         self._old_seen = self._old_through = 0
         self._failures = 0
@@ -119,6 +120,11 @@ class SignalDelivery:
             self._closing = True
             self._changed.notify_all()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has stopped: it gives nothing, and the outbox knows what it gave."""
+        return not self._giver.is_alive() and not self._books.is_alive()
+
     def close(self) -> None:
         """Give no further signal, put the line at rest, forget what was given; idempotent."""
         self.stop()
@@ -129,8 +135,10 @@ class SignalDelivery:
     # -- the thread that keeps the books ------------------------------------------------------------------------------
 
     def _keep_books(self) -> None:
-        while self._giver.is_alive():
-            self._wake.clear()
+        while True:
+            self._wake.clear()  # before the look at what it tells of
+            if self._gave_last:
+                break
             more = False
             try:
                 self._settle()
@@ -225,7 +233,9 @@ class SignalDelivery:
                 self._guarded(self._step)
             self._guarded(self._finish)
         finally:
-            self._line.close()
+            self._guarded(self._line.close)
+            self._gave_last = True
+            self._wake.set()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """The boundary of this thread: a line's fault must not end its signals."""
