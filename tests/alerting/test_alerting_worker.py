@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 
 from tests.actions.receivers import WebhookLedger, until
 from tests.alerting.scene import DEVICE, batches, expected, plan, write_plan
+from tests.outbox.test_outbox import fill, overwrite
 from vedette.adapters.journal.sqlite import SqliteJournalWriter
+from vedette.adapters.outbox import salvage
+from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.adapters.state.layout import StateLayout
 from vedette.compose.alerting_worker import AlertingWorker
 from vedette.compose.open_receivers import WAITS
@@ -93,3 +97,14 @@ def test_alerts_of_others_do_not_wait_for_a_receiver_that_hangs(
     wanted = [alert.alert_id for alert in expected(after, everything)]
     assert hook.ids() == wanted, "each once"
     assert json.loads(late.read_bytes())["alert_id"] == wanted[1]
+
+
+def test_a_worker_that_repairs_its_outbox_beats_meanwhile(short_tmp: Path) -> None:
+    StateLayout(short_tmp).create()
+    with closing(SqliteOutbox(short_tmp / "outbox.db")) as outbox:
+        fill(outbox, 0, 2_000, HOOK)
+    overwrite(short_tmp / "outbox.db", 0)
+    beats: list[int] = []
+    worker = make_worker(short_tmp, beats.append)
+    assert len(beats) > 2_000 // salvage.STEP
+    worker.run(lambda: True)

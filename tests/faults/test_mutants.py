@@ -124,7 +124,7 @@ def no_page_scan(folder: Path, faulty: bool, patch: Patch) -> bool:
 def deleted_when_damaged(folder: Path, faulty: bool, patch: Patch) -> bool:
     """A damaged file is replaced by an empty one."""
     if faulty:
-        patch.setattr(salvage, "read", lambda _: Salvage({}, {}, None, {}, {}))
+        patch.setattr(salvage, "read", lambda *_: Salvage({}, {}, None, {}, {}))
     return damaged(folder, lambda _: zero(0))
 
 

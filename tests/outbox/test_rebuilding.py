@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from tests.outbox.samples import new
-from tests.outbox.test_outbox import Open, fill, ids, make_full, open_outbox, overwrite, path
+from tests.outbox.test_outbox import Open, fill, ids, make_full, open_outbox, overwrite, path, roots
 from vedette.adapters.outbox import file as file_module
 from vedette.adapters.outbox import rebuild, salvage
 from vedette.adapters.outbox import sqlite as sqlite_module
+from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.contracts.errors import StorageError
 from vedette.ports.outbox import CLOUD_CHANNEL
 
@@ -153,3 +154,95 @@ def test_a_power_cut_at_any_step_of_the_repair_loses_nothing(
         outbox.close()
         assert left_behind(path) == set()
     assert cuts == 2, "before the old file has its other name, and before the new one has this"
+
+
+# -- signs of life ------------------------------------------------------------
+
+
+class Life:
+    """Counts rows and calls; most rows between two calls."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.calls = self.rows = self.most = 0
+        plausible, execute_row = salvage._plausible, rebuild._channels
+        patch.setattr(salvage, "_plausible", lambda row: self._row() and plausible(row))
+        patch.setattr(rebuild, "_channels", lambda text: execute_row(text) if self._row() else [])
+
+    def _row(self) -> bool:
+        self.rows += 1
+        self.most = max(self.most, self.rows)
+        return True
+
+    def alive(self) -> None:
+        self.calls += 1
+        self.rows = 0
+
+
+@pytest.mark.parametrize("lost", ["the header", "the tree of the alerts", "the queues"])
+def test_a_large_outbox_shows_life_while_it_is_made_anew(
+    open_outbox: Open, path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    number = 4_000
+    make_full(open_outbox, number)
+    page = {"the header": 0, "the tree of the alerts": roots(path)["alerts"], "the queues": roots(path)["pending"]}
+    overwrite(path, page[lost])
+    size = path.stat().st_size
+    monkeypatch.setattr(salvage, "COPY_BYTES", 1 << 16)
+    life = Life(monkeypatch)
+    outbox = SqliteOutbox(path, alive=life.alive)
+    assert outbox.damage is None or life.calls > size // (1 << 16) + 2 * (number // salvage.STEP)
+    if outbox.damage is None:  # found where it is met
+        ids(outbox, "hook")
+    assert outbox.damage is not None
+    assert life.calls > size // (1 << 16) + 2 * (number // salvage.STEP)
+    assert life.most <= 2 * salvage.STEP
+    assert ids(outbox, CLOUD_CHANNEL) == list(range(1, number + 1))
+    assert [row.seq for row in outbox.rows(CLOUD_CHANNEL, 0, None, number)] == list(range(1, number + 1))
+    outbox.close()
+
+
+def test_a_removed_outbox_shows_life_while_it_is_written_out_again(
+    open_outbox: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = Life(monkeypatch)
+    outbox = SqliteOutbox(path, alive=life.alive)
+    fill(outbox, 0, 3_000, "hook")
+    assert life.calls == 0, "only while there is something to do"
+    path.unlink()
+    outbox.flush()
+    assert life.calls > 2 * (3_000 // salvage.STEP)
+    assert life.most <= 2 * salvage.STEP
+    assert ids(outbox, "hook") == list(range(1, 3_001))
+    outbox.close()
+
+
+def test_a_kill_while_a_removed_outbox_is_written_out_keeps_what_was_written(
+    path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The old file is gone with the process, so that the unfinished new one is all there is."""
+    killed: list[Path] = []
+
+    def alive() -> None:
+        if path.with_name("outbox-new.db").exists():
+            killed.append(tmp_path_factory.mktemp("killed") / "state")
+            shutil.copytree(path.parent, killed[-1], ignore=lambda *_: ["outbox.db.lock"])
+
+    outbox = SqliteOutbox(path, alive=alive)
+    fill(outbox, 0, 1_500, "hook", CLOUD_CHANNEL)
+    path.unlink()
+    outbox.flush()
+    epoch = outbox.epoch
+    outbox.close()
+    found = []
+    for folder in killed:
+        again = SqliteOutbox(folder / path.name)
+        found.append(len(ids(again, "hook")))
+        again.commit("j", 1, {}, [new(9_000, "hook", CLOUD_CHANNEL)])
+        seqs = [row.seq for row in again.rows(CLOUD_CHANNEL, 0, None, 5_000)]
+        assert seqs == list(range(1, found[-1] + 2)), "no number twice"
+        assert again.epoch == epoch
+        assert again.damage is not None
+        again.close()
+    assert found == sorted(found)
+    assert found[0] == salvage.STEP
+    assert found[-1] == 1_500

@@ -100,7 +100,7 @@ class AlertingWorker:
         self._directory = layout.root
         self._plan_file = PlanFile(layout.plan)
         self._plan_due_s = 0.0
-        self._outbox = SqliteOutbox(layout.root / "outbox.db", max_bytes=config.outboxMaxBytes)
+        self._outbox = SqliteOutbox(layout.root / "outbox.db", max_bytes=config.outboxMaxBytes, alive=self._alive)
         journal = layout.root / "journal.db"
         self._reader = SqliteJournalReader(journal, layout.run / "alerting.bell")
         self._retention = JournalRetention(journal, max_age_s=config.journalMaxAgeS, max_bytes=config.journalMaxBytes)

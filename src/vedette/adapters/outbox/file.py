@@ -29,6 +29,8 @@ class OutboxFile:
 
     Args:
         path: made where it does not exist.
+        alive: called again and again while a damaged file is made anew, which takes minutes where it is large: by the
+            thread that has met the damage, while the others wait.
 
     Attributes:
         damage: what was found damaged last, to report; None where nothing was.
@@ -39,8 +41,9 @@ class OutboxFile:
             and there is no room for a new one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, alive: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._alive = alive
         self._swap = threading.RLock()
         self._again_s = 0.0
         self._shut = False
@@ -151,7 +154,7 @@ class OutboxFile:
         """
         self._shut = True
         self._writer.close()  # what it still writes is a part of what is read
-        content = rebuild.everything(self._reader) if removed else None
+        content = rebuild.everything(self._reader, self._alive) if removed else None
         if not removed:
             self._reader.close()
         self.damage = self._from_damaged(why, content)
@@ -161,7 +164,7 @@ class OutboxFile:
 
     def _from_damaged(self, why: str, content: Salvage | None = None) -> StorageError:
         try:
-            return rebuild.from_damaged(self._path, why, content)
+            return rebuild.from_damaged(self._path, why, content, self._alive)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(
                 f"outbox {self._path} is damaged ({why}) and cannot be made anew: {error}.",

@@ -7,11 +7,13 @@ nothing is believed: whatever does not decode is left out.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 PAGE: Final = 4096
+#: Pages read between two signs of life.
+STEP: Final = 64
 _LEAF: Final = 0x0D
 _HEADER: Final = 100
 _MAX_COLUMNS: Final = 64
@@ -21,7 +23,7 @@ _MIN_LOCAL: Final = (PAGE - 12) * 32 // 255 - 23
 _INTEGERS: Final = (1, 2, 3, 4, 6, 8)
 
 
-def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
+def rows(path: Path, columns: int, alive: Callable[[], None] = lambda: None) -> Iterator[tuple[Any, ...]]:
     """Rows with so many columns of every table, the row id in place of the first column.
 
     Pages on the list of free ones hold what was deleted and are left out, where that list can be read.
@@ -29,6 +31,7 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
     Args:
         path: a file with pages of 4096 bytes; its log has been carried over into it.
         columns: how many a row must have.
+        alive: called for every ``STEP`` pages.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,6 +40,8 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
         pages = path.stat().st_size // PAGE
         free = _free_pages(file, pages)
         for number in range(1, pages + 1):
+            if number % STEP == 0:
+                alive()
             if number in free:
                 continue
             page = _page(file, number)

@@ -14,7 +14,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 SUFFIXES: Final = ("", "-wal", "-shm")
 _FOLDER: Final = ".salvage-"
 _HEADER: Final = b"SQLite format 3\x00"
+#: Bytes copied, and rows read or written, between two signs of life; steps of SQLite, of which a row takes about ten.
+COPY_BYTES: Final = 4 << 20
+STEP: Final = 256
+SQLITE_STEPS: Final = 2_000
 #: Ranges that may fail before a table is given up, so that a hopeless file costs a second.
 MAX_FAILURES: Final = 20_000
 #: The same for alerts, which are then looked for page by page.
@@ -93,17 +97,23 @@ def forget_copies(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def read(damaged: Path) -> Salvage:
-    """Everything readable. Works on a copy, so that the damaged file stays as it was found."""
+def read(damaged: Path, alive: Callable[[], None] = lambda: None) -> Salvage:
+    """Everything readable. Works on a copy, so that the damaged file stays as it was found.
+
+    Args:
+        damaged: nobody has it open.
+        alive: called again and again meanwhile.
+    """
     with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=damaged.parent) as folder:
         copy = Path(folder) / "copy.db"
-        _copy(damaged, copy)
+        _copy(damaged, copy, alive)
         if not _first_page_reads(copy):
-            _copy(damaged, copy)  # opening it may have touched the log
+            _copy(damaged, copy, alive)  # opening it may have touched the log
             _replace_first_page(copy, Path(folder) / "template.db")
         connection = sqlite3.connect(copy, isolation_level=None)
+        connection.set_progress_handler(alive, SQLITE_STEPS)
         try:
-            found = read_open(connection)
+            found = read_open(connection, alive)
             if _reads_whole(connection):
                 return found
             with contextlib.suppress(sqlite3.Error):
@@ -111,7 +121,7 @@ def read(damaged: Path) -> Salvage:
         finally:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
-        strays = {int(row[0]): row for row in pages.rows(copy, ALERT_COLUMNS) if _plausible(row)}
+        strays = {int(row[0]): row for row in pages.rows(copy, ALERT_COLUMNS, alive) if _plausible(row)}
         return replace(found, alerts=strays | found.alerts)
 
 
@@ -124,23 +134,30 @@ def _reads_whole(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, alive: Callable[[], None]) -> None:
     remove(target)
     for suffix in SUFFIXES[:2]:
-        if Path(f"{source}{suffix}").exists():
-            shutil.copyfile(f"{source}{suffix}", f"{target}{suffix}")
+        if not Path(f"{source}{suffix}").exists():
+            continue
+        with open(f"{source}{suffix}", "rb") as damaged, open(f"{target}{suffix}", "wb") as copy:
+            while part := damaged.read(COPY_BYTES):
+                copy.write(part)
+                copy.flush()
+                if len(part) == COPY_BYTES:  # else a later flush, of whatever file, has to wait for all of it at once
+                    os.fdatasync(copy.fileno())
+                alive()
 
 
-def read_open(connection: sqlite3.Connection) -> Salvage:
+def read_open(connection: sqlite3.Connection, alive: Callable[[], None] = lambda: None) -> Salvage:
     """Everything an open connection reads."""
     alerts = {
-        int(row[0]): row for row in _rows(connection, "alerts", "id", "*", most=MAX_ALERT_FAILURES) if _plausible(row)
+        int(row[0]): row for row in _rows(connection, alive, "alerts", "*", most=MAX_ALERT_FAILURES) if _plausible(row)
     }
     pending: dict[int, set[str]] = {}
     for channel in _channels(connection):
-        for (row_id,) in _rows(connection, "pending", "id", "id", ("channel = ?", channel)):
+        for (row_id,) in _rows(connection, alive, "pending", "id", ("channel = ?", channel)):
             pending.setdefault(int(row_id), set()).add(channel)
-    seen = {int(row[0]): str(row[1]) for row in _rows(connection, "seen", "id", "id, alert_id")}
+    seen = {int(row[0]): str(row[1]) for row in _rows(connection, alive, "seen", "id, alert_id")}
     judge = None
     counters: dict[str, float] = {}
     with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
@@ -150,7 +167,7 @@ def read_open(connection: sqlite3.Connection) -> Salvage:
         for key, value in connection.execute("SELECT key, value FROM meta").fetchall():
             if key in COUNTERS:
                 counters[key] = float(value)
-    queued = tuple(row for row in _rows(connection, "reports", "id", "*") if reports.plausible(row))
+    queued = tuple(row for row in _rows(connection, alive, "reports", "*") if reports.plausible(row))
     return Salvage(alerts, pending, judge, seen, counters, queued)
 
 
@@ -178,27 +195,28 @@ def _channels(connection: sqlite3.Connection) -> list[str]:
 
 def _rows(
     connection: sqlite3.Connection,
+    alive: Callable[[], None],
     table: str,
-    key: str,
     columns: str,
     where: tuple[str, str] | None = None,
     *,
     most: int = MAX_FAILURES,
 ) -> Iterator[tuple[Any, ...]]:
-    """Readable rows of a table, by halving the ranges of its integer key that fail."""
+    """Readable rows of a table by ``id``, a few hundred at a time, by halving the ranges of it that fail."""
     # Table and column names are constants of this module; values are bound.
     condition, values = (f"{where[0]} AND ", (where[1],)) if where else ("", ())
-    span = _span(connection, table, key, condition, values)
+    span = _span(connection, table, condition, values)
     todo = [span] if span else []
     failures = 0
     while todo and failures < most:
+        alive()
         low, high = todo.pop()
         # A range is read until a key beyond it is seen: for the last row before a bad page that is one step too far.
-        which, ends = (f"{key} = ?", (low,)) if low == high else (f"{key} BETWEEN ? AND ?", (low, high))
+        which, ends = ("id = ?", (low,)) if low == high else ("id BETWEEN ? AND ?", (low, high))
         try:
             found = connection.execute(
-                f"SELECT {columns} FROM {table} WHERE {condition}{which}",  # noqa: S608 - names of ours
-                (*values, *ends),
+                f"SELECT {columns} FROM {table} WHERE {condition}{which} ORDER BY id LIMIT ?",  # noqa: S608 - as above
+                (*values, *ends, STEP),
             ).fetchall()
         except sqlite3.Error:
             failures += 1
@@ -206,17 +224,22 @@ def _rows(
                 middle = (low + high) // 2
                 todo += [(middle + 1, high), (low, middle)]
             continue
+        if len(found) == STEP:
+            last = max(int(row[0]) for row in found)
+            failures += last < low + STEP - 1  # ids that do not rise: the tree leads astray
+            if max(low, last) < high:
+                todo.append((max(low, last) + 1, high))
         yield from found
 
 
 def _span(
-    connection: sqlite3.Connection, table: str, key: str, condition: str, values: tuple[str, ...]
+    connection: sqlite3.Connection, table: str, condition: str, values: tuple[str, ...]
 ) -> tuple[int, int] | None:
-    """Lowest and highest key; where an end cannot be read, as far as numbers can have come."""
+    """Lowest and highest id; where an end cannot be read, as far as numbers can have come."""
     ends = []
     for which, guess in (("min", 0), ("max", MAX_KEY)):
         try:
-            statement = f"SELECT {which}({key}) FROM {table} WHERE {condition}1"  # noqa: S608 - names of ours
+            statement = f"SELECT {which}(id) FROM {table} WHERE {condition}1"  # noqa: S608 - names of ours
             row = connection.execute(statement, values).fetchone()
         except sqlite3.Error:
             ends.append(guess)

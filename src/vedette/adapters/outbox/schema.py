@@ -13,11 +13,13 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from vedette.adapters.state.files import sync_directory
 from vedette.contracts.alert import Severity
 from vedette.contracts.errors import StorageError
+
+T = TypeVar("T")
 
 RANKS: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SEVERITY_OF_RANK: Final = {rank: severity for severity, rank in RANKS.items()}
@@ -104,16 +106,17 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def in_transaction(connection: sqlite3.Connection, work: Callable[[], None]) -> None:
-    """Run ``work`` and commit, or roll back where it fails."""
+def in_transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
+    """Run ``work`` and commit, or roll back where it fails; what it returned."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        work()
+        found = work()
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
         raise
+    return found
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[str, ...], ...]) -> None:

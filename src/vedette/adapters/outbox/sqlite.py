@@ -52,6 +52,7 @@ class SqliteOutbox:
         max_bytes: quota of the file; only critical alerts may take it further.
         wall_s: Unix time.
         max_volatile: alerts that may wait in memory while the disk refuses.
+        alive: see ``OutboxFile``.
 
     Raises:
         StorageError: see ``OutboxFile``.
@@ -64,6 +65,7 @@ class SqliteOutbox:
         max_bytes: int = 2 << 30,
         wall_s: Callable[[], float] = time.time,
         max_volatile: int = MAX_VOLATILE,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._max_bytes = max_bytes
@@ -71,7 +73,7 @@ class SqliteOutbox:
         self._max_volatile = max_volatile
         # Always taken before the file's own lock, never while waiting for one's own commit.
         self._lock = threading.RLock()
-        self._file = OutboxFile(path)
+        self._file = OutboxFile(path, alive)
         self._generation = self._file.generation
         self._unsaved = Change()
         self._problem = ""
