@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,24 @@ def test_row_of_what_is_wanted_itself_counts_for_that_only() -> None:
     found = {line.wanted.id: line.found for line in report.lines(catalogue.RELIABILITY, [row])}
     assert found["R10-boot"] == (row,)
     assert found["R10"] == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "said"),
+    [
+        ("R1", 28, "28 of 50 asked"),
+        ("R5", 100_000, "100,000 of 1,000,000 asked"),
+        ("R1", 50, "50"),
+        ("R4-kills", 200, "200"),  # a part of a figure: the number that is asked for is of another part
+        ("Z1", 1, "1"),
+    ],
+)
+def test_fewer_tries_than_the_goal_asks_for_are_said(tmp_path: Path, name: str, n: int, said: str) -> None:
+    scorecard.record(replace(made(name), n=n), 1.0, tmp_path)
+    report.main(["--rows", str(tmp_path), "--docs", str(tmp_path)])
+    page = (tmp_path / "scorecard.md").read_text()
+    assert f"| alerts lost | 0 alerts (failures <= 1 % at 95 %) | {said} | 0 |" in page
+    assert '"28 of 50 asked": the figure is of 28 tries, and the goal asks for 50.' in page
 
 
 def test_green_row_beside_a_control_that_saw_nothing_is_refused(tmp_path: Path) -> None:

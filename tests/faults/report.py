@@ -27,6 +27,7 @@ What is broken on purpose, how often, and what came of it. Made by `make faults`
 A share of nothing is shown with its upper bound at 95 %: none of 300 means no more than 1 %. A control is the same
 meter over a loss that was put in on purpose; a row whose control was not seen has failed. {green} goal met,
 {red} not met, {grey} no figure; "quick": of fewer tries than a full run makes.
+"28 of 50 asked": the figure is of 28 tries, and the goal asks for 50.
 """
 
 
@@ -120,7 +121,7 @@ def _table(found: Iterable[Line]) -> list[str]:
             wanted = line.wanted
             out.append(f"| {GREY} {wanted.id} | {wanted.name} | {wanted.without} | | {wanted.goal} | | |")
         out += [
-            f"| {_id(row)} | {row['name']} | {_value(row)} | {row['n']:,} | {row['goal']} "
+            f"| {_id(row)} | {row['name']} | {_value(row)} | {_tries(row, line.wanted)} | {row['goal']} "
             f"| {_control(row)} | {_anchors(row)} |"
             for row in line.found
         ]
@@ -175,6 +176,12 @@ def _value(row: Mapping[str, Any]) -> str:
         return f"{text} {row['unit']}".strip()
     share = 100.0 * float(row["upper95"])
     return f"{text} {row['unit']}".strip() + f" (failures <= {f'{share:.2g}' if share < 99.5 else '100'} % at 95 %)"
+
+
+def _tries(row: Mapping[str, Any], wanted: Wanted) -> str:
+    """How many; and how many the goal asks for, where these are more. Parts of a figure have counts of their own."""
+    fewer = row["id"] == wanted.id and row["n"] < wanted.tries
+    return f"{row['n']:,} of {wanted.tries:,} asked" if fewer else f"{row['n']:,}"
 
 
 def _control(row: Mapping[str, Any]) -> str:
