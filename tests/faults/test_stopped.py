@@ -121,7 +121,7 @@ def judge(
             passed=worst <= GAP_GOAL_S and not (lost or doubled or happened.replaced) and missed > 0,
             control=control,
             notes=f"{happened.replaced} children replaced; {len(alerts)} alerts, {lost} lost, {doubled} doubled. Children that are "
-            "stopped are replaced after two seconds: see R9, where one in seven is.",
+            "stopped are replaced after two seconds: see R9-stops.",
         ),
         Row(
             id="T2",
