@@ -134,6 +134,27 @@ def test_row_of_what_is_wanted_itself_counts_for_that_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        ("R19-cloud", "not met: offline 2 minutes after its connection ended, or 5 after its last message"),
+        ("R20-flaky", "not measured: 50 times the suite takes most of a day"),
+        ("X1-nist", "not run"),
+        ("X15-firewall", "not measured here: no rules for a firewall are shipped"),
+    ],
+)
+def test_what_a_figure_leaves_out_is_said_beside_its_row(tmp_path: Path, part: str, why: str) -> None:
+    name = part.split("-")[0]
+    scorecard.record(made(name), 1.0, tmp_path)
+    found = {line.wanted.id: line for line in report.lines(catalogue.ALL, report.read(tmp_path))}
+    assert [row["id"] for row in found[name].found] == [name]
+    assert found[part].found == ()
+    report.main(["--rows", str(tmp_path), "--docs", str(tmp_path)])
+    page = (tmp_path / "scorecard.md").read_text()
+    assert f"| {report.GREEN} {name} | alerts lost |" in page
+    assert f"| {report.GREY} {part} | {found[part].wanted.name} | {why}" in page
+
+
+@pytest.mark.parametrize(
     ("name", "n", "said"),
     [
         ("R1", 28, "28 of 50 asked"),

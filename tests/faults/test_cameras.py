@@ -210,7 +210,7 @@ def test_states_tell_the_truth(happened: Run) -> None:
         passed=max(noticed) <= 3.0,
         anchors=(Anchor("Greengrass' own status", "24 h", "documented"),),
         seed=seed(),
-        notes="On the device. How soon the cloud knows of a dead device is its sweep's period: see runbooks.md.",
+        notes="On the device. How soon the cloud knows of a dead device: R19-cloud.",
     )
     record(row, happened.seconds)
     assert row.passed, noticed
