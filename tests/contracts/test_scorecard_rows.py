@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults import test_bad_ways as bad_ways
 from tests.faults import test_processes as processes
 from tests.faults import test_updates as updates
+from tests.faults.security import test_parsers as parsers
+from tests.faults.security import test_policies as policies
+from tests.faults.security import test_running_edge as edge
 from tests.faults.test_processes import CAMERA, MODEL, OTHER, Strike
 
 
@@ -42,3 +47,38 @@ def test_stream_with_a_picture_now_and_then_does_not_go_on() -> None:
     assert seen.holds(1.0)
     assert not bad_ways.Seen("over UDP", 60.0, (0.1,) * 59, 0.3, 0).holds(1.0)
     assert not bad_ways.Seen("over UDP", 60.0, (0.1,) * 1_200, 3.1, 0).holds(1.0)
+
+
+CARELESS = {"struct.error": b"", f"{parsers.GREW} 900 MB": b""}
+
+
+def test_reader_that_had_too_few_inputs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"plan": 1_000_000, "recipe": 999_999}
+    row = parsers.judged(counts, {}, CARELESS, 60.0)
+    assert not row.passed
+    assert "Fewer than 1,000,000: recipe." in row.notes
+    assert parsers.judged({"plan": 1_000_000}, {}, CARELESS, 60.0).passed
+    assert not parsers.judged({"plan": 1_000_000}, {"plan": {"hang": b""}}, CARELESS, 60.0).passed
+    monkeypatch.setenv("VEDETTE_FAULTS", "quick")
+    assert parsers.judged(counts, {}, CARELESS, 1.0).passed
+
+
+def test_findings_that_are_explained_are_counted_with_their_kind() -> None:
+    accepted = {(f"alerts/{n}", "AwsSolutions-IAM5[Resource::*]"): "X-Ray knows no resources." for n in range(4)}
+    accepted[("alerts/Queue", "AwsSolutions-SQS3")] = "It is itself a dead-letter queue."
+    row = policies.suppressions_row(accepted)
+    assert (row.value, row.passed) == (5, True)
+    assert row.notes.startswith("4 of AwsSolutions-IAM5 where AWS knows no resource; 1 of AwsSolutions-SQS3.")
+    assert not policies.suppressions_row(accepted | {("alerts/6", "AwsSolutions-S1"): "Another."}).passed
+
+
+def test_own_processes_without_a_filter_are_counted() -> None:
+    def seen(pid: int, *, walled: bool, program: str = "inference.model") -> edge.Seen:
+        return edge.Seen(pid, "vedette.Inference", program, 1_000, 0, walled, walled)
+
+    running, hook = edge.RunningEdge({"vedette.Inference": 1}, 9), seen(9, walled=True, program="hook")
+    row = edge.filter_row(running, [seen(1, walled=True), seen(2, walled=False), hook])
+    assert (row.value, row.n, row.passed) == (1, 2, False)
+    assert row.notes.startswith("inference.model 1.")
+    assert edge.filter_row(running, [seen(1, walled=True), hook]).passed
+    assert not edge.filter_row(running, [seen(1, walled=True), seen(9, walled=False)]).passed
