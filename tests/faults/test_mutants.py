@@ -74,7 +74,8 @@ def no_quota(folder: Path, faulty: bool, _: Patch) -> bool:
     """Nothing is ever given up."""
     peak, outbox, _critical = fill_beyond(folder, 1 << 40 if faulty else QUOTA, 4_000, random.Random(SEED))
     outbox.close()
-    return max(peak, folder.stat().st_size) > QUOTA + PAGE_BYTES
+    peak.look(folder)
+    return peak.main > QUOTA + PAGE_BYTES
 
 
 def critical_evicted(folder: Path, faulty: bool, patch: Patch) -> bool:
