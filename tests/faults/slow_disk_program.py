@@ -21,8 +21,9 @@ from vedette.adapters.journal.sqlite import SqliteJournalReader, SqliteJournalWr
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 
 HOOK: Final = "app/hook"
-FLUSH_S: Final = 2.0
-PICTURES: Final = 100
+FLUSH_S: Final = 5.0
+#: Of 25 a second: they come for as long as two flushes take.
+PICTURES: Final = 250
 
 
 def turn(microseconds: int) -> None:
@@ -31,7 +32,7 @@ def turn(microseconds: int) -> None:
 
 
 def slow(folder: Path) -> dict[str, Any]:
-    """Who waits while a flush takes two seconds."""
+    """Who waits while a flush takes seconds."""
     appended: list[float] = []
     seen: list[float] = []
     waited: list[float] = []
