@@ -69,6 +69,8 @@ def test_rows_are_kept_with_where_they_came_from_and_shown(tmp_path: Path) -> No
     assert [row["id"] for row in kept] == ["R4", "R4-kills", "R13", "Z1"]
     assert kept[0]["seconds"] == 12.3
     assert kept[0]["command"].endswith("test_rows_are_kept_with_where_they_came_from_and_shown")
+    assert f" --timeout={scorecard.LIMIT_S} " in kept[0]["command"]
+    assert f"--timeout={scorecard.LIMIT_S} " in (scorecard.REPOSITORY / "Makefile").read_text()
     assert all(kept[0][key] for key in ("sha", "machine", "date", "seed"))
     page = (tmp_path / "scorecard.md").read_text()
     assert (
