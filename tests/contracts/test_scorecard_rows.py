@@ -13,6 +13,12 @@ from tests.faults.security import test_running_edge as edge
 from tests.faults.test_processes import CAMERA, MODEL, OTHER, Strike
 
 
+@pytest.fixture(autouse=True)
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick run asks for fewer."""
+    monkeypatch.delenv("VEDETTE_FAULTS", raising=False)
+
+
 def strikes(**back_s: float) -> list[Strike]:
     """A hundred kills of each, and ten that are stopped."""
     return [Strike(part, n >= 100, taken_s) for part, taken_s in back_s.items() for n in range(110)]
