@@ -26,6 +26,7 @@ def batch(
     pipeline: str = "shop/people",
     epoch: str = "e1",
     truncated: bool = False,
+    spared: bool = False,
     size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> TrackBatch:
     frame = FrameInfo("cam", epoch, round(t * 25), t, t, 1e9 + t, *size)
@@ -37,6 +38,7 @@ def batch(
         tuple(label for _, _, label in objects),
         (0.9,) * len(objects),
         truncated=truncated,
+        spared=spared,
     )
 
 
@@ -227,6 +229,19 @@ def test_nothing_is_known_of_another_epoch_or_time() -> None:
 
 def test_pictures_with_too_many_objects_say_nothing() -> None:
     assert TrackMasking(steady(truncated=True), [WATCH]).at("e1", 2.0) is None
+
+
+def test_pictures_at_which_nobody_looked_say_nothing() -> None:
+    assert TrackMasking(steady(spared=True), [WATCH]).at("e1", 2.0) is None
+    person: tuple[int, Box, str] = (1, (500, 200, 600, 500), "person")
+    times = [number / 5 for number in range(50)]
+    looked = [batch(t, *((person,) if t >= 5 else ()), spared=0.3 < t < 4.9) for t in times]
+    masks = TrackMasking(looked, [WATCH])
+    assert masks.at("e1", 0.0) is not None
+    assert [masks.at("e1", t) for t in (1.0, 2.0, 3.0, 4.0)] == [None] * 4, "who came in between was seen by nobody"
+    cover = masks.at("e1", 5.2)
+    assert cover is not None
+    assert holds(cover, person[1])
 
 
 def test_pictures_of_a_pipeline_that_looks_for_parts_say_nothing_of_people() -> None:

@@ -13,6 +13,7 @@ from tests.cli.test_evidence_commands import PICTURE, VIDEO, alert, keep
 from vedette.adapters.egress.s3 import Bucket, S3Store
 from vedette.adapters.evidence.store import EvidenceStore
 from vedette.compose.evidence_uploads import RETRY_FIRST_S, EvidenceUploads
+from vedette.contracts.errors import ConfigurationError
 from vedette.contracts.evidence import EvidenceRecord
 from vedette.contracts.manifest import ClipSettings, Evidence, UploadSettings
 
@@ -90,6 +91,23 @@ def test_an_outage_is_waited_for_and_survives_a_restart(cloud: Cloud, tmp_path: 
     assert [cloud.record(name).shortfalls for name in names] == [(), ()]
     cloud.start().step()
     assert len(cloud.bouncer.objects) == 4
+
+
+def test_a_name_that_leads_elsewhere_for_a_while_writes_nothing_off(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [cloud.keep(tmp_path, digit) for digit in "ab"]
+
+    def elsewhere(*_: object) -> None:
+        raise ConfigurationError("my-evidence: 192.168.8.1 is not allowed.", code="V105")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Store, "put", elsewhere)
+        cloud.copier.step()
+    assert [cloud.record(name).shortfalls for name in names] == [(), ()]
+    cloud.now_s += RETRY_FIRST_S
+    cloud.copier.step()
+    assert [len(cloud.record(name).uploads) for name in names] == [2, 2]
 
 
 def test_what_is_refused_for_good_is_said_and_not_tried_again(cloud: Cloud, tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def test_a_still_scene_is_spared_and_says_what_it_said_before(short_tmp: Path) -
     assert len(detector.sizes) == 2
     assert (figures.analysed, figures.spared) == (10, 8)
     assert [batch.track_ids for batch in journal.batches] == [(1,)] * 10
+    assert [batch.spared for batch in journal.batches] == [False, *[True] * 4] * 2
     assert [round(batch.boxes[0][0], -1) for batch in journal.batches] == [20] * 5 + [30] * 5
     assert all(batch.frame.frame_no == number for number, batch in enumerate(journal.batches))
 

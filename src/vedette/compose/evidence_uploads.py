@@ -141,15 +141,16 @@ class EvidenceUploads:
         try:
             if bucket is None:
                 bucket = self._buckets[name] = _Bucket(self._connect(settings))
-            bucket.store.put(key, path.read_bytes(), _TYPES[path.suffix])
         except ConfigurationError as error:
             raise DeliveryError(error.message, code="V501", retryable=False) from error
+        try:
+            bucket.store.put(key, path.read_bytes(), _TYPES[path.suffix])
         except OSError:
             return False  # the limit has taken the file meanwhile
-        except DeliveryError as error:
-            if not error.retryable:
+        except (DeliveryError, ConfigurationError) as error:
+            # A name that leads to an address which is not allowed may be of a network that answers for another.
+            if isinstance(error, DeliveryError) and not error.retryable:
                 raise
-            assert bucket is not None
             if not bucket.pause_s:
                 log.warning("evidence waits to be copied: %s", error.message)
             bucket.pause_s = min(max(2 * bucket.pause_s, RETRY_FIRST_S), RETRY_MAX_S)

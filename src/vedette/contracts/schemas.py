@@ -151,6 +151,7 @@ def _track_batch() -> dict[str, Any]:
         },
         "at": {"type": "number", "description": "Unix time at which the analysis ended."},
         "truncated": {"type": "boolean", "description": "Objects were left out because there were too many."},
+        "spared": {"type": "boolean", "description": "Nothing had moved: the objects of the last picture looked at."},
         "next": {"type": "integer", "description": "Number the next new object would have got."},
         "attributes": {
             "type": "array",
@@ -172,5 +173,5 @@ def _track_batch() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "required": [key for key in properties if key not in ("truncated", "next", "attributes")],
+        "required": [key for key in properties if key not in ("truncated", "spared", "next", "attributes")],
     }

@@ -61,6 +61,8 @@ class TrackBatch:
         scores: one confidence per object, 0..1.
         analysed_wall_s: Unix time at which the analysis of the picture ended.
         truncated: whether objects were left out because there were too many.
+        spared: whether the model did not look at this picture because nothing had moved: the objects are those of the
+            last one that it looked at.
         attributes: what was found out about each object in this picture, one tuple per object; or empty where
             nothing was asked about any.
         next_track_id: the number the next new object would have got; 0 where unknown. A restarted tracker goes on
@@ -76,6 +78,7 @@ class TrackBatch:
     scores: tuple[float, ...]
     analysed_wall_s: float = 0.0
     truncated: bool = False
+    spared: bool = False
     next_track_id: int = 0
     attributes: tuple[tuple[Attribute, ...], ...] = ()
     notes: tuple[Note, ...] = ()
@@ -105,6 +108,8 @@ class TrackBatch:
         }
         if self.truncated:
             document["truncated"] = True
+        if self.spared:
+            document["spared"] = True
         if self.next_track_id:
             document["next"] = self.next_track_id
         if any(self.attributes):
@@ -138,6 +143,7 @@ class TrackBatch:
                 scores=tuple(document["scores"]),
                 analysed_wall_s=document["at"],
                 truncated=document.get("truncated", False),
+                spared=document.get("spared", False),
                 next_track_id=document.get("next", 0),
                 attributes=tuple(
                     tuple(Attribute(name, value, score) for name, value, score in each)

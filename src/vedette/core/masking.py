@@ -126,7 +126,7 @@ class _Epoch:
         hits = {watch.pipeline: watch.hits for watch in watching}
         times: dict[str, list[float]] = {}
         for batch in batches:
-            if not batch.truncated and np.isfinite(batch.frame.media_time_s):
+            if not batch.truncated and not batch.spared and np.isfinite(batch.frame.media_time_s):
                 times.setdefault(batch.pipeline, []).append(batch.frame.media_time_s)
         looks = {
             pipeline: _Looks(np.unique(np.array(times.get(pipeline, []), np.float64)), hits.get(pipeline, _HITS))

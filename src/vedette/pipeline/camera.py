@@ -229,6 +229,8 @@ class CameraAnalysis:
             detections = found[stage.view] if fresh else self._seen[stage.view].detections
             reason, stage.gap_reason = stage.gap_reason, ""
             batch = stage.tracker.track(replace(question.info, gap_reason=reason), detections)
+            if not fresh:
+                batch = replace(batch, spared=True)
             if fresh and stage.attributes is not None and pixels is not None and batch.track_ids:
                 batch = _with_attributes(batch, stage.attributes.look(pixels, batch))
             batches.append(batch)
