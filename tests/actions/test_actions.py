@@ -285,7 +285,7 @@ def test_a_broker_that_moves_is_found_by_its_name(broker: Broker, monkeypatch: p
 
     settings = MqttSettings("broker.site", broker.port, False, "test-client")
     receiver = MqttReceiver(lambda: MqttConnection(settings, resolver=addresses, turn=next(turns)), "site/alerts")
-    with pytest.raises(DeliveryError, match="broker.site") as caught:
+    with pytest.raises(DeliveryError, match=r"broker\.site") as caught:
         hand_over(receiver, 1)
     assert caught.value.retryable
     assert hand_over(receiver, 1) == [1], "looked up anew, and another of its addresses tried"

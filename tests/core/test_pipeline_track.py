@@ -182,7 +182,9 @@ def test_a_picture_of_another_size_shows_the_same_objects(across: float, down: f
         walks, stands = (100 + 8 * step, 0, 0.9), (700, 0, 0.8)
         other = size(1.6 + step * 0.2, round(1000 * across), round(500 * down))
         assert here.track(other, resized(seen(walks, stands), across, down)).track_ids == (1, 2)
-        assert here.track(replace(other, t_s=other.t_s + 0.1), resized(seen(walks, stands), across, down)).track_ids == (1, 2)
+        assert here.track(
+            replace(other, t_s=other.t_s + 0.1), resized(seen(walks, stands), across, down)
+        ).track_ids == (1, 2)
 
 
 def test_the_clock_of_rules_goes_on_while_nothing_moves() -> None:

@@ -154,7 +154,13 @@ moments = st.lists(st.floats(0, 3, allow_nan=False), min_size=1, max_size=12)
     st.lists(st.floats(-0.04, 1.0), max_size=12),
 )
 def test_whatever_comes_nothing_is_swallowed_and_nothing_stays_on(
-    dues: list[float], pulse_s: float | None, again: bool, gap_s: float, late_s: float, fails: list[bool], more: list[float]
+    dues: list[float],
+    pulse_s: float | None,
+    again: bool,
+    gap_s: float,
+    late_s: float,
+    fails: list[bool],
+    more: list[float],
 ) -> None:
     bench = Bench(Timing(after_s=0.0, late_s=late_s, pulse_s=pulse_s, again=again, gap_s=gap_s), fails, more)
     for due_s in dues:

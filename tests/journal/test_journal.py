@@ -376,7 +376,9 @@ def test_damage_where_there_is_no_room_for_another_file_is_survived(
         raise StorageError(f"{path}: disk is full", code="V401")
 
     def damaged(*_: object) -> None:
-        raise sqlite3.DatabaseError("database disk image is malformed")
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "_make", refuse)

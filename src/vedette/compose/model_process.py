@@ -384,7 +384,7 @@ class ModelProcess:
         return FrameStoreClient(self._layout.frames / f"{camera}.sock")
 
     def _make_tracker(self, pipeline: PipelinePlan, labels: tuple[str, ...]) -> BatchTracker:
-        """A tracker that goes on where the journal ends. Reading a long one takes a while, for many trackers seconds."""
+        """A tracker that goes on where the journal ends. For many, reading a long one takes seconds."""
         from vedette.compose.resumed_tracker import resumed_tracker
 
         self._link.beat(self._progress)

@@ -25,8 +25,8 @@ class StreamProgress:
         waiting_for_key_s: monotonic time since when pictures are thrown away for want of a key frame; None while
             they are good.
         behind_s: how far the latest picture was behind its time stamp, against the quickest one.
-        away_s: how long nothing was read lately because pictures that had been passed over were decoded; whoever takes it
-            into account sets it back.
+        away_s: how long nothing was read lately because pictures that had been passed over were decoded; whoever takes
+            it into account sets it back.
         read_limit_s: so long without a packet is a failure of the stream.
         resting: whether only key pictures are decoded because nothing moves.
         decoder: ``ffmpeg``, or the GStreamer element that decodes.

@@ -50,7 +50,7 @@ class LiveTimeline:
         self._away_s, self._away_until_s = 0.0, -math.inf
 
     def away(self, seconds: float, now_s: float) -> None:
-        """Nothing was read for so long until now (monotonic): what came meanwhile is read from now on, and soon up to date."""
+        """Nothing was read for so long until now (monotonic); what came meanwhile is read from now on."""
         self._away_s, self._away_until_s = seconds, now_s + 2 * seconds
 
     def next(self, stamp_s: float | None, arrival_s: float) -> StreamTime:

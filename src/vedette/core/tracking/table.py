@@ -28,7 +28,7 @@ class TrackTable:
         classes: int64 (n,), the track's class.
         hits: int64 (n,), sure sightings so far.
         ids: int64 (n,), 0 until confirmed.
-        sources: int64 (n,), row of its box among the detections of the picture under way; -1 where it is not seen there.
+        sources: int64 (n,), row of its box among the detections of the picture under way; -1 where it is not in it.
         votes: float64 (n, k), summed confidence per class, k no more than the classes seen require.
     """
 
