@@ -46,10 +46,11 @@ class StoreConnection:
             CameraError: V205, nobody serves there.
             StorageError: V401, the path is too long.
         """
+        where = check_socket_path(path)
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connected.settimeout(ANSWER_S)
-            connected.connect(check_socket_path(path))
+            connected.connect(where)
         except OSError as error:
             connected.close()
             raise _lost(path.name, f"nobody serves it ({error})") from error
