@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,9 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tests.faults.scorecard import revision
+
 ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results"
 _LIBRARIES = ("onnxruntime", "av", "opencv-python-headless", "numpy")
+#: What measurements write, from the root of the clone: it says nothing about what was measured.
+_WRITTEN = ("bench/results", "bench/plots", "bench/REPORT.md")
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def write(row: Row, seconds: float) -> Path:
         **asdict(row),
         "seconds": round(seconds, 1),
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "sha": _commit(),
+        "sha": revision(_WRITTEN),
         "machine": machine(),
         "versions": _versions(),
     }
@@ -133,11 +136,6 @@ class Stopwatch:
     def seconds(self) -> float:
         """So far."""
         return time.monotonic() - self._begun_s
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
-    return found.stdout.strip()
 
 
 def _versions() -> dict[str, str]:

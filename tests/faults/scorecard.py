@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,19 +185,19 @@ def note_end(test: str, outcome: Literal["passed", "failed", "skipped"], why: st
         file.write(json.dumps({"test": test, "outcome": outcome, "why": why}) + "\n")
 
 
-def revision() -> str:
-    """What is checked out, with ``+`` where something was changed since; ``unknown`` outside a clone."""
+def revision(written: Sequence[str] = ()) -> str:
+    """What is checked out, with ``+`` where something was changed since; ``unknown`` outside a clone.
+
+    Args:
+        written: paths from the clone's root that measurements write themselves; what changed there does not count.
+    """
+    others = [f":(exclude){path}" for path in written]
     try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=9", "--exclude=*", "--dirty=+"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
+        head = _git("rev-parse", "--short=9", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return said.stdout.strip() or "unknown"
+    return f"{head}+" if changed else head
 
 
 def machine() -> str:
@@ -215,3 +216,9 @@ def _lines(path: str) -> list[str]:
         return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
+
+
+def _git(*arguments: str) -> str:
+    asked = ["git", *arguments]
+    said = subprocess.run(asked, cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=20)
+    return said.stdout.strip()
