@@ -15,7 +15,7 @@ import sys
 import traceback
 
 from bench.report import write_report
-from bench.result import Figure, Stopwatch, write
+from bench.result import Stopwatch, figure_line, write
 from bench.rows import ORDER
 
 
@@ -42,7 +42,7 @@ def main() -> int:
             failed.append(name)
             continue
         for figure in row.figures:
-            print(f"    {_line(figure)}", flush=True)
+            print(f"    {figure_line(figure)}", flush=True)
         print(f"    {watch.seconds:.0f} s", flush=True)
         if not arguments.quick:
             write(row, watch.seconds)
@@ -51,12 +51,6 @@ def main() -> int:
     if failed:
         print(f"not measured: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _line(figure: Figure) -> str:
-    verdict = {None: "", True: "  met", False: "  MISSED"}[figure.met]
-    spread = f" ({min(figure.samples):.3g} to {max(figure.samples):.3g})" if len(figure.samples) > 1 else ""
-    return f"{figure.name}: {figure.median:.3g} {figure.unit}{spread}  {figure.target}{verdict}"
 
 
 if __name__ == "__main__":

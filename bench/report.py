@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from bench.result import ROOT, read_all
+from bench.result import ROOT, number, read_all
 from bench.rows import ORDER
 
 PLOTS = ROOT / "plots"
@@ -79,7 +79,7 @@ def _section(row: dict[str, Any], plots: list[Path]) -> list[str]:
         name = f"*{figure['name']}*" if figure["peer"] else figure["name"]
         low, high = min(figure["samples"]), max(figure["samples"])
         text.append(
-            f"| {name} | {_number(statistics.median(figure['samples']))} | {_number(low)} | {_number(high)} | "
+            f"| {name} | {number(statistics.median(figure['samples']))} | {number(low)} | {number(high)} | "
             f"{figure['unit']} | {figure['target']} |"
         )
     text += [f"\n![{row['title']}](plots/{plot.name})" for plot in plots]
@@ -93,14 +93,10 @@ def _libraries(row: dict[str, Any]) -> str:
 
 def _spread(figure: dict[str, Any]) -> str:
     samples = figure["samples"]
-    middle = _number(statistics.median(samples))
+    middle = number(statistics.median(samples))
     if len(samples) == 1:
         return middle
-    return f"{middle} ({_number(min(samples))} to {_number(max(samples))})"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{middle} ({number(min(samples))} to {number(max(samples))})"
 
 
 def _drawn(rows: list[dict[str, Any]]) -> dict[str, list[Path]]:
@@ -153,7 +149,7 @@ def _bars(bars: list[tuple[str, dict[str, Any]]], title: str, path: Path) -> Pat
     axes.barh(places, values, xerr=[low, high], color=colours, height=0.62, error_kw={"capsize": 3, "lw": 1})
     most = max(max(bar["samples"]) for _, bar in bars) or 1.0
     for place, value, above in zip(places, values, high, strict=True):
-        axes.text(value + above + 0.015 * most, place, _number(value), va="center", fontsize=9)
+        axes.text(value + above + 0.015 * most, place, number(value), va="center", fontsize=9)
     axes.set_yticks(places, [textwrap.fill(who, 34) for who, _ in bars])
     axes.invert_yaxis()
     axes.set(xlabel=title, xlim=(0, 1.14 * most))

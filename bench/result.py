@@ -32,7 +32,7 @@ class Figure:
         unit: of the samples.
         samples: one for each round, or each object measured.
         target: what it should be, in words; empty for none.
-        met: whether the median meets it; None where there is no target.
+        met: whether the median meets it, or what the target names instead; None where there is no target.
         peer: whether it is another program's figure, or the floor's.
     """
 
@@ -92,6 +92,19 @@ def at_most(name: str, unit: str, samples: list[float], limit: float) -> Figure:
 def at_least(name: str, unit: str, samples: list[float], limit: float) -> Figure:
     """A figure with a lower target."""
     return Figure(name, unit, tuple(samples), f"≥ {limit:g}", statistics.median(samples) >= limit)
+
+
+def number(value: float) -> str:
+    """For people: three digits, or as many as there are before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def figure_line(figure: Figure) -> str:
+    """A figure with its spread, its target and whether it was met, for a terminal."""
+    verdict = {None: "", True: "  met", False: "  MISSED"}[figure.met]
+    low, high = number(min(figure.samples)), number(max(figure.samples))
+    spread = f" ({low} to {high})" if len(figure.samples) > 1 else ""
+    return f"{figure.name}: {number(figure.median)} {figure.unit}{spread}  {figure.target}{verdict}"
 
 
 def write(row: Row, seconds: float) -> Path:

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.result import Figure
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -33,3 +35,24 @@ def theil_sen(xs: Sequence[float], ys: Sequence[float]) -> Slope:
     low = max(0, math.floor((count - spread) / 2))
     high = min(count - 1, math.ceil((count + spread) / 2))
     return Slope(slopes[low], statistics.median(slopes), slopes[high])
+
+
+def growth(name: str, unit: str, slope: Slope, limit: float, *, told: bool = True) -> Figure:
+    """The slope as a figure. What is likely is not enough to call something flat: the upper end has to meet the limit.
+
+    Args:
+        told: whether the run was long enough to tell; without, nothing is judged.
+    """
+    met = slope.high <= limit if told else None
+    return Figure(name, unit, (slope.low, slope.median, slope.high), f"upper end ≤ {limit:g}", met)
+
+
+def course(figure: Figure, values: Sequence[float]) -> str:
+    """Where what grows too much began and where it ended, for people."""
+    low, _, high = figure.samples
+    part = max(1, len(values) // 4)
+    first, last = statistics.median(values[:part]), statistics.median(values[-part:])
+    return (
+        f"{figure.name}: {low:.3g} to {high:.3g} {figure.unit} at 95 %; the median of the first quarter of the samples "
+        f"is {first:.4g}, that of the last {last:.4g}."
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import result
-from bench.result import Row
+from bench.result import Figure, Row, figure_line
 from tests.faults import scorecard
 
 
@@ -60,3 +60,9 @@ def test_outside_a_clone_the_commit_is_unknown(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(scorecard, "REPOSITORY", tmp_path / "nowhere")
     monkeypatch.setattr(result, "RESULTS", tmp_path)
     assert measured() == "unknown"
+
+
+def test_terminal_shows_the_spread_that_decides() -> None:
+    figure = Figure("memory, growth", "MB/h", (4.11, 8.09, 12.8), "upper end ≤ 10", False)
+    assert figure_line(figure) == "memory, growth: 8.09 MB/h (4.11 to 12.8)  upper end ≤ 10  MISSED"
+    assert figure_line(Figure("alerts expected", "", (2262.0,), "> 0", True)) == "alerts expected: 2,262   > 0  met"
