@@ -89,6 +89,11 @@ def at_most(name: str, unit: str, samples: list[float], limit: float) -> Figure:
     return Figure(name, unit, tuple(samples), f"≤ {limit:g}", statistics.median(samples) <= limit)
 
 
+def all_at_most(name: str, unit: str, samples: list[float], limit: float) -> Figure:
+    """A figure of which not even the largest sample may be above the target."""
+    return Figure(name, unit, tuple(samples), f"each ≤ {limit:g}", max(samples) <= limit)
+
+
 def at_least(name: str, unit: str, samples: list[float], limit: float) -> Figure:
     """A figure with a lower target."""
     return Figure(name, unit, tuple(samples), f"≥ {limit:g}", statistics.median(samples) >= limit)
