@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from bench.result import all_at_most, at_most
-from bench.rows import idle, startup
+from bench.rows import idle, peers, startup
 from bench.rows.idle import AGAIN, PLAIN, RESTS, Outcome
 from bench.rows.startup import Start
 from vedette.core.rest import SETTLE_S
@@ -62,3 +62,10 @@ def test_what_the_camera_that_rests_lacks_is_told_beside_one_that_never_does() -
     assert "GOP 10 s: of 10 events 1 missing where it rests, 2 where it never does." in idle._differences(
         {10: cameras(rests=1, again=2, spared=48.0)}
     )
+
+
+def test_who_finds_one_person_less_has_not_found_as_many() -> None:
+    """There is one person at most, so that a tolerance of one would forgive finding nobody at all."""
+    assert peers.as_many([0, 1, 1, 1], [0, 1, 1, 1]) == 100
+    assert peers.as_many([0, 0, 0, 0], [0, 1, 1, 1]) == 25
+    assert peers.as_many([0, 1], [0, 1, 1, 1]) == 50
