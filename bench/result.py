@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -102,6 +103,17 @@ def at_least(name: str, unit: str, samples: list[float], limit: float) -> Figure
 def number(value: float) -> str:
     """For people: three digits, or as many as there are before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def middle_round(samples: Sequence[float]) -> int:
+    """Which round the median is of, the lower of two: the parts of one round add up, medians of parts do not."""
+    return samples.index(statistics.median_low(samples))
+
+
+def shares(parts: Mapping[str, float]) -> str:
+    """The parts of a whole for a note, largest first."""
+    ordered = sorted(parts.items(), key=lambda part: part[1], reverse=True)
+    return ", ".join(f"{name} {number(value)}" for name, value in ordered)
 
 
 def figure_line(figure: Figure) -> str:

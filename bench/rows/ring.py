@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.processes import cpu_s
-from bench.result import Figure, Row, at_most
+from bench.result import Figure, Row, at_most, middle_round, number
 from vedette.adapters.frames import FrameStoreWriter
 from vedette.contracts.frames import FrameInfo
 from vedette.core.pixels import Pixels, i420_size
@@ -65,11 +65,19 @@ def measure(quick: bool) -> Row:
             Figure("reader", "ms CPU/picture", tuple(reader)),
             Figure("copying the picture in memory, at the same pace", "ms CPU/picture", tuple(copies), peer=True),
         ),
-        (
-            f"{100 * statistics.median(copies) / statistics.median(both):.0f} % of it is copying 3.1 MB to memory that has left the caches "
-            "meanwhile (the last line): no hand-over of decoded pictures by a copy can be below that here. The rest, waking two processes "
-            "and three small packets, is not measured apart.",
-        ),
+        (_note(writer, reader, copies),),
+    )
+
+
+def _note(writer: Sequence[float], reader: Sequence[float], copies: Sequence[float]) -> str:
+    """What the middle round spent on copying, and what on the rest."""
+    both = [mine + theirs for mine, theirs in zip(writer, reader, strict=True)]
+    at = middle_round(both)
+    return (
+        f"In the middle round the writer took {number(writer[at])} ms and the reader {number(reader[at])}, {number(both[at])} together. "
+        f"Copying the {number(i420_size(WIDTH, HEIGHT) / 1e6)} MB alone, at the same pace, took {number(copies[at])} in it, "
+        f"{100 * copies[at] / both[at]:.0f} % of that: no hand-over of decoded pictures by a copy can be below it here. What waking "
+        "two processes and three small packets take is not measured apart."
     )
 
 
