@@ -17,9 +17,10 @@ PLOTS = ROOT / "plots"
 
 HEAD = """# Measured
 
-`make bench` makes this page. Every figure is of the run named beside it: command, machine and commit are with each
-measurement; the median and, in brackets, the smallest and largest round. Names in italics and grey bars are other
-programs or a floor.
+`make bench` makes this page, and measures everything on it but the hour with faults, which is of `make soak`. Every
+figure is of the run named beside it: command, machine and commit are with each measurement (a + behind the commit:
+with changes that are in none); the median and, in brackets, the smallest and largest round. The median is judged where
+the target does not name another. Names in italics and grey bars are other programs or a floor.
 """
 
 METHOD = """

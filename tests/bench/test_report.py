@@ -34,6 +34,7 @@ def test_median_and_spread_decide_and_a_missed_target_stays(page: Path) -> None:
     assert "| *another's: core per camera* | 21.5 | 21 | 22 | % |  |" in text
     assert "\nWhy." in text
     assert "`python -m bench site`" in text
+    assert "but the hour with faults, which is of `make soak`" in text
     assert "no measurement of it was kept: `python -m bench system`, `python -m bench peers`" in text
 
 
