@@ -39,19 +39,26 @@ def own_cpu_s(pid: int) -> float:
 
 def pss_mb(pids: Iterable[int]) -> float:
     """Proportional set size in MB: shared pages are counted once, split among who shares them."""
-    total = 0
-    for pid in pids:
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
+    return sum(_rollup(pid, "Pss:") for pid in pids) / 1024
+
+
+def written_mb(pids: Iterable[int]) -> float:
+    """What each process has written to, in MB: pages that copies of one process share count in each that has them."""
+    return sum(_rollup(pid, "Anonymous:") for pid in pids) / 1024
 
 
 def started_s(pid: int) -> float:
     """When a process was started, monotonic seconds (to a hundredth); the machine has not been suspended since boot."""
     return int(_stat(pid)[19]) * TICK_S
+
+
+def _rollup(pid: int, field: str) -> int:
+    """A field of /proc/PID/smaps_rollup in KiB; 0 where the process is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _stat(pid: int) -> list[str]:

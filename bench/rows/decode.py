@@ -138,7 +138,7 @@ def still_scene(encoding: Encoding = MAIN, seconds: float = 30.0) -> Path:
     with av.open(str(encoded(VIDEO, encoding))) as source:
         luma = next(source.decode(video=0)).to_ndarray(format="yuv420p")
     rng = np.random.default_rng(1)
-    noise = [rng.normal(0, 2.0, luma.shape).astype(np.int16) for _ in range(8)]
+    noise = [np.asarray(rng.normal(0, 2.0, luma.shape), np.int16) for _ in range(8)]
 
     def picture(number: int) -> av.VideoFrame:
         noisy = (luma.astype(np.int16) + np.roll(noise[number % 8], number * 37)).clip(0, 255).astype(np.uint8)

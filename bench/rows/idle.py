@@ -123,7 +123,7 @@ def _pictures(before_s: float) -> Iterator[av.VideoFrame]:
     with av.open(str(recording(VIDEO))) as source:
         frames = [frame.to_ndarray(format="yuv420p") for frame in source.decode(video=0)]
     rng = np.random.default_rng(2)
-    noise = [rng.normal(0, 1.5, frames[0].shape).astype(np.int16) for _ in range(6)]
+    noise = [np.asarray(rng.normal(0, 1.5, frames[0].shape), np.int16) for _ in range(6)]
     begin = 0
     while begin < len(frames):
         for number in range(round(before_s * FOOTAGE_FPS)):
