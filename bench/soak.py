@@ -362,8 +362,8 @@ def _row(
         f"interval at 95 % has to meet the limit. {GROWTH_LIMIT_MB:g} MB and {GROWTH_LIMIT:g} descriptors or threads "
         "an hour are limits of our own: what is asked for is that nothing grows. Of memory, what each process has "
         "written is judged, counted in each: the proportional size goes up and down by some 20 MB whenever the process "
-        "that cameras' processes are copied from is killed, because copies of two do not share. What each reconnect, picture and "
-        "alert leaves behind is in rows R11 of the [scorecard](../docs/scorecard.md). Runs of less than "
+        "that cameras' processes are copied from is killed, because copies of two do not share. What each reconnect, "
+        "picture and alert leaves behind is in rows R11 of the [scorecard](../docs/scorecard.md). Runs of less than "
         f"{GROWTH_MINUTES:g} minutes say nothing about growth.",
         tuple(figures),
         (
