@@ -123,9 +123,7 @@ def test_c6_a_fifth_of_all_packets_lost(short_tmp: Path, transport: str) -> None
     control = Control("packets thrown away, by the kernel's count, %", round(100 * lost, 1), lost > LOSS / 2)
     more = "Each packet is lost or not by the kernel's random numbers, either way, those of the opening too."
     if transport == "udp":
-        more += (
-            " Nearly every group of pictures misses something, and nothing of a damaged group is analysed: choose TCP."
-        )
+        more += " Nearly every group of pictures misses something; nothing of a damaged group is analysed: choose TCP."
     row = row_of(f"loss-{transport}", f"20 % of packets lost, {over}", [seen], GROUP_S, control, more)
     record(row, time.monotonic() - begun_s)
     assert row.passed, seen

@@ -83,9 +83,8 @@ def kind_of(rule: str) -> str:
         return name
     if words == "Resource::*]":
         return f"{name} where AWS knows no resource"
-    return (
-        f"{name} for {'names that are not known beforehand' if words.startswith('Resource') else 'actions of one kind'}"
-    )
+    what = "names that are not known beforehand" if words.startswith("Resource") else "actions of one kind"
+    return f"{name} for {what}"
 
 
 def suppressions_row(accepted: Mapping[tuple[str, str], str]) -> Row:
