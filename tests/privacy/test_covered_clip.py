@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -71,6 +72,22 @@ def test_every_picture_is_there_at_its_time_and_covered(original: Path, tmp_path
         assert near_fill(covered[HEAD])
         assert np.abs(covered[:50, :160].astype(int) - picture[:50, :160]).mean() < 12
         assert not near_fill(picture[HEAD])
+
+
+def test_whoever_waits_is_asked_at_each_picture_of_both_passes(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: list[int] = []
+    masker = PeopleMasker(tracks(), watched=True)
+    look = masker.look
+
+    def counted(*arguments: Any) -> None:
+        ticks.append(0)
+        look(*arguments)
+
+    monkeypatch.setattr(masker, "look", counted)
+    written = write_covered_clip(cut_of(original), masker, tmp_path / "clip.mp4", tick=lambda: ticks.append(1))
+    assert ticks == [1, 0] * written.pictures + [1] * written.pictures
 
 
 def test_the_file_begins_with_what_a_browser_needs(original: Path, tmp_path: Path) -> None:

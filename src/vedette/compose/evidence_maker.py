@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -81,8 +81,14 @@ class EvidenceMaker:
         )
         return record.model_copy(update={"snapshot": made})
 
-    def clip(self, record: EvidenceRecord, found: Found, plan: Plan) -> EvidenceRecord:
+    def clip(self, record: EvidenceRecord, found: Found, plan: Plan, tick: Callable[[], None]) -> EvidenceRecord:
         """The record with the video around the alert.
+
+        Args:
+            record: of the alert.
+            found: its picture and packets.
+            plan: of the device.
+            tick: called at each picture that is decoded; covering people may take minutes.
 
         Raises:
             EvidenceError: V901, it cannot be made; V902 to V904, it may not be shown.
@@ -102,7 +108,7 @@ class EvidenceMaker:
             from vedette.adapters.evidence.covered_clip import write_covered_clip
             from vedette.adapters.evidence.drawings import Uncovered
 
-            written, codec = write_covered_clip(piece, masker or Uncovered(), path, drawings), "h264"
+            written, codec = write_covered_clip(piece, masker or Uncovered(), path, drawings, tick=tick), "h264"
             if masker is not None:
                 record = _told(record, masker)
         alert_s = max(0.0, found.note.media_time_s - written.first_media_time_s)

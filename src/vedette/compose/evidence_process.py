@@ -96,6 +96,7 @@ class EvidenceKeeper:
         self._plan_file = PlanFile(layout.plan)
         self._plan = Plan()
         self._plan_due_s = 0.0
+        self._looked_s = float("-inf")
         self._jobs: dict[str, _Job] = {}
         self._feeds: dict[str, PacketFeed] = {}
         self._idle_since_s: dict[str, float] = {}
@@ -117,16 +118,33 @@ class EvidenceKeeper:
 
     def step(self) -> None:
         """Look for records and do what can be done now."""
-        self._steps += 1
-        self._beat(self._steps)
-        now_s = self._monotonic()
-        self._look_at_plan(now_s)
-        self._look_for_records(now_s)
+        now_s = self._look()
         for name, job in list(self._jobs.items()):
             if self._advance(job, now_s):
                 del self._jobs[name]
-            self._beat(self._steps)
-        self._let_go(now_s)
+            self._tick()
+        self._let_go(self._monotonic())
+
+    def _look(self) -> float:
+        """Tell of life, and look at the plan and for records, whose cameras are followed; nothing is made. The time."""
+        self._steps += 1
+        self._beat(self._steps)
+        now_s = self._looked_s = self._monotonic()
+        self._look_at_plan(now_s)
+        self._look_for_records(now_s)
+        return now_s
+
+    def _tick(self) -> None:
+        """Look while something is made: a camera keeps packets for seconds, and covering people takes minutes.
+
+        What is found waits for its turn.
+        """
+        if self._monotonic() - self._looked_s < STEP_S:
+            return
+        try:
+            self._look()
+        except OSError as error:  # no fault of what is being made; where it lasts, the next step ends on it
+            log.warning("new evidence cannot be looked for: %s", error.strerror or error)
 
     def _look_at_plan(self, now_s: float) -> None:
         if now_s < self._plan_due_s:
@@ -160,9 +178,10 @@ class EvidenceKeeper:
         held_s += clip.before_s + clip.after_s if clip is not None else 0.0
         feed = self._feeds.get(record.camera)
         if feed is None:
-            self._feeds[record.camera] = PacketFeed(self._layout.packets / f"{record.camera}.sock", held_s)
-        else:
-            feed.hold(held_s)
+            path = self._layout.packets / f"{record.camera}.sock"
+            feed = self._feeds[record.camera] = PacketFeed(path, held_s)
+        feed.hold(held_s)  # until it is this record's turn, however many are before it
+        self._idle_since_s.pop(record.camera, None)
 
     def _advance(self, job: _Job, now_s: float) -> bool:
         """Do what can be done for a record now; whether it is finished and written."""
@@ -196,7 +215,9 @@ class EvidenceKeeper:
         if asked.clip is not None:
             if not (ended or there_s >= asked.clip.after_s + max(settle_s, REORDER_S)):
                 return
-            job.record = self._guarded(job.record, CLIP, lambda one: self._maker.clip(one, found, self._plan))
+            job.record = self._guarded(
+                job.record, CLIP, lambda one: self._maker.clip(one, found, self._plan, self._tick)
+            )
         self._end(job)
 
     def _guarded(
@@ -254,11 +275,12 @@ class EvidenceKeeper:
             log.warning("evidence cannot be looked after: %s", error.strerror)
 
     def _let_go(self, now_s: float) -> None:
-        busy = {job.record.camera for job in self._jobs.values()}
-        for camera in list(self._feeds):
-            if camera in busy:
-                self._idle_since_s.pop(camera, None)
-            elif now_s - self._idle_since_s.setdefault(camera, now_s) > LINGER_S:
+        busy = {job.record.camera for job in self._jobs.values() if job.record.state is EvidenceState.PENDING}
+        for camera in self._feeds.keys() - busy:
+            if camera not in self._idle_since_s:
+                self._idle_since_s[camera] = now_s
+                self._feeds[camera].release()
+            elif now_s - self._idle_since_s[camera] > LINGER_S:
                 self._feeds.pop(camera).close()
                 del self._idle_since_s[camera]
 

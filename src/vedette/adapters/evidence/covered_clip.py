@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,18 @@ _ENCODER: Final = {"preset": "veryfast", "crf": "27", "tune": "zerolatency", "th
 _ONE_PICTURE_S: Final = 0.04
 
 
-def write_covered_clip(cut: ClipCut, masker: Masker, path: Path, drawings: Drawings | None = None) -> WrittenClip:
+def _unwatched() -> None:
+    """Nobody waits for this clip meanwhile."""
+
+
+def write_covered_clip(
+    cut: ClipCut,
+    masker: Masker,
+    path: Path,
+    drawings: Drawings | None = None,
+    *,
+    tick: Callable[[], None] = _unwatched,
+) -> WrittenClip:
     """Write a clip with people covered; as ``vedette.adapters.evidence.video.write_clip`` does without.
 
     The pictures are decoded twice: once for the models, whose finds hold for the pictures before as well.
@@ -39,6 +50,7 @@ def write_covered_clip(cut: ClipCut, masker: Masker, path: Path, drawings: Drawi
         masker: of the alert.
         path: the MP4 file.
         drawings: what is drawn over the covered pictures.
+        tick: called at each picture, each time it is decoded; a clip may take minutes.
 
     Raises:
         EvidenceError: V902, not one picture can be made safe; V901, the clip cannot be decoded or written.
@@ -48,21 +60,23 @@ def write_covered_clip(cut: ClipCut, masker: Masker, path: Path, drawings: Drawi
     epoch = cut.packets[0].stream.epoch
     try:
         if isinstance(masker, PeopleMasker):
-            for t, picture in _pictures(cut):
+            for t, picture in _pictures(cut, tick):
                 masker.look(picture, t, epoch)
-        return _write(cut, masker, path, epoch, drawings)
+        return _write(cut, masker, path, epoch, drawings, tick)
     except av.FFmpegError as error:
         raise EvidenceError(f"the clip cannot be encoded anew: {error.strerror or error}.", code="V901") from error
 
 
-def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str, drawings: Drawings | None) -> WrittenClip:
+def _write(
+    cut: ClipCut, masker: Masker, path: Path, epoch: str, drawings: Drawings | None, tick: Callable[[], None]
+) -> WrittenClip:
     times: list[float] = []
     whole: list[bool] = []
     why: EvidenceError | None = None
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream: Any = None
         last = -1
-        for t, picture in _pictures(cut):
+        for t, picture in _pictures(cut, tick):
             try:
                 covered = masker.cover(picture, t, epoch)
                 whole.append(False)
@@ -97,12 +111,13 @@ def _write(cut: ClipCut, masker: Masker, path: Path, epoch: str, drawings: Drawi
     )
 
 
-def _pictures(cut: ClipCut) -> Iterator[tuple[float, Picture]]:
+def _pictures(cut: ClipCut, tick: Callable[[], None]) -> Iterator[tuple[float, Picture]]:
     """(media time, picture) of everything that can be decoded, in the order it is shown."""
     media_times = {
         packet.pts: t for packet, t in zip(cut.packets, cut.media_times_s, strict=True) if packet.pts is not None
     }
     for pts, picture in pictures_of(cut.packets):
+        tick()
         t = media_times.get(pts)
         if t is not None:
             yield t, picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import socket
 import threading
 from pathlib import Path
@@ -35,6 +36,7 @@ class PacketFeed:
     def __init__(self, path: Path, seconds: float) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._seconds = seconds
         self._held = PreRoll(seconds, LIMIT_BYTES)
         self._version = 0
         self._latest_s = float("-inf")
@@ -45,9 +47,18 @@ class PacketFeed:
         self._thread.start()
 
     def hold(self, seconds: float) -> None:
-        """Hold at least so much from now on; never less than before."""
+        """Hold everything from now on, as far as there is room; after ``release`` at least so many seconds.
+
+        Somebody waits for packets that are here, and nobody knows when it will be their turn.
+        """
         with self._lock:
-            self._held.keep(max(seconds, self._held.seconds))
+            self._seconds = max(self._seconds, seconds)
+            self._held.keep(math.inf)
+
+    def release(self) -> None:
+        """Nobody waits any more: hold the most seconds that were asked for."""
+        with self._lock:
+            self._held.keep(self._seconds)
 
     def items(self) -> list[Item]:
         """What is held, oldest first."""
