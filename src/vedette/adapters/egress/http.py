@@ -19,6 +19,8 @@ MAX_HEAD_BYTES: Final = 16 << 10
 MAX_BODY_BYTES: Final = 64 << 10
 #: An idle connection older than this is not used again.
 KEEP_ALIVE_S: Final = 15.0
+#: So much of a request is sent at once; where progress is asked for, each piece has to go out in time.
+PIECE_BYTES: Final = 64 << 10
 
 #: Ports that are not named, as some receivers compare the host to the letter.
 _PORTS: Final = {"https": 443, "http": 80}
@@ -51,6 +53,9 @@ class HttpPoster:
         context: TLS; the system's certificate authorities where absent.
         method: of every request.
         keep_bytes: of an answer's body; all of it is thrown away where 0, or where it is longer.
+        progress_s: for connecting and for each piece that is sent, within ``timeout_s``; twice as long for the answer,
+            as what the kernel still holds goes out first. For large requests, whose time says nothing of a dead line;
+            the whole alone counts where None.
     """
 
     def __init__(
@@ -63,12 +68,14 @@ class HttpPoster:
         context: ssl.SSLContext | None = None,
         method: str = "POST",
         keep_bytes: int = 0,
+        progress_s: float | None = None,
     ) -> None:
         self._method = method
         self._keep_bytes = min(keep_bytes, MAX_BODY_BYTES)
         self._url = url
         self._allow_private = allow_private
         self._timeout_s = timeout_s
+        self._progress_s = progress_s
         self._resolver = resolver
         self._context = context
         self._socket: socket.socket | None = None
@@ -112,16 +119,19 @@ class HttpPoster:
         failure: OSError | None = None
         for address in checked.addresses:
             try:
-                plain = socket.create_connection((address, checked.port), timeout=_left(deadline_s))
+                plain = socket.create_connection((address, checked.port), timeout=self._wait_s(deadline_s))
             except OSError as error:
                 failure = error
                 continue
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._progress_s is not None:
+                # Else the kernel takes megabytes at once and then nothing for minutes, which looks like a dead line.
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, PIECE_BYTES)
             self._socket = plain
             if checked.scheme == "https":
                 context = self._context or ssl.create_default_context()
                 context.hostname_checks_common_name = False  # RFC 9110, 4.3.4: the alternative names alone count
-                plain.settimeout(_left(deadline_s))
+                plain.settimeout(self._wait_s(deadline_s))
                 self._socket = context.wrap_socket(plain, server_hostname=checked.host)
             return
         assert failure is not None
@@ -132,8 +142,9 @@ class HttpPoster:
         assert self._checked is not None
         request = _request(self._method, self._checked, body, headers)
         try:
-            self._socket.settimeout(_left(deadline_s))
-            self._socket.sendall(request)
+            self._send(request, deadline_s)
+            if self._progress_s is not None:
+                deadline_s = min(deadline_s, time.monotonic() + 2 * self._progress_s)
             head, rest = self._read_head(deadline_s)
         except (ConnectionError, ssl.SSLEOFError) as error:
             raise _NoAnswerError(_what(error)) from error
@@ -144,6 +155,18 @@ class HttpPoster:
         self._used_s = time.monotonic()
         whole = fields.get("content-length") == str(len(kept))
         return HttpAnswer(status, _seconds(fields.get("retry-after", "")), bytes(kept) if whole else b"")
+
+    def _send(self, request: bytes, deadline_s: float) -> None:
+        assert self._socket is not None
+        whole = memoryview(request)
+        for at in range(0, len(whole), PIECE_BYTES):
+            self._socket.settimeout(self._wait_s(deadline_s))
+            self._socket.sendall(whole[at : at + PIECE_BYTES])
+
+    def _wait_s(self, deadline_s: float) -> float:
+        """How long the next step may take."""
+        left_s = _left(deadline_s)
+        return left_s if self._progress_s is None else min(left_s, self._progress_s)
 
     def _read_head(self, deadline_s: float) -> tuple[bytes, bytes]:
         assert self._socket is not None

@@ -15,6 +15,8 @@ from vedette.contracts.errors import ConfigurationError, DeliveryError
 
 #: Answers that say nothing about the object: expired credentials, a wait, too many.
 _RETRIED: Final = frozenset({400, 401, 403, 408, 409, 425, 429})
+#: The slowest line an upload is waited for, bytes a second: 64 kbit/s.
+SLOWEST_BYTES_S: Final = 8_000
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 
 
@@ -63,13 +65,17 @@ class S3Store:
     Args:
         bucket: where objects go.
         keys: credentials; the machine's own where None.
-        timeout_s: for one whole upload.
+        timeout_s: for one whole upload; longer for what a line of ``SLOWEST_BYTES_S`` takes longer for.
+        progress_s: for each 64 KiB of it.
     """
 
-    def __init__(self, bucket: Bucket, keys: AwsKeys | None = None, *, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, bucket: Bucket, keys: AwsKeys | None = None, *, timeout_s: float = 60.0, progress_s: float = 30.0
+    ) -> None:
         self._bucket = bucket
         self._signer = Signer("s3", bucket.region, f"bucket {bucket.name}", keys)
         self._timeout_s = timeout_s
+        self._progress_s = progress_s
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """Store an object; the same again is harmless.
@@ -80,7 +86,13 @@ class S3Store:
         """
         url = self._bucket.url(key)
         signed = self._signer.headers("PUT", url, {"Content-Type": content_type}, sha256(body).hexdigest())
-        poster = HttpPoster(url, method="PUT", timeout_s=self._timeout_s, allow_private=bool(self._bucket.endpoint))
+        poster = HttpPoster(
+            url,
+            method="PUT",
+            timeout_s=max(self._timeout_s, len(body) / SLOWEST_BYTES_S),
+            allow_private=bool(self._bucket.endpoint),
+            progress_s=self._progress_s,
+        )
         try:
             answer = poster.post(body, signed)
         finally:
