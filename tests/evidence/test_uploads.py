@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ from tests.actions.test_s3 import KEYS, Bouncer
 from tests.cli.test_evidence_commands import PICTURE, VIDEO, alert, keep
 from vedette.adapters.egress.s3 import Bucket, S3Store
 from vedette.adapters.evidence.store import EvidenceStore
-from vedette.compose.evidence_uploads import RETRY_FIRST_S, EvidenceUploads
-from vedette.contracts.errors import ConfigurationError
+from vedette.compose.evidence_uploads import RETRY_FIRST_S, RETRY_MAX_S, STEP_S, EvidenceUploads
+from vedette.contracts.errors import ConfigurationError, DeliveryError
 from vedette.contracts.evidence import EvidenceRecord
 from vedette.contracts.manifest import ClipSettings, Evidence, UploadSettings
 
@@ -108,6 +110,82 @@ def test_a_name_that_leads_elsewhere_for_a_while_writes_nothing_off(
     cloud.now_s += RETRY_FIRST_S
     cloud.copier.step()
     assert [len(cloud.record(name).uploads) for name in names] == [2, 2]
+
+
+class BadLine:
+    """A bucket that some files do not get into, after a minute each."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self.tries: list[tuple[float, str]] = []
+        self.stuck: set[str] = set()
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        name = key.split("/")[-2]
+        self.tries.append((self.cloud.now_s, name))
+        if name in self.stuck:
+            self.cloud.now_s += 60.0
+            raise DeliveryError("no answer in time", code="V502")
+
+    def of(self, name: str) -> list[float]:
+        return [at_s for at_s, tried in self.tries if tried == name]
+
+    def steps(self, copier: EvidenceUploads, seconds: float) -> None:
+        until_s = self.cloud.now_s + seconds
+        while self.cloud.now_s < until_s:
+            copier.step()
+            self.cloud.now_s += STEP_S
+
+
+def test_a_file_that_cannot_get_through_keeps_no_other_from_it(cloud: Cloud, tmp_path: Path) -> None:
+    names = sorted(cloud.keep(tmp_path, digit) for digit in "abc")
+    line = BadLine(cloud)
+    line.stuck = {names[0]}
+    copier = EvidenceUploads(cloud.store, lambda _: line, monotonic=lambda: cloud.now_s)
+    copier.step()
+    assert [name for _, name in line.tries] == names[:1], "the bucket may be away: nothing else is tried at once"
+    line.steps(copier, RETRY_FIRST_S + 1)
+    assert [len(cloud.record(name).uploads) for name in names] == [0, 2, 2]
+    line.steps(copier, 3600.0)
+    tries = line.of(names[0])
+    assert 8 <= len(tries) <= 20, "it is not given up, and not sent again and again"
+    assert tries[-1] - tries[-2] >= RETRY_MAX_S
+    new = cloud.keep(tmp_path, "d")
+    line.steps(copier, RETRY_MAX_S + 60.0)
+    assert len(cloud.record(new).uploads) == 2
+    line.stuck.clear()
+    line.steps(copier, RETRY_MAX_S + 1)
+    assert len(cloud.record(names[0]).uploads) == 2
+
+
+def test_where_the_bucket_is_away_alerts_take_turns_and_pauses_grow(cloud: Cloud, tmp_path: Path) -> None:
+    names = sorted(cloud.keep(tmp_path, digit) for digit in "abc")
+    line = BadLine(cloud)
+    line.stuck = set(names)
+    copier = EvidenceUploads(cloud.store, lambda _: line, monotonic=lambda: cloud.now_s)
+    line.steps(copier, 3600.0)
+    assert [name for _, name in line.tries[:6]] == [*names, *names]
+    pauses = [after - before - 60.0 for (before, _), (after, _) in itertools.pairwise(line.tries)]
+    for number, pause_s in enumerate(pauses):
+        expected_s = min(RETRY_FIRST_S * 2**number, RETRY_MAX_S)
+        assert expected_s <= pause_s <= expected_s + 2 * STEP_S
+    line.stuck.clear()
+    line.steps(copier, RETRY_MAX_S + 2 * STEP_S)
+    assert [len(cloud.record(name).uploads) for name in names] == [2, 2, 2], "all at once as soon as it is back"
+
+
+def test_what_failed_and_was_taken_by_the_limit_is_forgotten(cloud: Cloud, tmp_path: Path) -> None:
+    names = sorted(cloud.keep(tmp_path, digit) for digit in "ab")
+    line = BadLine(cloud)
+    line.stuck = set(names)
+    copier = EvidenceUploads(cloud.store, lambda _: line, monotonic=lambda: cloud.now_s)
+    line.steps(copier, 300.0)
+    assert set(copier._failed) == set(names)
+    shutil.rmtree(cloud.store.directory / names[0])
+    line.stuck.clear()
+    line.steps(copier, RETRY_MAX_S + 2 * STEP_S)
+    assert copier._failed == {}
+    assert len(cloud.record(names[1]).uploads) == 2
 
 
 def test_what_is_refused_for_good_is_said_and_not_tried_again(cloud: Cloud, tmp_path: Path) -> None:

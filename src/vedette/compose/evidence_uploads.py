@@ -19,7 +19,7 @@ from vedette.contracts.manifest import UploadSettings
 log = logging.getLogger(__name__)
 
 STEP_S: Final = 1.0
-#: First and longest pause after a failure of a bucket.
+#: First and longest pause after a failure, of a bucket and of an alert's files.
 RETRY_FIRST_S: Final = 2.0
 RETRY_MAX_S: Final = 300.0
 _TYPES: Final = {".jpg": "image/jpeg", ".mp4": "video/mp4"}
@@ -40,12 +40,24 @@ class ObjectStore(Protocol):
 
 
 @dataclass
-class _Bucket:
-    """A bucket, and when it is tried again."""
+class _Pause:
+    """When something that failed is tried again; each failure makes the next pause longer."""
 
-    store: ObjectStore
-    retry_s: float = 0.0
+    retry_s: float = float("-inf")
     pause_s: float = 0.0
+
+    def begin(self, now_s: float) -> None:
+        """It failed."""
+        self.pause_s = min(max(2 * self.pause_s, RETRY_FIRST_S), RETRY_MAX_S)
+        self.retry_s = now_s + self.pause_s
+
+
+class _Bucket(_Pause):
+    """A bucket, which pauses for all alerts."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__()
+        self.store = store
 
 
 def open_bucket(settings: UploadSettings) -> ObjectStore:
@@ -58,7 +70,7 @@ def open_bucket(settings: UploadSettings) -> ObjectStore:
 
 
 class EvidenceUploads:
-    """Copies what is finished and not copied yet, oldest first. For one thread.
+    """Copies what is finished and not copied yet, oldest first; what failed goes last. For one thread.
 
     Args:
         store: the evidence.
@@ -78,6 +90,8 @@ class EvidenceUploads:
         self._monotonic = monotonic
         self._settled: set[str] = set()
         self._buckets: dict[tuple[str, str], _Bucket] = {}
+        #: By the names of folders, longest ago first.
+        self._failed: dict[str, _Pause] = {}
 
     def run(self, stopped: Callable[[float], bool]) -> None:
         """Copy until ``stopped``, which waits up to so many seconds, says so."""
@@ -89,17 +103,21 @@ class EvidenceUploads:
 
     def step(self) -> None:
         """Copy everything that can be copied now."""
-        folders = list(self._store.folders())
-        self._settled &= {folder.name for folder in folders}
-        for folder in folders:
-            if folder.name in self._settled:
+        folders = {folder.name: folder for folder in self._store.folders()}
+        self._settled &= folders.keys()
+        self._failed = {name: pause for name, pause in self._failed.items() if name in folders}
+        # What cannot get through, such as a large file over a bad line, may keep nothing else from it.
+        for name in [*(name for name in folders if name not in self._failed), *self._failed]:
+            folder, pause = folders[name], self._failed.get(name)
+            if name in self._settled or (pause is not None and self._monotonic() < pause.retry_s):
                 continue
             try:
                 record = self._store.read(folder)
             except EvidenceError:
                 continue  # taken by the limit meanwhile, or damaged
             if record.state is EvidenceState.MADE and self._copy(folder, record):
-                self._settled.add(folder.name)
+                self._settled.add(name)
+                self._failed.pop(name, None)
 
     def _copy(self, folder: Path, record: EvidenceRecord) -> bool:
         """Whether there is nothing more to do for this alert."""
@@ -153,8 +171,12 @@ class EvidenceUploads:
                 raise
             if not bucket.pause_s:
                 log.warning("evidence waits to be copied: %s", error.message)
-            bucket.pause_s = min(max(2 * bucket.pause_s, RETRY_FIRST_S), RETRY_MAX_S)
-            bucket.retry_s = now_s + bucket.pause_s
+            ended_s = self._monotonic()  # an attempt may take longer than the pause after it
+            bucket.begin(ended_s)
+            folder = path.parent.name
+            pause = self._failed.pop(folder, None) or _Pause()
+            pause.begin(ended_s)
+            self._failed[folder] = pause  # behind all others
             return False
         bucket.pause_s = 0.0
         return True
