@@ -31,7 +31,6 @@ from tests.faults.test_salvage import Base, Count, make_base, overwrite, try_pat
 from vedette.adapters.actions import iot_core, mqtt
 from vedette.adapters.actions.iot_core import CloudLink
 from vedette.adapters.outbox import entries, pages, salvage, schema
-from vedette.adapters.outbox.salvage import Salvage
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.contracts.errors import StorageError
 from vedette.pipeline import lanes
@@ -125,7 +124,7 @@ def no_page_scan(folder: Path, faulty: bool, patch: Patch) -> bool:
 def deleted_when_damaged(folder: Path, faulty: bool, patch: Patch) -> bool:
     """A damaged file is replaced by an empty one."""
     if faulty:
-        patch.setattr(salvage, "read", lambda *_: Salvage({}, {}, None, {}, {}))
+        patch.setattr(salvage, "read", lambda *_: salvage.nothing())
     return damaged(folder, lambda _: zero(0))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 
 from tests.outbox.samples import new
 from tests.outbox.test_outbox import Open, fill, ids, make_full, open_outbox, overwrite, path, roots
+from vedette.adapters.outbox import entries, rebuild, salvage
 from vedette.adapters.outbox import file as file_module
-from vedette.adapters.outbox import rebuild, salvage
 from vedette.adapters.outbox import sqlite as sqlite_module
 from vedette.adapters.outbox.sqlite import SqliteOutbox
 from vedette.contracts.errors import StorageError
@@ -170,9 +171,9 @@ class Life:
             self._took(1)
             return plausible(row)
 
-        def write(connection: Any, content: Any, row_ids: Sequence[int], seq: int) -> int:
-            self._took(len(row_ids))
-            return insert(connection, content, row_ids, seq)
+        def write(connection: Any, rows: Sequence[Any], pending: Any, seq: int) -> tuple[int, list[int]]:
+            self._took(len(rows))
+            return insert(connection, rows, pending, seq)
 
         patch.setattr(salvage, "_plausible", read)
         patch.setattr(rebuild, "_insert", write)
@@ -249,5 +250,45 @@ def test_a_kill_while_a_removed_outbox_is_written_out_keeps_what_was_written(
         assert again.damage is not None
         again.close()
     assert found == sorted(found)
-    assert found[0] == salvage.STEP
+    assert found[0] == 0
     assert found[-1] == 1_500
+
+
+# -- memory ------------------------------------------------------------
+
+
+def peak_bytes(path: Path, number: int, damage: Callable[[], None]) -> int:
+    """Most memory of Python's while an outbox of so many alerts is made anew."""
+    outbox = SqliteOutbox(path)
+    fill(outbox, 0, number, "hook", CLOUD_CHANNEL)
+    outbox.close()
+    damage()
+    tracemalloc.start()
+    try:
+        outbox = SqliteOutbox(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert outbox.damage is not None
+    assert len(ids(outbox, "hook")) == number
+    outbox.close()
+    for file in path.parent.glob("outbox*"):
+        file.unlink()
+    return peak
+
+
+def test_a_large_outbox_takes_no_more_memory_than_a_small_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(salvage, "COPY_BYTES", 1 << 16)
+    monkeypatch.setattr(entries, "SEEN_KEPT", 500)
+    small, large = (peak_bytes(path, number, lambda: overwrite(path, 0)) for number in (2_000, 8_000))
+    assert large < 1.2 * small
+    assert large < 3 << 20
+
+
+def test_alerts_read_off_their_pages_have_numbers_that_rise_with_their_ids(open_outbox: Open, path: Path) -> None:
+    make_full(open_outbox, 3_000)
+    overwrite(path, path.stat().st_size // 4096 // 2, 3)
+    overwrite(path, roots(path)["alerts"])
+    found = open_outbox().rows(CLOUD_CHANNEL, 0, None, 5_000)
+    assert [row.seq for row in found] == list(range(1, len(found) + 1))
+    assert len(found) > 2_900

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from vedette.adapters.outbox import rebuild, schema
-from vedette.adapters.outbox.salvage import Salvage
 from vedette.adapters.outbox.writer import GroupWriter
 from vedette.contracts.errors import StorageError
 
@@ -154,17 +153,16 @@ class OutboxFile:
         """
         self._shut = True
         self._writer.close()  # what it still writes is a part of what is read
-        content = rebuild.everything(self._reader, self._alive) if removed else None
         if not removed:
             self._reader.close()
-        self.damage = self._from_damaged(why, content)
+        self.damage = self._from_damaged(why, self._reader if removed else None)
         self._reader.close()
         self.generation += 1
         self._begin(self._open())
 
-    def _from_damaged(self, why: str, content: Salvage | None = None) -> StorageError:
+    def _from_damaged(self, why: str, reader: sqlite3.Connection | None = None) -> StorageError:
         try:
-            return rebuild.from_damaged(self._path, why, content, self._alive)
+            return rebuild.from_damaged(self._path, why, reader, self._alive)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(
                 f"outbox {self._path} is damaged ({why}) and cannot be made anew: {error}.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from vedette.adapters.outbox import schema
@@ -80,7 +80,7 @@ def plausible(row: tuple[Any, ...]) -> bool:
     return len(row) == len(kinds) and all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
 
 
-def restore(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def restore(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
     """Put what was read out of a damaged file into a new one."""
     connection.executemany(
         f"INSERT OR IGNORE INTO reports (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - names of ours

@@ -14,8 +14,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,13 +22,14 @@ from vedette.adapters.outbox import pages, reports, schema
 
 log = logging.getLogger(__name__)
 
+Row = tuple[Any, ...]
+
 SUFFIXES: Final = ("", "-wal", "-shm")
 _FOLDER: Final = ".salvage-"
 _HEADER: Final = b"SQLite format 3\x00"
-#: Bytes copied, and rows read or written, between two signs of life; steps of SQLite, of which a row takes about ten.
+#: Bytes copied, and rows read or written, between two signs of life.
 COPY_BYTES: Final = 4 << 20
 STEP: Final = 256
-SQLITE_STEPS: Final = 2_000
 #: Ranges that may fail before a table is given up, so that a hopeless file costs a second.
 MAX_FAILURES: Final = 20_000
 #: The same for alerts, which are then looked for page by page.
@@ -50,25 +50,78 @@ COUNTERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Salvage:
-    """What was read.
+    """What can be read of an outbox, read as it is asked for: there may be more of it than memory.
 
-    Attributes:
-        alerts: rows of the table.
-        pending: row id → channels that still wait for it; absent where that could not be read.
-        judge: journal, cursor and state, or None.
-        seen: row id and alert_id of what was had.
-        counters: of ``meta``.
-        reports: rows of the table.
+    Args:
+        connection: to it.
+        copy: its file, where nobody else has it: rows of alerts are also looked for on the pages themselves.
+        alive: called at least once for every ``STEP`` rows.
     """
 
-    alerts: dict[int, tuple[Any, ...]]
-    pending: dict[int, set[str]]
-    judge: tuple[str, int, str] | None
-    seen: dict[int, str]
-    counters: dict[str, float]
-    reports: tuple[tuple[Any, ...], ...] = ()
+    def __init__(
+        self, connection: sqlite3.Connection, copy: Path | None = None, alive: Callable[[], None] = lambda: None
+    ) -> None:
+        self._connection = connection
+        self._copy = copy
+        self._alive = alive
+        self._channels = _channels(connection)
+
+    def alerts(self) -> Iterator[Row]:
+        """Rows of the table by id, as far as its tree leads; then what else lies on pages, some of it once more."""
+        return filter(_plausible, self._alert_rows())
+
+    def pending(self, row_ids: Sequence[int]) -> dict[int, set[str]]:
+        """Row id → channels that still wait for it; absent where that could not be read."""
+        found: dict[int, set[str]] = {}
+        for channel in self._channels:
+            todo = [list(row_ids)]
+            while todo:
+                some = todo.pop()
+                marks = ", ".join("?" * len(some))
+                try:
+                    rows = self._connection.execute(
+                        f"SELECT id FROM pending WHERE channel = ? AND id IN ({marks})",  # noqa: S608 - marks only
+                        (channel, *some),
+                    ).fetchall()
+                except sqlite3.Error:
+                    middle = len(some) // 2
+                    todo += [some[middle:], some[:middle]] if middle else []
+                    continue
+                for (row_id,) in rows:
+                    found.setdefault(int(row_id), set()).add(channel)
+        return found
+
+    def seen(self) -> Iterator[tuple[int, str]]:
+        """Row id and alert_id of what was had."""
+        return ((int(row[0]), str(row[1])) for row in _rows(self._connection, self._alive, "seen", "id, alert_id"))
+
+    def reports(self) -> Iterator[Row]:
+        """Rows of the table."""
+        return filter(reports.plausible, _rows(self._connection, self._alive, "reports", "*"))
+
+    def judge(self) -> tuple[str, int, str] | None:
+        """Journal, cursor and state; None where there is none, or it cannot be read."""
+        with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
+            row = self._connection.execute("SELECT journal, cursor, state FROM judge").fetchone()
+            return None if row is None else (str(row[0]), int(row[1]), str(row[2]))
+        return None
+
+    def counters(self) -> dict[str, float]:
+        """Those of ``meta`` that are carried over."""
+        found: dict[str, float] = {}
+        with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
+            for key, value in self._connection.execute("SELECT key, value FROM meta").fetchall():
+                if key in COUNTERS:
+                    found[key] = float(value)
+        return found
+
+    def _alert_rows(self) -> Iterator[Row]:
+        whole = yield from _rows(self._connection, self._alive, "alerts", "*", most=MAX_ALERT_FAILURES)
+        if not whole and self._copy is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            yield from pages.rows(self._copy, ALERT_COLUMNS, self._alive)
 
 
 def put_aside(path: Path) -> Path:
@@ -97,13 +150,9 @@ def forget_copies(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def read(damaged: Path, alive: Callable[[], None] = lambda: None) -> Salvage:
-    """Everything readable. Works on a copy, so that the damaged file stays as it was found.
-
-    Args:
-        damaged: nobody has it open.
-        alive: called again and again meanwhile.
-    """
+@contextlib.contextmanager
+def read(damaged: Path, alive: Callable[[], None]) -> Iterator[Salvage]:
+    """Everything readable. Works on a copy, so that the damaged file stays as it was found."""
     with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=damaged.parent) as folder:
         copy = Path(folder) / "copy.db"
         _copy(damaged, copy, alive)
@@ -111,27 +160,21 @@ def read(damaged: Path, alive: Callable[[], None] = lambda: None) -> Salvage:
             _copy(damaged, copy, alive)  # opening it may have touched the log
             _replace_first_page(copy, Path(folder) / "template.db")
         connection = sqlite3.connect(copy, isolation_level=None)
-        connection.set_progress_handler(alive, SQLITE_STEPS)
         try:
-            found = read_open(connection, alive)
-            if _reads_whole(connection):
-                return found
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            yield Salvage(connection, copy, alive)
         finally:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
-        strays = {int(row[0]): row for row in pages.rows(copy, ALERT_COLUMNS, alive) if _plausible(row)}
-        return replace(found, alerts=strays | found.alerts)
 
 
-def _reads_whole(connection: sqlite3.Connection) -> bool:
-    """Whether no page of the alerts is bad."""
-    try:
-        connection.execute("SELECT sum(length(body)) FROM alerts").fetchone()
-    except sqlite3.Error:
-        return False
-    return True
+@contextlib.contextmanager
+def nothing() -> Iterator[Salvage]:
+    """Of a file that is gone."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for step in schema.MIGRATIONS:
+            for statement in step:
+                connection.execute(statement)
+        yield Salvage(connection)
 
 
 def _copy(source: Path, target: Path, alive: Callable[[], None]) -> None:
@@ -148,30 +191,7 @@ def _copy(source: Path, target: Path, alive: Callable[[], None]) -> None:
                 alive()
 
 
-def read_open(connection: sqlite3.Connection, alive: Callable[[], None] = lambda: None) -> Salvage:
-    """Everything an open connection reads."""
-    alerts = {
-        int(row[0]): row for row in _rows(connection, alive, "alerts", "*", most=MAX_ALERT_FAILURES) if _plausible(row)
-    }
-    pending: dict[int, set[str]] = {}
-    for channel in _channels(connection):
-        for (row_id,) in _rows(connection, alive, "pending", "id", ("channel = ?", channel)):
-            pending.setdefault(int(row_id), set()).add(channel)
-    seen = {int(row[0]): str(row[1]) for row in _rows(connection, alive, "seen", "id, alert_id")}
-    judge = None
-    counters: dict[str, float] = {}
-    with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
-        row = connection.execute("SELECT journal, cursor, state FROM judge").fetchone()
-        judge = None if row is None else (str(row[0]), int(row[1]), str(row[2]))
-    with contextlib.suppress(sqlite3.Error, TypeError, ValueError):
-        for key, value in connection.execute("SELECT key, value FROM meta").fetchall():
-            if key in COUNTERS:
-                counters[key] = float(value)
-    queued = tuple(row for row in _rows(connection, alive, "reports", "*") if reports.plausible(row))
-    return Salvage(alerts, pending, judge, seen, counters, queued)
-
-
-def _plausible(row: tuple[Any, ...]) -> bool:
+def _plausible(row: Row) -> bool:
     kinds = (int, str, int, str, int | float, int, str, int, bytes)  # whole numbers of REAL lie as integers on pages
     if len(row) != ALERT_COLUMNS or not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)):
         return False
@@ -194,18 +214,14 @@ def _channels(connection: sqlite3.Connection) -> list[str]:
 
 
 def _rows(
-    connection: sqlite3.Connection,
-    alive: Callable[[], None],
-    table: str,
-    columns: str,
-    where: tuple[str, str] | None = None,
-    *,
-    most: int = MAX_FAILURES,
-) -> Iterator[tuple[Any, ...]]:
-    """Readable rows of a table by ``id``, a few hundred at a time, by halving the ranges of it that fail."""
-    # Table and column names are constants of this module; values are bound.
-    condition, values = (f"{where[0]} AND ", (where[1],)) if where else ("", ())
-    span = _span(connection, table, condition, values)
+    connection: sqlite3.Connection, alive: Callable[[], None], table: str, columns: str, *, most: int = MAX_FAILURES
+) -> Generator[Row, None, bool]:
+    """Readable rows of a table by id, a few at a time, by halving the ranges of ids that fail.
+
+    Returns:
+        Whether none failed.
+    """
+    span = _span(connection, table)
     todo = [span] if span else []
     failures = 0
     while todo and failures < most:
@@ -215,8 +231,8 @@ def _rows(
         which, ends = ("id = ?", (low,)) if low == high else ("id BETWEEN ? AND ?", (low, high))
         try:
             found = connection.execute(
-                f"SELECT {columns} FROM {table} WHERE {condition}{which} ORDER BY id LIMIT ?",  # noqa: S608 - as above
-                (*values, *ends, STEP),
+                f"SELECT {columns} FROM {table} WHERE {which} ORDER BY id LIMIT {STEP}",  # noqa: S608 - names of ours
+                ends,
             ).fetchall()
         except sqlite3.Error:
             failures += 1
@@ -225,22 +241,20 @@ def _rows(
                 todo += [(middle + 1, high), (low, middle)]
             continue
         if len(found) == STEP:
-            last = max(int(row[0]) for row in found)
+            last = max(row[0] for row in found)
             failures += last < low + STEP - 1  # ids that do not rise: the tree leads astray
             if max(low, last) < high:
                 todo.append((max(low, last) + 1, high))
         yield from found
+    return not failures
 
 
-def _span(
-    connection: sqlite3.Connection, table: str, condition: str, values: tuple[str, ...]
-) -> tuple[int, int] | None:
+def _span(connection: sqlite3.Connection, table: str) -> tuple[int, int] | None:
     """Lowest and highest id; where an end cannot be read, as far as numbers can have come."""
     ends = []
     for which, guess in (("min", 0), ("max", MAX_KEY)):
         try:
-            statement = f"SELECT {which}(id) FROM {table} WHERE {condition}1"  # noqa: S608 - names of ours
-            row = connection.execute(statement, values).fetchone()
+            row = connection.execute(f"SELECT {which}(id) FROM {table}").fetchone()  # noqa: S608 - names of ours
         except sqlite3.Error:
             ends.append(guess)
             continue
