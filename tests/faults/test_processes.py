@@ -84,12 +84,12 @@ def part_of(pid: int) -> str:
     """What a child of a component does for the analysis.
 
     A camera's process that is a copy has the command line and the parent of what it was copied from. That one is asked
-    for copies by a socket in place of its standard input; copies are told what to do by a pipe.
+    for copies by a socket in place of its standard input, which no copy has.
     """
     command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     if b"inference.model" in command:
         return MODEL
-    copy = b"camera_ingest.template" in command and os.readlink(f"/proc/{pid}/fd/0").startswith("pipe:")
+    copy = b"camera_ingest.template" in command and not os.readlink(f"/proc/{pid}/fd/0").startswith("socket:")
     return CAMERA if copy or b"camera_ingest.camera" in command else OTHER
 
 
