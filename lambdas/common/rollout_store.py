@@ -217,15 +217,16 @@ class Store:
             )
         return self.load(rollout_id)
 
-    def release(self, rollout: Rollout) -> None:
-        """Let others of the same subject in; nothing happens where this rollout does not hold them out."""
-        with unless_condition_fails():
+    def release(self, rollout: Rollout) -> bool:
+        """Let others of the same subject in; False, and nothing happens, where this rollout does not hold them out."""
+        with unless_condition_fails() as found:
             self._client.delete_item(
                 TableName=self._settings.rollouts_table,
                 Key={"rollout_id": {"S": _lock(rollout)}},
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": rollout.rollout_id}},
             )
+        return not found
 
     def succeeded(self, fleet: str, what: str) -> Iterator[Rollout]:
         """A fleet's rollouts of a subject that succeeded, the newest first, among the newest of all.

@@ -99,6 +99,8 @@ def _start(request: StartRequest, chosen: RolloutApiSettings, store: Store) -> R
         rollout = _new(request, changes)
         store.create(rollout)
     elif rollout.status is not RolloutStatus.RUNNING:
+        # The request that could not start its machine may have broken off before it let others in.
+        store.release(rollout)
         return rollout
     _run(chosen, store, rollout)
     return rollout

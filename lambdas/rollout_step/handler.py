@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,9 @@ from vedette.core.fleet.gate import Finding
 from vedette.core.fleet.ring_view import Unwell
 from vedette.core.fleet.rollout import Next
 
+#: What is told of an end.
+_ENDS: Final = {RolloutStatus.SUCCEEDED: "succeeded", RolloutStatus.ROLLED_BACK: "rolled back"}
+
 
 class Action(StrEnum):
     """What the state machine asks for."""
@@ -64,8 +67,12 @@ def handle(event: Any, _context: Any) -> dict[str, str]:
     """
     step = _Step.model_validate(event)
     log = logger("rollout_step")
-    kept = Store(settings(RolloutSettings)).load(step.rollout_id)
+    store = Store(settings(RolloutSettings))
+    kept = store.load(step.rollout_id)
     if kept.rollout.status is not RolloutStatus.RUNNING:
+        # The step that ended it may have broken off before it let others in.
+        if store.release(kept.rollout):
+            _tell(kept.rollout, None, _ENDS[kept.rollout.status])
         return {"next": Next.DONE.value}
     match step.action:
         case Action.BEGIN:
@@ -192,7 +199,7 @@ def _roll_back(kept: Kept, error: dict[str, Any] | None) -> Next:
     rollout = progress.ended(rollout, RolloutStatus.ROLLED_BACK, now_s=_now(), reason=reason)
     store.save(rollout, revision)
     store.release(rollout)
-    _tell(rollout, None, "rolled back")
+    _tell(rollout, None, _ENDS[rollout.status])
     return Next.DONE
 
 
@@ -202,7 +209,7 @@ def _finish(kept: Kept) -> Next:
     rollout = progress.ended(kept.rollout, RolloutStatus.SUCCEEDED, now_s=_now())
     store.save(rollout, kept.revision)
     store.release(rollout)
-    _tell(rollout, None, "succeeded")
+    _tell(rollout, None, _ENDS[rollout.status])
     return Next.DONE
 
 
