@@ -82,13 +82,18 @@ class ComponentVersions(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._objects: list[str] = []
+        self._bucket = ""
         for component in built:
             self._version(component)
         iam.Policy(
             self,
             "Load",
             roles=[readers],
-            statements=[iam.PolicyStatement(actions=["s3:GetObject"], resources=self._objects)],
+            statements=[
+                iam.PolicyStatement(actions=["s3:GetObject"], resources=self._objects),
+                # The classic nucleus asks where a bucket is before it loads from it, and gives up where it may not.
+                iam.PolicyStatement(actions=["s3:GetBucketLocation"], resources=[self._bucket]),
+            ],
         )
 
     def _version(self, component: BuiltComponent) -> None:
@@ -109,6 +114,8 @@ class ComponentVersions(Construct):
         asset = assets.Asset(self, f"{component.name}-{file.name}", path=str(file))
         artifact["Uri"] = asset.s3_object_url
         self._objects.append(asset.bucket.arn_for_objects(asset.s3_object_key))
+        # The CDK puts all files of a stack into one bucket.
+        self._bucket = asset.bucket.bucket_arn
         there = asset.s3_object_key.removesuffix(file.suffix)
         folder = re.compile(re.escape(f"{_DECOMPRESSED}{file.stem}") + r"(?![\w.-])")
         return _replaced(lifecycle, folder, f"{_DECOMPRESSED}{there}")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.building.conftest import write_application
 from tests.cloud.conftest import resources, templates
-from tests.cloud.iot_policy import resolved
+from tests.cloud.iot_policy import as_list, resolved
 from vedette.cli.main import main
 from vedette.contracts.errors import ConfigurationError
 from vedette.local.application_tree import build_application
@@ -121,10 +121,31 @@ def test_new_rings_run_them(stack: dict[str, Any], built: tuple[Built, ...]) -> 
 
 def test_devices_may_load_these_objects_and_no_others(stack: dict[str, Any], built: tuple[Built, ...]) -> None:
     (policy,) = [p for name, p in resources(stack, "AWS::IAM::Policy").items() if name.startswith("ComponentsLoad")]
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Action"] == "s3:GetObject"
-    assert len(statement["Resource"]) == len(built)
-    assert "*" not in json.dumps(statement["Resource"])
+    allowed = {
+        one["Action"]: as_list(resolved(one["Resource"])) for one in policy["Properties"]["PolicyDocument"]["Statement"]
+    }
+    assert set(allowed) == {"s3:GetBucketLocation", "s3:GetObject"}
+    assert len(allowed["s3:GetObject"]) == len(built)
+    assert len(allowed["s3:GetBucketLocation"]) == 1
+    assert "*" not in json.dumps([*allowed.values()])
+
+
+def test_devices_may_ask_where_each_bucket_is_that_they_load_from(tree: Path) -> None:
+    """The classic nucleus does, before it loads anything."""
+    lent = [
+        statement
+        for template in templates(json.dumps({"components": str(tree)})).values()
+        for policy in resources(template, "AWS::IAM::Policy").values()
+        if "DeviceRole" in json.dumps(policy["Properties"]["Roles"])
+        for statement in resolved(policy["Properties"]["PolicyDocument"]["Statement"])
+    ]
+
+    def where(action: str) -> set[str]:
+        found = [one["Resource"] for one in lent if action in as_list(one["Action"])]
+        return {resource.partition("/")[0] for resources_ in found for resource in as_list(resources_)}
+
+    assert where("s3:GetBucketLocation") == where("s3:GetObject")
+    assert len(where("s3:GetObject")) == 2, "components published by hand, and those of the stack"
 
 
 def test_a_changed_content_is_another_resource(tree: Path, stack: dict[str, Any], tmp_path: Path) -> None:
