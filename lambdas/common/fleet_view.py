@@ -66,12 +66,14 @@ class StoredRing:
         """Add a version, unless there is one of this number."""
         return self._store.put(state, f"rollout {self._rollout_id}")
 
-    def deploy(self, state: DesiredState) -> str:
+    def deploy(self, state: DesiredState, *, watched: bool) -> str:
         """Make it the ring's deployment; the same rollout's same version makes one deployment, however often asked."""
         # Of this rollout, not of the version alone: where another rollout's older deployment has come after the
-        # newest one, the newest must be made anew, and the same token would only answer with the old one.
-        token = hashlib.sha256(f"{self._rollout_id} {self._fleet}/{self._ring} {state.version}".encode()).hexdigest()
-        request = deployment(state, target(self._settings, self._fleet, self._ring))
+        # newest one, the newest must be made anew, and the same token would only answer with the old one. So it is
+        # where the change was there before the rollout: what restores it is of the same version, and is not stopped.
+        what = f"{self._rollout_id} {self._fleet}/{self._ring} {state.version}" + ("" if watched else " unwatched")
+        token = hashlib.sha256(what.encode()).hexdigest()
+        request = deployment(state, target(self._settings, self._fleet, self._ring), watched=watched)
         if (thing := device_of(self._ring)) is not None:
             # Before the deployment, so that a change of the device's ring finds it; settling does it again, and the
             # last one notes the newest state.

@@ -22,8 +22,12 @@ class Ring(Protocol):
     def put(self, state: DesiredState) -> bool:
         """Add a version, unless there is one of this number."""
 
-    def deploy(self, state: DesiredState) -> str:
+    def deploy(self, state: DesiredState, *, watched: bool) -> str:
         """Make it the ring's deployment.
+
+        Args:
+            state: to deploy.
+            watched: whether a gate looks at what becomes of it; only then AWS may stop it by itself.
 
         Returns:
             The deployment's id.
@@ -38,7 +42,7 @@ class Settled:
     deployment_id: str
 
 
-def settle(ring: Ring, change: RingChange) -> Settled:
+def settle(ring: Ring, change: RingChange, *, watched: bool) -> Settled:
     """Put a change into a ring's desired state and deploy the newest state.
 
     Nobody's change is lost: a version is written only where there is none of its number, on top of the newest. And
@@ -46,13 +50,18 @@ def settle(ring: Ring, change: RingChange) -> Settled:
     before this one and have been replaced by it, so the newer one is deployed again. The last deployment made is
     therefore of the newest version.
 
+    Args:
+        ring: to change.
+        change: of its desired state.
+        watched: whether a gate looks at the deployment; only then AWS may stop it by itself.
+
     Raises:
         CloudError: V003, retryable, others were faster every time.
     """
     _write(ring, change)
     for _ in range(_ATTEMPTS):
         state = ring.newest()
-        deployment_id = ring.deploy(state)
+        deployment_id = ring.deploy(state, watched=watched)
         if ring.newest().version == state.version:
             return Settled(version=state.version, deployment_id=deployment_id)
     raise _busy()

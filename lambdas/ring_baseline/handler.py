@@ -35,7 +35,7 @@ def handle(_event: Any, _context: Any) -> dict[str, list[str]]:
             state = ring.newest()
             # Version 1 is this function's own; it may have broken off before it deployed it.
             if state.version == 0 or (state.version == 1 and not state.applications):
-                settle(ring, change)
+                settle(ring, change, watched=False)
                 given.append(f"{fleet}/{name}")
     logger("ring_baseline").info("rings looked at", extra={"given": given})
     return {"given": given}

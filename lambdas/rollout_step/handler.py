@@ -108,7 +108,8 @@ def _begin(kept: Kept) -> Next:
         _keep_logs(rollout)
         step = progress.current(rollout) or step
     comparing = step.status is RingStatus.COMPARING
-    settled = settle(ring, candidate(rollout, step, ring.newest()) if comparing else progress.wanted(rollout, step))
+    change = candidate(rollout, step, ring.newest()) if comparing else progress.wanted(rollout, step)
+    settled = settle(ring, change, watched=True)
     rollout = progress.deployed(
         rollout, step.ring, version=settled.version, deployment_id=settled.deployment_id, now_s=_now()
     )
@@ -190,7 +191,8 @@ def _roll_back(kept: Kept, error: dict[str, Any] | None) -> Next:
     for step in progress.to_restore(rollout):
         assert step.undo is not None
         _, ring = _ring(rollout, step)
-        settled = settle(ring, step.undo)
+        # Nobody looks at it again: AWS must not stop it half way.
+        settled = settle(ring, step.undo, watched=False)
         rollout = progress.restored(
             rollout, step.ring, version=settled.version, deployment_id=settled.deployment_id, now_s=_now()
         )

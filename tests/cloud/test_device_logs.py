@@ -241,10 +241,10 @@ def test_the_log_manager_is_told_of_everything_that_the_ring_runs() -> None:
         },
         applications={"ppe": ApplicationChoice(version="1.0.0")},
     )
-    update = deployment(state, "arn")["components"][LOG_MANAGER]["configurationUpdate"]
+    update = deployment(state, "arn", watched=True)["components"][LOG_MANAGER]["configurationUpdate"]
     assert update["reset"] == [""], "an application that was taken out is gone from it, too"
     uploader = json.loads(update["merge"])["logsUploaderConfiguration"]
     assert sorted(uploader["componentLogsConfigurationMap"]) == ["own.Thing", "vedette.Alerting", "vedette.app.ppe"]
     assert uploader["systemLogsConfiguration"]["uploadToCloudWatch"] == "true"
     without = state.model_copy(update={"components": {"vedette.Alerting": ComponentChoice(version="1.0.0")}})
-    assert LOG_MANAGER not in deployment(without, "arn")["components"]
+    assert LOG_MANAGER not in deployment(without, "arn", watched=True)["components"]

@@ -20,6 +20,9 @@ EVENT = json.loads((Path(__file__).parent / "events" / "stack_is_there.json").re
 def test_every_new_ring_gets_one_deployment(account: Account) -> None:
     assert handler.handle(EVENT, None) == {"given": ["main/canary", "main/early", "main/rest"]}
     assert account.greengrass.running("rest") == {"aws.greengrass.Nucleus": "2.14.3"}
+    assert not [one for one in account.greengrass.deployments if "abortConfig" in one["iotJobConfiguration"]], (
+        "nobody looks at what AWS has stopped"
+    )
     handler.handle(EVENT, None)
     assert len(account.greengrass.deployments) == 3
 

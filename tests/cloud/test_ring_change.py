@@ -84,7 +84,7 @@ class Seen:
 
         return bool(self._turns.take(self._operator, request))
 
-    def deploy(self, state: DesiredState) -> str:
+    def deploy(self, state: DesiredState, *, watched: bool) -> str:
         def request() -> str:
             token = f"{self._operator}-{state.version}"
             if token not in [made for made, _ in self._cloud.deployments]:
@@ -101,7 +101,7 @@ def run(cloud: Cloud, changes: list[list[RingChange]], order: list[int]) -> None
     def operate(number: int) -> None:
         try:
             for change in changes[number]:
-                settle(Seen(cloud, turns, number), change)
+                settle(Seen(cloud, turns, number), change, watched=True)
         except BaseException as error:  # noqa: BLE001 - told by the test's own thread
             failures.append(error)
         finally:
@@ -183,5 +183,5 @@ def test_who_is_always_too_late_is_told_to_try_again() -> None:
             return False
 
     with pytest.raises(CloudError, match="others are changing the same ring") as refused:
-        settle(Busy(Cloud(), Turns(1, []), 0), install("a"))
+        settle(Busy(Cloud(), Turns(1, []), 0), install("a"), watched=True)
     assert refused.value.retryable

@@ -87,7 +87,7 @@ def test_undoing_leaves_another_operators_change_alone(state: DesiredState, mine
 
 @given(STATES)
 def test_a_document_names_everything_the_ring_should_keep(state: DesiredState) -> None:
-    said = deployment(state, ARN)
+    said = deployment(state, ARN, watched=True)
     assert set(said["components"]) == {*state.components, *(f"vedette.app.{name}" for name in state.applications)}
     for name, choice in state.applications.items():
         entry = said["components"][f"vedette.app.{name}"]
@@ -105,15 +105,22 @@ def test_a_document_depends_on_nothing_else(state: DesiredState, random: Any) ->
     names = list(state.applications)
     random.shuffle(names)
     shuffled = state.model_copy(update={"applications": {name: state.applications[name] for name in names}})
-    assert json.dumps(deployment(state, ARN)) == json.dumps(deployment(shuffled, ARN))
+    assert json.dumps(deployment(state, ARN, watched=True)) == json.dumps(deployment(shuffled, ARN, watched=True))
 
 
-@given(STATES)
-def test_aws_would_take_the_document(state: DesiredState) -> None:
+@given(STATES, st.booleans())
+def test_aws_would_take_the_document(state: DesiredState, watched: bool) -> None:
     """Against the service's own model."""
     with Stubber(GREENGRASS) as stub:
         stub.add_response("create_deployment", {"deploymentId": "d"})
-        GREENGRASS.create_deployment(**deployment(state, ARN), clientToken="t")
+        GREENGRASS.create_deployment(**deployment(state, ARN, watched=watched), clientToken="t")
+
+
+@given(STATES)
+def test_aws_stops_only_what_a_gate_looks_at(state: DesiredState) -> None:
+    watched, alone = deployment(state, ARN, watched=True), deployment(state, ARN, watched=False)
+    assert watched["iotJobConfiguration"].pop("abortConfig")["criteriaList"][0]["action"] == "CANCEL"
+    assert watched == alone, "everything else is the same, the pace among it"
 
 
 GREENGRASS = boto3.client(
@@ -122,7 +129,7 @@ GREENGRASS = boto3.client(
 
 
 def document(state: DesiredState) -> dict[str, Any]:
-    said = deployment(state, ARN)
+    said = deployment(state, ARN, watched=True)
     return {key: value for key, value in said.items() if key != "deploymentName"}
 
 

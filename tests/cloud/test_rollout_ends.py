@@ -1,4 +1,4 @@
-"""How a rollout ends where the step or the request that ends it breaks off."""
+"""How a rollout ends: also where the step that ends it breaks off, and with nothing that AWS stops half way."""
 
 from __future__ import annotations
 
@@ -72,3 +72,32 @@ def test_a_request_that_could_not_start_its_machine_lets_others_in_when_it_is_re
     assert "is under way" in account.start("ppe", "1.0.0", "rollout-2")["refused"]["message"]
     assert account.start("ppe", "1.0.0", "rollout-1")["rollout"]["status"] == "rolled-back"
     assert "rollout" in account.start("ppe", "1.0.0", "rollout-2")
+
+
+def stopped_by_aws(account: Account) -> list[bool]:
+    """Of each deployment, whether AWS ends it by itself where many devices fail."""
+    return ["abortConfig" in request["iotJobConfiguration"] for request in account.greengrass.deployments]
+
+
+def test_aws_may_stop_a_change_and_never_what_takes_it_back(account: Account) -> None:
+    account.start("ppe", "1.0.0", "rollout-1")
+    account.drive("rollout-1")
+    account.greengrass.broken = {("vedette.app.ppe", "2.0.0")}
+    account.start("ppe", "2.0.0", "rollout-2")
+    account.drive("rollout-2")
+    assert stopped_by_aws(account) == [True, True, True, True, False]
+    assert account.greengrass.running("canary")["vedette.app.ppe"] == "1.0.0"
+
+
+def test_what_restores_a_ring_is_a_deployment_of_its_own_where_the_change_was_there_before(account: Account) -> None:
+    """Nothing is written then, so that version and ring are those of the deployment that AWS may have stopped."""
+    account.start("ppe", "1.0.0", "rollout-1", rings=["canary"])
+    account.drive("rollout-1")
+    account.start("ppe", "1.0.0", "rollout-2", rings=["canary"])
+    account.step("begin", "rollout-2")
+    account.ask(action="abort", rollout_id="rollout-2", by="anna")
+    assert account.step("check", "rollout-2") == "roll-back"
+    assert account.step("roll-back", "rollout-2") == "done"
+    assert stopped_by_aws(account) == [True, True, False]
+    names = [request["deploymentName"] for request in account.greengrass.deployments]
+    assert len(set(names)) == 1, "all of the same version"

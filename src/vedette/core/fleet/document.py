@@ -29,12 +29,14 @@ FIRST_RATE, MAX_RATE, STEP = 10, 500, 10
 _ABORT_PERCENT, _ABORT_LEAST = 20.0, 5
 
 
-def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
+def deployment(state: DesiredState, target_arn: str, *, watched: bool) -> dict[str, Any]:
     """The request ``CreateDeployment``, without its client token.
 
     Args:
         state: of the ring.
         target_arn: the ring's thing group, or the one device.
+        watched: whether a gate looks at what becomes of it. Only then AWS stops it where many devices fail: the gate
+            sees the failures and has everything taken back. What nobody looks at would stay stopped half way.
     """
     applications = [APPLICATION_PREFIX + name for name in state.applications]
     running = [*state.components, *applications, *(CANDIDATE_PREFIX + name for name in state.candidates)]
@@ -55,7 +57,7 @@ def deployment(state: DesiredState, target_arn: str) -> dict[str, Any]:
             "configurationValidationPolicy": {"timeoutInSeconds": _VALIDATION_S},
         },
         # One device is told by its shadow: there is no job whose pace could be set.
-        **({} if ":thing/" in target_arn else {"iotJobConfiguration": _JOB}),
+        **({} if ":thing/" in target_arn else {"iotJobConfiguration": _job(watched)}),
     }
 
 
@@ -64,7 +66,11 @@ def deployment_name(state: DesiredState) -> str:
     return f"vedette {state.fleet}/{state.ring} {state.version}"
 
 
-_JOB: Final[dict[str, Any]] = {
+def _job(watched: bool) -> dict[str, Any]:
+    return {**_PACE, **({"abortConfig": _ABORT} if watched else {})}
+
+
+_PACE: Final[dict[str, Any]] = {
     "jobExecutionsRolloutConfig": {
         "maximumPerMinute": MAX_RATE,
         "exponentialRate": {
@@ -73,17 +79,17 @@ _JOB: Final[dict[str, Any]] = {
             "rateIncreaseCriteria": {"numberOfSucceededThings": STEP},
         },
     },
-    "abortConfig": {
-        "criteriaList": [
-            {
-                "failureType": "ALL",
-                "action": "CANCEL",
-                "thresholdPercentage": _ABORT_PERCENT,
-                "minNumberOfExecutedThings": _ABORT_LEAST,
-            }
-        ]
-    },
     "timeoutConfig": {"inProgressTimeoutInMinutes": _DEVICE_LIMIT_MINUTES},
+}
+_ABORT: Final[dict[str, Any]] = {
+    "criteriaList": [
+        {
+            "failureType": "ALL",
+            "action": "CANCEL",
+            "thresholdPercentage": _ABORT_PERCENT,
+            "minNumberOfExecutedThings": _ABORT_LEAST,
+        }
+    ]
 }
 
 
