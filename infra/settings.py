@@ -23,12 +23,9 @@ CONTEXT_KEY: Final = "vedette"
 NUCLEUS: Final = "aws.greengrass.Nucleus"
 #: Greengrass's data plane and S3 by the names that the private network answers.
 _PRIVATE_NUCLEUS: Final = {"greengrassDataPlaneEndpoint": "iotdata", "s3EndpointType": "REGIONAL"}
-#: What every device of AWS's needs: the nucleus, credentials, secrets.
-BASELINE: Final = {
-    NUCLEUS: ComponentChoice(version="2.14.3"),
-    "aws.greengrass.SecretManager": ComponentChoice(version="2.2.0"),
-    "aws.greengrass.TokenExchangeService": ComponentChoice(version="2.0.3"),
-}
+#: What devices need of AWS's, whichever nucleus they have: credentials. The classic nucleus and its secret manager are
+#: no components of nucleus lite, where a deployment that names one fails; rings that have them name them.
+BASELINE: Final = {"aws.greengrass.TokenExchangeService": ComponentChoice(version="2.0.3")}
 
 #: Largest and smallest network that AWS and our subnets take, bits.
 _LARGEST, _SMALLEST = 16, 24
@@ -114,7 +111,7 @@ class Settings(Contract):
 
     @property
     def first_components(self) -> dict[str, ComponentChoice]:
-        """The baseline; with a private network the nucleus asks there for everything."""
+        """The baseline; with a private network the classic nucleus asks there for everything, as lite always does."""
         nucleus = self.baseline.get(NUCLEUS)
         if self.network is None or nucleus is None:
             return dict(self.baseline)
@@ -133,6 +130,15 @@ class Settings(Contract):
             raise ValueError(f"two groups would be called {twice[0]!r}; give a fleet or ring another name")
         return value
 
+    @model_validator(mode="after")
+    def _nucleus_is_told(self) -> Settings:
+        if self.network is not None and "baseline" not in self.model_fields_set:
+            raise ValueError(
+                f"network: say in baseline which nucleus the devices have: with {NUCLEUS} in it, the classic one, which"
+                " is told there to use the private endpoints; without it, nucleus lite, which needs no telling"
+            )
+        return self
+
 
 def read_settings(context: Any) -> Settings:
     """Read the value of the context key, an object or its JSON.
@@ -145,7 +151,7 @@ def read_settings(context: Any) -> Settings:
             context = json.loads(context)
         return Settings.model_validate({} if context is None else context)
     except (ValidationError, ValueError) as error:
-        lines = mistakes(error) if isinstance(error, ValidationError) else [str(error)]
+        lines = mistakes(error, CONTEXT_KEY) if isinstance(error, ValidationError) else [str(error)]
         raise ConfigurationError(
             f"the stacks' settings (context {CONTEXT_KEY!r}) are not usable: {'; '.join(lines)}.",
             hint="Every field is described in docs/cloud.md.",

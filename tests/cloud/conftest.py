@@ -61,5 +61,10 @@ EVERYTHING = json.dumps(
         ],
         "operators": ["ops@example.org"],
         "network": {"on_premises_cidrs": ["10.1.0.0/16"]},
+        "baseline": {
+            "aws.greengrass.Nucleus": {"version": "2.14.3"},
+            "aws.greengrass.SecretManager": {"version": "2.2.0"},
+            "aws.greengrass.TokenExchangeService": {"version": "2.0.3"},
+        },
     }
 )

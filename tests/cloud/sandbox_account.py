@@ -29,6 +29,7 @@ CONTEXT = {
     "lambda_platform": "host",
     "keep_data": False,
     "network": {"on_premises_cidrs": ["10.1.0.0/16"]},
+    "baseline": {"aws.greengrass.Nucleus": {"version": "2.14.3"}},
     "fleets": [{"name": "main"}, {"name": FLEET_OF_COMMANDS, "rings": ["canary", "rest"]}],
 }
 LIMIT_S = 60.0

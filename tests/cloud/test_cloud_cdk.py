@@ -15,7 +15,8 @@ def cdk(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_stacks_are_listed_with_settings_of_a_file_from_anywhere(tmp_path: Path) -> None:
-    (tmp_path / "account.yaml").write_text("stage: test\nnetwork:\n  on_premises_cidrs: [10.1.0.0/16]\n")
+    network = "network:\n  on_premises_cidrs: [10.1.0.0/16]\nbaseline:\n  aws.greengrass.Nucleus: {version: 2.14.3}\n"
+    (tmp_path / "account.yaml").write_text(f"stage: test\n{network}")
     done = cdk(tmp_path, "--settings", "account.yaml", "ls")
     assert done.returncode == 0, done.stderr
     assert {"vedette-test-storage", "vedette-test-fleet"} <= set(done.stdout.split())

@@ -27,6 +27,14 @@ def test_the_example_is_allowed() -> None:
     assert [fleet.name for fleet in settings.fleets] == ["warehouses", "plants"]
 
 
+def test_what_new_rings_run_in_the_examples_is_allowed_and_lends_credentials() -> None:
+    examples = re.findall(r"```json\n(\"baseline\".*?)```", TEXT, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        first = read_settings(json.loads(f"{{{example}}}")).first_components
+        assert {"aws.greengrass.Nucleus", "aws.greengrass.TokenExchangeService"} <= set(first)
+
+
 def test_every_stack_is_in_the_table() -> None:
     named = re.findall(r"^\| `vedette-STAGE-(\w+)`", TEXT, re.MULTILINE)
     assert set(templates(EVERYTHING)) <= set(named)

@@ -115,7 +115,20 @@ def test_sites_ask_the_resolver_at_addresses_that_stay(network: dict[str, Any]) 
 def test_the_nucleus_is_told_to_stay_inside() -> None:
     inside = read_settings(EVERYTHING).first_components["aws.greengrass.Nucleus"]
     assert inside.configuration == {"greengrassDataPlaneEndpoint": "iotdata", "s3EndpointType": "REGIONAL"}
-    assert read_settings({}).first_components["aws.greengrass.Nucleus"].configuration == {}
+    outside = read_settings({"baseline": {"aws.greengrass.Nucleus": {"version": "2.14.3"}}})
+    assert outside.first_components["aws.greengrass.Nucleus"].configuration == {}
+
+
+def test_with_a_network_the_nucleus_is_chosen() -> None:
+    """Else the classic one would ask in the internet, and the ring's first deployment would not say why it failed."""
+    network = {"on_premises_cidrs": ["10.1.0.0/16"]}
+    with pytest.raises(ConfigurationError, match=r"network: say in baseline .* aws\.greengrass\.Nucleus"):
+        read_settings({"network": network})
+    lite = {"aws.greengrass.TokenExchangeService": {"version": "2.0.3"}}
+    chosen = read_settings({"network": network, "baseline": lite}).first_components
+    assert {name: choice.model_dump() for name, choice in chosen.items()} == {
+        name: {**choice, "configuration": {}} for name, choice in lite.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -135,6 +148,8 @@ def test_networks_that_cannot_work_are_refused(network: dict[str, Any], message:
 
 def test_the_page_names_every_endpoint_and_the_real_sizes() -> None:
     page = (Path(__file__).parents[2] / "docs" / "network.md").read_text()
+    example = page.partition("```json\n")[2].partition("```")[0]
+    assert read_settings(json.loads(f"{{{example}}}")["vedette"]).network is not None
     for endpoint in ENDPOINTS:
         name = {"iot.data": "PREFIX-ats.iot", "iot.credentials": "PREFIX.credentials.iot", "s3": "*.s3"}
         assert f"`{name.get(endpoint.service, endpoint.service)}.REGION.amazonaws.com`" in page, endpoint.service

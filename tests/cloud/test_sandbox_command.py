@@ -25,7 +25,8 @@ def test_up_and_down_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     where, port = ("--directory", str(tmp_path)), str(free_port())
     try:
         network = 'network={"on_premises_cidrs": ["10.1.0.0/16"]}'
-        assert vedette("up", "--port", port, *where, "--set", network) == 0
+        baseline = 'baseline={"aws.greengrass.Nucleus": {"version": "2.14.3"}}'
+        assert vedette("up", "--port", port, *where, "--set", network, "--set", baseline) == 0
         said = capsys.readouterr().out
         assert "vedette-prod-storage: deployed" in said
         assert f"export AWS_ENDPOINT_URL=http://localhost:{port}" in said

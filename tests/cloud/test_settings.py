@@ -6,6 +6,7 @@ import pytest
 
 from infra.settings import read_settings
 from vedette.contracts.errors import ConfigurationError
+from vedette.local.recipe import CORE_COMPONENTS
 
 
 def test_nothing_said_is_a_complete_choice() -> None:
@@ -14,6 +15,14 @@ def test_nothing_said_is_a_complete_choice() -> None:
     assert settings.fleets[0].rings == ("canary", "early", "rest")
     assert settings.keep_data
     assert read_settings(None) == settings == read_settings("{}")
+
+
+def test_a_new_ring_begins_with_nothing_that_nucleus_lite_has_not() -> None:
+    """It fails a deployment that names a component which AWS has for the classic nucleus only."""
+    first = read_settings({}).first_components
+    assert list(first) == ["aws.greengrass.TokenExchangeService"]
+    assert set(first) <= CORE_COMPONENTS
+    assert "aws.greengrass.Nucleus" not in first, "a device has the nucleus that its bundle says"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from vedette.contracts.errors import CoreError
-from vedette.local.recipe import Recipe, load_recipe, parse_recipe
+from vedette.local.deployment import RecipeShelf, resolve
+from vedette.local.recipe import CORE_COMPONENTS, Recipe, load_recipe, parse_recipe
 from vedette.local.versions import Requirement, Version
 
 GOOD = """
@@ -181,3 +182,17 @@ def test_comparators(text: str, version: str, allowed: bool) -> None:
 def test_other_ranges_are_refused(text: str) -> None:
     with pytest.raises(CoreError):
         Requirement.parse(text)
+
+
+@pytest.mark.parametrize("name", sorted(CORE_COMPONENTS))
+def test_what_both_nuclei_have_is_there(tmp_path: Path, name: str) -> None:
+    write(tmp_path, GOOD.replace("vedette.Other", name))
+    shelf = RecipeShelf([tmp_path], [], lite_quirks=True)
+    assert list(resolve(shelf, {"vedette.Example": None})) == ["vedette.Example"]
+
+
+@pytest.mark.parametrize("name", ["SecretManager", "ShadowManager", "LogManager"])
+def test_what_nucleus_lite_has_not_is_no_dependency(tmp_path: Path, name: str) -> None:
+    write(tmp_path, GOOD.replace("vedette.Other", f"aws.greengrass.{name}"))
+    with pytest.raises(CoreError, match=rf"component aws\.greengrass\.{name}: no recipe fits"):
+        resolve(RecipeShelf([tmp_path], [], lite_quirks=True), {"vedette.Example": None})

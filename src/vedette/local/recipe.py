@@ -23,11 +23,9 @@ from vedette.local.versions import Requirement, Version
 MAX_RECIPE_BYTES: Final = 16_000
 COMPONENT_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 
-#: What the nucleus itself provides; a dependency on these is always met.
-CORE_COMPONENTS: Final = frozenset(
-    f"aws.greengrass.{name}"
-    for name in ("Nucleus", "NucleusLite", "TokenExchangeService", "SecretManager", "Cli", "ShadowManager")
-)
+#: What either nucleus itself provides; a dependency on these is always met. Nucleus lite passes over no others: what
+#: else it is asked for, such as a secret manager, it looks for in the account, and AWS has none for it.
+CORE_COMPONENTS: Final = frozenset(f"aws.greengrass.{name}" for name in ("Nucleus", "TokenExchangeService", "Cli"))
 
 ComponentName = Annotated[str, StringConstraints(pattern=COMPONENT_NAME)]
 
