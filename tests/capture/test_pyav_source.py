@@ -138,6 +138,16 @@ def test_a_file_in_real_time_stands_until_its_pictures_are_wanted(tmp_path: Path
     assert len(list(unwanted)) == 1
 
 
+def test_a_file_in_real_time_that_nobody_needs_comes_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vedette.adapters.capture.pyav.STAND_S", 0.0)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(make_clip(frames=30, gop=10))
+    shown = [read_counter(pixels.y) for _, pixels in PyAvSource(address(path), camera="cam", fps=0.0)]
+    assert shown[0] == 0
+
+
 @pytest.mark.parametrize("name", ["missing.mp4", ".", "empty.mp4", "text.mp4"])
 def test_what_is_no_video_says_so(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")

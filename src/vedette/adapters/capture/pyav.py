@@ -45,6 +45,8 @@ from vedette.core.url_policy import CheckedUrl
 #: A file in real time never sleeps longer at once, so that ``close`` is noticed.
 _NAP_S: Final = 0.1
 _DIGEST_BYTES: Final = 1 << 20
+#: A file in real time stands at its first picture for no longer than this: one that nobody needs comes to its end too.
+STAND_S: Final = 30.0
 #: Key pictures used a second where nobody asked for pictures.
 IDLE_FPS: Final = 1.0
 
@@ -57,7 +59,8 @@ class PyAvSource:
         camera: the device's name of the camera.
         fps: pictures a second wanted, by their time stamps; all where infinite; 0 where nobody needs pictures: then
             key pictures only are decoded, once a second at most, which tells that the camera is well. A file in real
-            time stands at its first picture until pictures are wanted: who comes a little later misses nothing.
+            time stands at its first picture until pictures are wanted, half a minute at most: who comes a little later
+            misses nothing.
         realtime: files only: at the pace of their time stamps, or as fast as possible. As fast as possible, times,
             epoch and pictures are the same on every run.
         transport: how RTP travels.
@@ -236,12 +239,14 @@ class PyAvSource:
 
     def _standing(self, info: FrameInfo, clock: PictureClock) -> Iterator[FrameInfo]:
         """The picture at which a file stands, again and again until pictures are wanted."""
-        while not self._begun.wait(1 / IDLE_FPS):
+        end_s = time.monotonic() + STAND_S
+        while not self._begun.wait(1 / IDLE_FPS) and time.monotonic() < end_s:
             times = clock.stand(info.media_time_s)
             self.progress.last_packet_s = times.t_s
             wall_s = clock.wall_s(times)
             info = replace(info, frame_no=info.frame_no + 1, t_s=times.t_s, wall_s=wall_s, gap_reason="")
             yield info
+        self._begun.set()
         clock.stand(info.media_time_s)
 
     def _begin(self, stream: Any) -> tuple[PictureClock, str]:
