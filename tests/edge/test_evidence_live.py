@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.cli.test_cli_main import vedette
 from tests.edge.made_up import ZONE, application, clip, model
 from tests.edge.running import Watched, running, wait_until
 from vedette.adapters.evidence.store import EvidenceStore
+from vedette.contracts.errors import EvidenceError
 from vedette.contracts.evidence import EvidenceRecord, EvidenceState
 from vedette.contracts.privacy import Privacy
 from vedette.local.core import ComponentState
@@ -38,7 +40,10 @@ def evidence_process(watched: Watched) -> int | None:
 
 
 def made(store: EvidenceStore) -> list[EvidenceRecord]:
-    records = [store.read(folder) for folder in store.folders()]
+    records = []
+    for folder in store.folders():
+        with contextlib.suppress(EvidenceError):  # its record is being written
+            records.append(store.read(folder))
     return [record for record in records if record.state is EvidenceState.MADE]
 
 
