@@ -160,6 +160,13 @@ def test_a_gap_counts_as_dwelling_only_for_who_is_still_there() -> None:
     assert times(play(zone("dwell", for_s=5), other)) == [11.0]
 
 
+def test_the_same_object_under_a_new_number_after_the_longest_pause_that_is_no_gap_is_not_reported_again() -> None:
+    batches = still(0, 2, {1: IN}) + still(2.8, 3.0, {}) + still(3.0, 6, {2: IN})
+    assert times(play(zone("zone_entered"), batches)) == [0.0]
+    gone = still(0, 2, {1: IN}) + still(2, 3.6, {}) + still(3.6, 6, {2: IN})
+    assert times(play(zone("zone_entered"), gone)) == [0.0, 3.6]
+
+
 def test_the_same_object_under_a_new_number_after_a_gap_is_not_reported_again() -> None:
     batches = still(0, 6, {1: IN}) + still(10, 10.4, {}) + still(10.4, 20, {2: IN})
     assert times(play(zone("dwell", for_s=5), batches)) == [5.0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vedette.contracts.alert import Box
 from vedette.core.nms import iou
-from vedette.core.rules.clock import FORGET_S, SLACK_S
+from vedette.core.rules.clock import FORGET_S, LEAST_GAP_S, SLACK_S
 from vedette.core.rules.scene import Mark, Scene, Sighting
 
 #: How long an object may be outside and still be on the same visit, where ``hold_s`` does not say, seconds.
@@ -22,6 +22,9 @@ MAX_VISITS: Final = 1024
 SAME_OBJECT_OVERLAP: Final = 0.5
 #: For how long an object is missed in that sense, seconds of analysed time.
 MISSED_S: Final = 1.0
+#: For how long it may come back under a new number: longer than the longest pause that is no gap, by the pictures that
+#: a tracker takes to be sure. A process that was replaced within a second is such a pause.
+RENUMBERED_S: Final = LEAST_GAP_S + 0.5
 
 
 @dataclass(slots=True)
@@ -153,7 +156,7 @@ class VisitBook:
         missed = {
             key: visit.last.objects[0].box
             for key, visit in self.visits.items()
-            if key not in present and visit.outside_s is None and now_s - visit.seen_s <= MISSED_S + SLACK_S
+            if key not in present and visit.outside_s is None and now_s - visit.seen_s <= RENUMBERED_S + SLACK_S
         }
         boxes = [sighting.box for sighting in scene.objects]
         rows = {sighting.track_id: row for row, sighting in enumerate(scene.objects)}
