@@ -110,7 +110,7 @@ class PyAvSource:
         self._gstreamer = gstreamer
         self._video: VideoStream | None = None
         self._wall_start_s = wall_start_s
-        self._keys_only = False
+        self._unwanted = False
         self._ahead_s: float | None = None  # time of a picture, less its time stamp
         self._rest: Motion | None = None
         self._resting: RestingDecoder | None = None
@@ -129,10 +129,15 @@ class PyAvSource:
 
     def set_fps(self, fps: float) -> None:
         """Change the rate, from any thread; no reconnection."""
-        self._keys_only = fps <= 0
+        self._unwanted = fps <= 0
         self._sampler.set_fps(fps if fps > 0 else IDLE_FPS)
         if fps > 0:
             self._begun.set()
+
+    @property
+    def _keys_only(self) -> bool:
+        """Whether key pictures are enough; not where a file stands, whose next picture refers to the first."""
+        return self._unwanted and self._begun.is_set()
 
     def set_rest(self, rest: Motion | None) -> None:
         """When decoding may rest because nothing moves, from any thread; None: never."""
@@ -319,7 +324,7 @@ class PyAvSource:
         decoder.will_take = None if self._uses_dts() else self._will_take
         self._resting = RestingDecoder(decoder, self.progress)
         for packet, now_s in self._received():
-            decoder.keys_only = self._keys_only and self._begun.is_set()
+            decoder.keys_only = self._keys_only
             # A file in real time is not asked to rest: its pace is that of its pictures.
             self._resting.set_rest(self._rest if self._live and not self._keys_only else None)
             for decoded in self._resting.decode(packet, now_s):
@@ -330,7 +335,7 @@ class PyAvSource:
     def _frames_by_gstreamer(self, decoder: GstDecoder) -> Iterator[Decoded]:
         with closing(decoder):
             for packet, now_s in self._received():
-                decoder.keys_only = self._keys_only and self._begun.is_set()
+                decoder.keys_only = self._keys_only
                 for decoded in decoder.decode(packet, now_s):
                     yield decoded
                     if self._closed.is_set():
