@@ -116,8 +116,11 @@ class DetectLoop:
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.EPOLLIN)
-        self._threads = [threading.Thread(target=self._keep, name="attach", daemon=True)] + [
-            threading.Thread(target=self._work, name=f"detect-{n}", daemon=True) for n in range(threads)
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._keep_connected,), name="attach", daemon=True)
+        ] + [
+            threading.Thread(target=self._guarded, args=(self._work,), name=f"detect-{n}", daemon=True)
+            for n in range(threads)
         ]
 
     def start(self) -> None:
@@ -206,15 +209,19 @@ class DetectLoop:
         with self._lock:
             return {name: c.figures.snapshot(now_s, c.reader is not None) for name, c in sorted(self._cameras.items())}
 
-    def _work(self) -> None:
-        """One worker."""
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """The outermost frame of each thread: without it one would vanish unnoticed."""
         try:
-            while (camera := self._next()) is not None:
-                self._analyse(camera)
-        except Exception as error:  # a thread's outermost frame: without it a worker would vanish unnoticed
-            logger.exception("a detection worker failed")
+            work()
+        except Exception as error:
+            logger.exception("thread %s of the detection failed", threading.current_thread().name)
             self._failure = self._failure or error
             self._stopping.set()
+
+    def _work(self) -> None:
+        """One worker."""
+        while (camera := self._next()) is not None:
+            self._analyse(camera)
 
     def _next(self) -> _Camera | None:
         """Whose freshest picture is analysed next; waits until there is one. None: the loop ends."""
@@ -342,15 +349,6 @@ class DetectLoop:
             reader.close()
         camera.retry_at_s = self._monotonic()
         self._missing.notify_all()
-
-    def _keep(self) -> None:
-        """The thread that connects."""
-        try:
-            self._keep_connected()
-        except Exception as error:  # a thread's outermost frame, as of a worker
-            logger.exception("connecting to cameras failed")
-            self._failure = self._failure or error
-            self._stopping.set()
 
     def _keep_connected(self) -> None:
         """Connect to the frame stores of cameras that have none, again and again."""
