@@ -12,10 +12,12 @@ from vedette.core.insights.base import InsightMachine, People
 from vedette.core.insights.stays import StayBook
 from vedette.core.rules.clock import SLACK_S
 from vedette.core.rules.scene import Scene
-from vedette.core.rules.visits import GRACE_S, MISSED_S, polygon_array
+from vedette.core.rules.visits import GRACE_S, polygon_array
 
 #: Time from leaving the queue's zone to reaching the serving zone, at most, seconds.
 REACH_S: Final = 5.0
+#: Who has not been seen for so long, of analysed time, is not counted among those who wait, seconds.
+MISSED_S: Final = 1.0
 #: Waiting times of an interval that percentiles are taken from; the others only count.
 MAX_WAITS: Final = 1024
 

@@ -20,10 +20,8 @@ GRACE_S: Final = 1.0
 MAX_VISITS: Final = 1024
 #: A new number that appears on the last box of an object that is missed is that object under a new number.
 SAME_OBJECT_OVERLAP: Final = 0.5
-#: For how long an object is missed in that sense, seconds of analysed time.
-MISSED_S: Final = 1.0
-#: For how long it may come back under a new number: longer than the longest pause that is no gap, by the pictures that
-#: a tracker takes to be sure. A process that was replaced within a second is such a pause.
+#: For how long an object is missed in that sense, seconds of analysed time: longer than the longest pause that is no
+#: gap, by the pictures that a tracker takes to be sure. A process that was replaced within a second is such a pause.
 RENUMBERED_S: Final = LEAST_GAP_S + 0.5
 
 
