@@ -119,6 +119,7 @@ class BadLine:
         self.cloud = cloud
         self.tries: list[tuple[float, str]] = []
         self.stuck: set[str] = set()
+        self.copier = EvidenceUploads(cloud.store, lambda _: self, monotonic=lambda: cloud.now_s)
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
         name = key.split("/")[-2]
@@ -130,10 +131,10 @@ class BadLine:
     def of(self, name: str) -> list[float]:
         return [at_s for at_s, tried in self.tries if tried == name]
 
-    def steps(self, copier: EvidenceUploads, seconds: float) -> None:
+    def steps(self, seconds: float) -> None:
         until_s = self.cloud.now_s + seconds
         while self.cloud.now_s < until_s:
-            copier.step()
+            self.copier.step()
             self.cloud.now_s += STEP_S
 
 
@@ -141,20 +142,19 @@ def test_a_file_that_cannot_get_through_keeps_no_other_from_it(cloud: Cloud, tmp
     names = sorted(cloud.keep(tmp_path, digit) for digit in "abc")
     line = BadLine(cloud)
     line.stuck = {names[0]}
-    copier = EvidenceUploads(cloud.store, lambda _: line, monotonic=lambda: cloud.now_s)
-    copier.step()
+    line.copier.step()
     assert [name for _, name in line.tries] == names[:1], "the bucket may be away: nothing else is tried at once"
-    line.steps(copier, RETRY_FIRST_S + 1)
+    line.steps(RETRY_FIRST_S + 1)
     assert [len(cloud.record(name).uploads) for name in names] == [0, 2, 2]
-    line.steps(copier, 3600.0)
+    line.steps(3600.0)
     tries = line.of(names[0])
     assert 8 <= len(tries) <= 20, "it is not given up, and not sent again and again"
     assert tries[-1] - tries[-2] >= RETRY_MAX_S
     new = cloud.keep(tmp_path, "d")
-    line.steps(copier, RETRY_MAX_S + 60.0)
+    line.steps(RETRY_MAX_S + 60.0)
     assert len(cloud.record(new).uploads) == 2
     line.stuck.clear()
-    line.steps(copier, RETRY_MAX_S + 1)
+    line.steps(RETRY_MAX_S + 1)
     assert len(cloud.record(names[0]).uploads) == 2
 
 
@@ -162,15 +162,14 @@ def test_where_the_bucket_is_away_alerts_take_turns_and_pauses_grow(cloud: Cloud
     names = sorted(cloud.keep(tmp_path, digit) for digit in "abc")
     line = BadLine(cloud)
     line.stuck = set(names)
-    copier = EvidenceUploads(cloud.store, lambda _: line, monotonic=lambda: cloud.now_s)
-    line.steps(copier, 3600.0)
+    line.steps(3600.0)
     assert [name for _, name in line.tries[:6]] == [*names, *names]
     pauses = [after - before - 60.0 for (before, _), (after, _) in itertools.pairwise(line.tries)]
     for number, pause_s in enumerate(pauses):
         expected_s = min(RETRY_FIRST_S * 2**number, RETRY_MAX_S)
         assert expected_s <= pause_s <= expected_s + 2 * STEP_S
     line.stuck.clear()
-    line.steps(copier, RETRY_MAX_S + 2 * STEP_S)
+    line.steps(RETRY_MAX_S + 2 * STEP_S)
     assert [len(cloud.record(name).uploads) for name in names] == [2, 2, 2], "all at once as soon as it is back"
 
 
@@ -178,13 +177,12 @@ def test_what_failed_and_was_taken_by_the_limit_is_forgotten(cloud: Cloud, tmp_p
     names = sorted(cloud.keep(tmp_path, digit) for digit in "ab")
     line = BadLine(cloud)
     line.stuck = set(names)
-    copier = EvidenceUploads(cloud.store, lambda _: line, monotonic=lambda: cloud.now_s)
-    line.steps(copier, 300.0)
-    assert set(copier._failed) == set(names)
+    line.steps(300.0)
+    assert set(line.copier._failed) == set(names)
     shutil.rmtree(cloud.store.directory / names[0])
     line.stuck.clear()
-    line.steps(copier, RETRY_MAX_S + 2 * STEP_S)
-    assert copier._failed == {}
+    line.steps(RETRY_MAX_S + 2 * STEP_S)
+    assert line.copier._failed == {}
     assert len(cloud.record(names[1]).uploads) == 2
 
 
